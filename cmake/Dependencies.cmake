@@ -1,0 +1,33 @@
+# Every library the project links, found once. docs/dependencies.md says why each is here; tools/setup installs them.
+
+find_package(LibTorch 2.11 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(pugixml REQUIRED)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+if(MICROEMO_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+find_library(SENTENCEPIECE_LIBRARY sentencepiece REQUIRED)
+find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
+
+if(MICROEMO_MEDIA)
+  pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale libswresample)
+  # Only the two OpenCV libraries that are used, by name: OpenCV's own package file would bring some hundred more.
+  find_library(OPENCV_CORE_LIBRARY opencv_core REQUIRED)
+  find_library(OPENCV_IMGPROC_LIBRARY opencv_imgproc REQUIRED)
+  find_path(OPENCV_INCLUDE_DIR opencv2/core.hpp PATH_SUFFIXES opencv4 REQUIRED)
+  find_library(DLIB_LIBRARY dlib REQUIRED)
+  find_library(LAPACK_LIBRARY lapack REQUIRED)
+  find_library(BLAS_LIBRARY blas REQUIRED)
+  add_library(microemo_vision INTERFACE)
+  target_include_directories(microemo_vision SYSTEM INTERFACE "${OPENCV_INCLUDE_DIR}")
+  target_link_libraries(microemo_vision INTERFACE ${OPENCV_IMGPROC_LIBRARY} ${OPENCV_CORE_LIBRARY} ${DLIB_LIBRARY} ${LAPACK_LIBRARY} ${BLAS_LIBRARY})
+endif()

@@ -1,0 +1,58 @@
+# One static library per room (design: a room uses only the rooms above it in the table of src/README.md).
+#
+#   microemo_room(NAME [TORCH] ROOMS lower rooms… LIBS libraries…)     builds src/NAME/*.cpp as microemo_NAME
+#   microemo_room_test(NAME)                                           builds tests/NAME/*_test.cpp as NAME_test
+
+include(GoogleTest)
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER env "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" ${CCACHE_PROGRAM})
+endif()
+
+add_library(microemo_flags INTERFACE)
+target_include_directories(microemo_flags INTERFACE "${PROJECT_SOURCE_DIR}/include")
+target_compile_options(microemo_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor)
+# Two versions of fmt meet in this project: Debian's and the one among LibTorch's headers. Header-only keeps each to its own file.
+target_compile_definitions(microemo_flags INTERFACE FMT_HEADER_ONLY MICROEMO_VERSION="${MICROEMO_VERSION}")
+if(MICROEMO_ARCH)
+  target_compile_options(microemo_flags INTERFACE -march=${MICROEMO_ARCH})
+endif()
+if(MICROEMO_SANITIZE)
+  target_compile_options(microemo_flags INTERFACE -fsanitize=${MICROEMO_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(microemo_flags INTERFACE -fsanitize=${MICROEMO_SANITIZE})
+endif()
+
+function(microemo_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "ROOMS;LIBS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  if(NOT sources)
+    add_library(microemo_${name} INTERFACE)
+    set(scope INTERFACE)
+  else()
+    add_library(microemo_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  endif()
+  list(TRANSFORM ROOM_ROOMS PREPEND microemo_)
+  target_link_libraries(microemo_${name} ${scope} microemo_flags ${ROOM_ROOMS} ${ROOM_LIBS})
+  if(ROOM_TORCH)
+    target_link_libraries(microemo_${name} ${scope} microemo::torch_cpu)
+    if(sources)
+      target_precompile_headers(microemo_${name} REUSE_FROM microemo_torch_pch)
+    endif()
+  endif()
+endfunction()
+
+function(microemo_room_test name)
+  cmake_parse_arguments(TEST "TORCH" "" "LIBS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cpp")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name}_test ${sources})
+  target_link_libraries(${name}_test PRIVATE microemo_${name} microemo_test_support ${TEST_LIBS} GTest::gmock GTest::gtest_main)
+  if(TEST_TORCH)
+    target_precompile_headers(${name}_test REUSE_FROM microemo_torch_pch)
+  endif()
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}." PROPERTIES TIMEOUT 600
+    ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
+endfunction()

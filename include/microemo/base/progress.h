@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace microemo {
+
+/// Progress of long work: on a terminal one bar that is redrawn, elsewhere a plain line at most every 10 s and one at the end; done, total,
+/// speed and time left. Silent until show_progress(true). Thread-safe: several workers may call `add`.
+class Progress {
+ public:
+  /// `label` is what is done ("prepare"), `unit` is counted ("clips"); total 0 when unknown.
+  Progress(std::string label, std::string unit, int64_t total);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// `note` replaces the text at the end of the line ("loss 1.234") when not empty.
+  void add(int64_t count = 1, const std::string& note = {});
+  /// Work that was already there (a resumed run): counted as done, not into the speed.
+  void skip(int64_t count);
+  /// Draws the last state and ends the line; the destructor calls it.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Switches progress on for the process (the command line does, unless --quiet).
+void show_progress(bool on);
+
+}  // namespace microemo

@@ -1,0 +1,79 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "microemo/base/config.h"
+#include "microemo/base/json.h"
+#include "microemo/data/manifest.h"
+
+// Shapes: T sampled whole frames, C channels, H height, W width, N native-rate face frames, S side of a face input, F log-mel frames, M mel bands.
+
+namespace microemo::data {
+
+enum class FaceInput { rgb, gray, difference, flow };
+constexpr auto names_of(FaceInput) {
+  return std::array{std::pair{FaceInput::rgb, "rgb"}, std::pair{FaceInput::gray, "gray"}, std::pair{FaceInput::difference, "difference"},
+                    std::pair{FaceInput::flow, "flow"}};
+}
+
+/// What is taken from a clip; part of the cache's key, so a change makes new entries and leaves the old.
+struct PrepareOptions {
+  double frame_rate = 5.0;
+  int64_t frame_width = 112, frame_height = 64;
+  int64_t face_size = 64;
+  double face_rate = 0.0;
+  double face_rate_cap = 60.0;
+  FaceInput face_input = FaceInput::flow;
+  int64_t mel_bands = 40;
+};
+
+template <class Visitor>
+void describe(Visitor& option, PrepareOptions& o) {
+  option("frame_rate", o.frame_rate, "Whole frames per second of presentation time.").above(0).max(60);
+  option("frame_width", o.frame_width, "Width of a whole frame as the model sees it, in pixels.").min(16).max(1024);
+  option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(16).max(1024);
+  option("face_size", o.face_size, "Side of an aligned face crop, in pixels; flow maps have half of it.").min(32).max(448);
+  option("face_rate", o.face_rate, "Face crops per second; 0 keeps the file's own rate.").min(0).max(240);
+  option("face_rate_cap", o.face_rate_cap, "Highest rate of face crops when face_rate is 0.").above(0).max(240);
+  option("face_input", o.face_input, "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).");
+  option("mel_bands", o.mel_bands, "Mel bands of the sound.").min(8).max(256);
+}
+
+/// One clip as the model reads it. CPU tensors; times are seconds on the clip's clock. A clip without sound has F = 0, one without a video stream T = N = 0.
+struct PreparedClip {
+  std::string id;
+  double duration_s = 0;        ///< end of the last frame or sample, whichever is later
+  at::Tensor frames_TCHW;       ///< uint8 RGB
+  at::Tensor frame_times_T;     ///< float64
+  at::Tensor faces_NCSS;        ///< rgb, gray: uint8 (3 or 1 channels); difference: int8; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
+  at::Tensor face_times_N;      ///< float64
+  at::Tensor face_mask_N;       ///< bool; false: no face in this frame, its values are meaningless
+  at::Tensor mel_FM;            ///< float32, natural log, not normalised
+  at::Tensor mel_times_F;       ///< float64, middle of each window
+  int64_t source_frames = 0;    ///< decoded frames, for reports
+  int64_t faces_found = 0;
+};
+
+/// Decodes, tracks, crops and transforms one clip. Throws Error(data) when it cannot be read whole.
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options);
+
+/// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content and of the options.
+std::filesystem::path cache_file(const std::filesystem::path& cache, const Clip& clip, const PrepareOptions& options);
+void write_prepared(const std::filesystem::path& file, const PreparedClip& clip);
+/// Throws Error(data) naming the file when it is missing (run prepare first) or damaged.
+PreparedClip read_prepared(const std::filesystem::path& file);
+
+struct PrepareReport {
+  int64_t clips = 0, done = 0, already_there = 0, skipped = 0;
+  bool stopped = false;  ///< by a signal; what is done stays
+};
+
+/// Prepares every clip of a manifest into the cache on `workers` threads (0: as many as the machine allows). Resumable: entries that exist are kept. Clips that cannot be
+/// read are listed with kind, message and hint in CACHE/skipped.jsonl; more than `max_skipped` of them (a fraction) is an Error(data) at the end.
+PrepareReport prepare_manifest(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options, int workers,
+                               double max_skipped);
+
+}  // namespace microemo::data

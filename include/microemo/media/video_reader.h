@@ -1,0 +1,67 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "microemo/media/image.h"
+
+namespace microemo::media {
+
+/// Limits against hostile or broken files; a file over one is refused with an error that names the limit.
+struct ReadLimits {
+  int64_t max_pixels = 4096 * 4096;  ///< of one frame
+  double max_seconds = 4 * 3600;     ///< of sound read as a whole
+};
+
+struct VideoInfo {
+  int width = 0, height = 0;  ///< as shown, after rotation
+  int rotation = 0;           ///< clockwise degrees that were applied: 0, 90, 180, 270
+  double start_s = 0;         ///< earliest start of any stream: the clip's zero
+  double duration_s = 0;      ///< the container's claim; 0 when it makes none. Not to be trusted
+  int64_t time_base_num = 0, time_base_den = 1;
+  std::string container, video_codec, audio_codec;  ///< audio_codec empty without sound
+  bool has_video = false, has_audio = false;
+};
+
+/// Facts of a file without decoding it. Throws Error(data): missing, empty, a folder, not media, over a limit, no stream that can be read.
+VideoInfo probe(const std::filesystem::path& path, const ReadLimits& limits = {});
+
+struct VideoFrame {
+  int64_t index = 0;   ///< 0, 1, … in presentation order
+  int64_t pts = 0;     ///< in the stream's time base, as in the file
+  double seconds = 0;  ///< pts * time base - VideoInfo::start_s: the clock shared with the sound
+  bool key = false;
+  bool damaged = false;  ///< the decoder concealed errors in it
+  std::string md5;       ///< of the decoded planes as ffmpeg's framemd5 prints it; filled when asked for
+  Image rgb;             ///< rotated upright
+};
+
+/// Decodes a video stream from the start, frame by frame, in presentation order; no frame is left out at the end (the decoder is drained).
+/// Local files only: playlists, concatenations and network addresses are refused. One decoder thread. Not thread-safe; one reader per thread.
+class VideoReader {
+ public:
+  struct Options {
+    ReadLimits limits;
+    bool md5 = false;
+    bool rgb = true;  ///< false leaves VideoFrame::rgb empty (times only)
+  };
+  /// Throws Error(data) as probe does, and when there is no video stream.
+  explicit VideoReader(const std::filesystem::path& path);
+  VideoReader(const std::filesystem::path& path, const Options& options);
+  ~VideoReader();
+  VideoReader(VideoReader&&) noexcept;
+
+  const VideoInfo& info() const;
+  /// The next frame, or nothing at the end. Throws Error(data) "truncated or damaged" naming the second when packets cannot be decoded up to the end
+  /// that the container announces; single bad packets inside are counted and go on.
+  std::optional<VideoFrame> next();
+  int64_t bad_packets() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace microemo::media

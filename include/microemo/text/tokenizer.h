@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace microemo::text {
+
+/// A SentencePiece model. Immutable after loading; thread-safe.
+class Tokenizer {
+ public:
+  /// Throws Error(data) when the file is missing or is no SentencePiece model.
+  explicit Tokenizer(const std::filesystem::path& model_file);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+
+  /// Pieces of the text as it stands; no begin or end token is added.
+  std::vector<int64_t> encode(const std::string& text) const;
+  std::string decode(const std::vector<int64_t>& ids) const;
+  std::string piece(int64_t id) const;
+  /// The id of a piece that is in the vocabulary; Error(data) otherwise.
+  int64_t id_of(const std::string& piece) const;
+  int64_t size() const;
+  int64_t begin_id() const;    ///< <s>
+  int64_t end_id() const;      ///< </s>
+  int64_t unknown_id() const;  ///< <unk>
+  /// SHA-256 of the model file.
+  const std::string& hash() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct TokenizerTraining {
+  int64_t vocabulary = 512;
+  std::vector<std::string> whole_pieces;  ///< never split (user-defined symbols)
+  uint64_t seed = 0;
+};
+
+/// Trains a SentencePiece BPE model on sentences and writes it atomically; deterministic. A vocabulary that is too large for the text is an
+/// Error(config) that says the largest possible.
+void train_tokenizer(const std::vector<std::string>& sentences, const TokenizerTraining& options, const std::filesystem::path& model_file);
+
+}  // namespace microemo::text
