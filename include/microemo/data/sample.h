@@ -1,0 +1,77 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "microemo/data/prepared.h"
+#include "microemo/model/clip_batch.h"
+#include "microemo/model/microemo.h"
+#include "microemo/text/tokenizer.h"
+
+namespace microemo::data {
+
+/// A prepared clip with its words as token ids: all that batches are made of.
+struct Sample {
+  Clip clip;
+  PreparedClip prepared;
+  int64_t index = 0;  ///< in the manifest; seeds of augmentation use it
+};
+
+/// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that is not in the cache (run prepare) or was
+/// listed as unreadable when `allow_missing` is false; otherwise such clips are left out and listed in `missing`.
+struct Dataset {
+  std::vector<Sample> samples;
+  std::vector<std::string> missing;
+  std::string manifest_hash;
+};
+Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options, bool allow_missing);
+
+struct AugmentOptions {
+  bool flip = false;
+  int64_t face_shift = 0;
+};
+template <class Visitor>
+void describe(Visitor& option, AugmentOptions& o) {
+  option("flip", o.flip, "Mirror a clip with probability one half; horizontal movement changes its sign.");
+  option("face_shift", o.face_shift, "Shift the face input by up to so many pixels, the same for all frames of a clip.").min(0).max(8);
+}
+
+/// Which question of which clip.
+struct Question {
+  int64_t sample = 0, utterance = 0;
+};
+
+enum class Purpose { train, generate };
+
+/// Lays out and pads batches. Immutable after construction, thread-safe.
+class BatchBuilder {
+ public:
+  BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model, const PrepareOptions& prepare);
+
+  /// One row per question; each clip is read once however many questions it has. Purpose::train appends the answers and sets labels; Purpose::generate ends where the
+  /// answer would begin. `draw` seeds the augmentation of each clip together with its sample index. Throws Error(data) naming the clip: row longer than
+  /// decoder.max_tokens, more utterances than decoder.utterances, training question without answer and labels.
+  model::ClipBatch build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose, const AugmentOptions& augment,
+                         uint64_t draw) const;
+
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+
+ private:
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  model::ModelOptions model_;
+  PrepareOptions prepare_;
+};
+
+/// Names of the movement classes, "none" first, and of the manners of voice: what class numbers in ClipBatch mean.
+const std::vector<std::string>& movement_classes();
+const std::vector<std::string>& voice_classes();
+
+/// The question and the training answer of an utterance as text: the manifest's own, or built from its times and labels.
+std::string question_text(const Utterance& utterance);
+std::string answer_text(const Utterance& utterance);
+
+model::InputShapes input_shapes(const PrepareOptions& prepare, const text::Tokenizer& tokenizer);
+
+}  // namespace microemo::data

@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "microemo/model/options.h"
+#include "microemo/nn/linear.h"
+#include "microemo/nn/rotary.h"
+
+// Shapes: R rows, L tokens, C width, H query heads, G key/value heads, E head width, S cached positions.
+
+namespace microemo::model {
+
+/// Keys and values of the tokens read so far, one pair per block, [R, G, S, E].
+struct KeyValueCache {
+  std::vector<at::Tensor> keys, values;
+  int64_t length = 0;
+};
+
+class DecoderBlock;
+
+/// LLaMA-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, output rows shared with the token table.
+/// Rows are padded on the right and attention is causal, so no mask is needed and padding changes nothing before it.
+class Decoder : public torch::nn::Module {
+ public:
+  Decoder(const DecoderOptions& options, int64_t vocabulary);
+
+  /// ids [R, L] int64 -> [R, L, C].
+  at::Tensor embed(const at::Tensor& ids_RL) const;
+  /// Adds the learned vector of each token's utterance number; 0 adds nothing.
+  at::Tensor add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const;
+  /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then all rows must have the same number
+  /// of real tokens. Throws Error(internal) beyond max_tokens.
+  at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr) const;
+  /// hidden [..., C] -> logits [..., V].
+  at::Tensor logits(const at::Tensor& hidden) const;
+  const at::Tensor& output_weight() const { return tokens_->weight(); }
+
+  /// Attaches adapters to the targets of every block. Throws Error(config) on an unknown target, naming the valid ones.
+  void attach_lora(const LoraOptions& options);
+
+ private:
+  DecoderOptions options_;
+  nn::RotaryTable rotary_;
+  std::shared_ptr<nn::Embedding> tokens_, utterances_;
+  std::vector<std::shared_ptr<DecoderBlock>> blocks_;
+  std::shared_ptr<nn::RmsNorm> norm_;
+};
+
+}  // namespace microemo::model

@@ -1,0 +1,76 @@
+#pragma once
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "microemo/model/clip_batch.h"
+#include "microemo/model/decoder.h"
+#include "microemo/model/options.h"
+
+namespace microemo::model {
+
+class VisualEncoder;
+class ImageQFormer;
+class LocalBranch;
+class GlobalLocalAttention;
+class WindowQFormer;
+class AudioEncoder;
+class AlignmentHeads;
+
+/// Losses of one batch. `answer_sum` is a sum over `answer_tokens` label tokens, to be divided by the count of the whole step; the alignment loss is a weighted mean
+/// over the batch (undefined tensor: 0).
+struct BatchLoss {
+  at::Tensor answer_sum;
+  int64_t answer_tokens = 0;
+  at::Tensor alignment;
+  double movement_accuracy = -1;  ///< of the frame-level head on frames with a movement; -1 when not computed
+};
+
+/// The model of the paper (arXiv 2407.16552) as docs/model.md states it: frames and faces, mixed by global-local attention, become tokens of the clip and of each utterance; so does the sound;
+/// a LLaMA-style decoder reads them with the words. A torch module: parameters by name, train/eval, to(device).
+/// Thread rule: one thread at a time.
+class MicroEmo : public torch::nn::Module {
+ public:
+  /// Builds with uninitialised parameters: call nn::initialise, or load them. Throws Error(config) when options do not fit each other.
+  MicroEmo(const ModelOptions& options, const InputShapes& shapes);
+  ~MicroEmo() override;
+
+  /// The media table: video tokens of all windows, then audio tokens, [B*W*Q + B*W*Qa, decoder width]. Row (b*W + w)*Q + q is query q of window w of clip b; audio rows
+  /// follow in the same order. `for_alignment`, when given, receives what the alignment heads read.
+  struct AlignmentInput {
+    at::Tensor faces_BNC, video_BWQC, audio_BWQC;
+  };
+  at::Tensor media_tokens(const ClipBatch& batch, AlignmentInput* for_alignment = nullptr) const;
+  /// The rows' input to the decoder, [R, L, decoder width]: text and media tokens in their places.
+  at::Tensor splice(const ClipBatch& batch, const at::Tensor& media) const;
+  BatchLoss forward(const ClipBatch& batch) const;
+
+  const Decoder& decoder() const { return *decoder_; }
+  const ModelOptions& options() const { return options_; }
+
+ private:
+  at::Tensor video_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  at::Tensor audio_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+
+  ModelOptions options_;
+  InputShapes shapes_;
+  std::shared_ptr<VisualEncoder> visual_encoder_;
+  std::shared_ptr<ImageQFormer> image_qformer_;
+  std::shared_ptr<LocalBranch> local_branch_;
+  std::shared_ptr<GlobalLocalAttention> global_local_;
+  std::shared_ptr<WindowQFormer> video_qformer_, audio_qformer_;
+  std::shared_ptr<AudioEncoder> audio_encoder_;
+  std::shared_ptr<nn::Linear> video_projection_, audio_projection_;
+  std::shared_ptr<Decoder> decoder_;
+  std::shared_ptr<AlignmentHeads> alignment_;
+};
+
+/// Query tokens of one window in the media table; the batch builder lays out prompts with these.
+struct MediaLayout {
+  int64_t video_queries = 0, audio_queries = 0;  ///< audio 0 when the branch is off
+  bool video_utterances = true, audio_utterances = true;
+};
+MediaLayout media_layout(const ModelOptions& options);
+
+}  // namespace microemo::model

@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+namespace microemo::nn {
+
+/// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (x A^T) B^T, where A is random and B starts at 0, so that attaching
+/// it changes nothing. Parameters "weight" [out, in], "bias" [out], and after attach_lora "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
+class Linear : public torch::nn::Module {
+ public:
+  Linear(int64_t in, int64_t out, bool bias = true);
+  /// x [..., in] -> [..., out].
+  at::Tensor forward(const at::Tensor& x) const;
+  /// Throws Error(config) when rank is not in 1 … min(in, out).
+  void attach_lora(int64_t rank, double alpha);
+  bool has_lora() const { return lora_a_.defined(); }
+
+ private:
+  at::Tensor weight_, bias_, lora_a_, lora_b_;
+  double lora_scale_ = 0;
+};
+
+/// Rows of a table. Parameter "weight" [count, width].
+class Embedding : public torch::nn::Module {
+ public:
+  Embedding(int64_t count, int64_t width);
+  /// ids, int64 in [0, count) -> [..., width].
+  at::Tensor forward(const at::Tensor& ids) const;
+  const at::Tensor& weight() const { return weight_; }
+
+ private:
+  at::Tensor weight_;
+};
+
+/// Layer normalisation over the last dimension, eps 1e-6 unless given. Parameters "weight", "bias".
+class LayerNorm : public torch::nn::Module {
+ public:
+  explicit LayerNorm(int64_t width, double eps = 1e-6);
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  at::Tensor weight_, bias_;
+  double eps_;
+};
+
+/// x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019). Parameter "weight".
+class RmsNorm : public torch::nn::Module {
+ public:
+  explicit RmsNorm(int64_t width, double eps = 1e-6);
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  at::Tensor weight_;
+  double eps_;
+};
+
+}  // namespace microemo::nn
