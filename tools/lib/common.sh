@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# What the scripts in tools/ share. Sourced by them, never run.
+
+# The caller's folder tells where the checkout is, so that every script works from any folder.
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/microemo
+
+say() { printf '%s\n' "$*"; }
+
+# fail WHAT [NEXT]: one message in the form of the program's own errors, then the end.
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  if (($# > 1)); then printf '  next   %s\n' "$2" >&2; fi
+  exit 1
+}
+
+# print_help: the comment block at the top of the calling script, without its marks.
+print_help() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
+
+# needs_value OPTION COUNT: an option that takes a value was given one.
+needs_value() { (($2 >= 2)) || fail "$1 needs a value" "$(basename -- "$0") --help shows the options"; }
+
+# build_preset PRESET [LIBTORCH]: configures and builds everything.
+build_preset() {
+  local preset=$1 options=()
+  if [[ -n ${2:-} ]]; then options+=(-D "MICROEMO_LIBTORCH=$2"); fi
+  cd -- "$root" || exit
+  cmake --preset "$preset" "${options[@]}" >"$cache/cmake.log" 2>&1 ||
+    { tail -n 30 -- "$cache/cmake.log" >&2; fail "CMake could not configure the preset '$preset'" "see $cache/cmake.log"; }
+  cmake --build --preset "$preset" --parallel "$(nproc)"
+}
