@@ -31,22 +31,32 @@ void Error::compose() {
 
 const char* kind_name(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::config: return "config";
-    case ErrorKind::data: return "data";
-    case ErrorKind::checkpoint: return "checkpoint";
-    case ErrorKind::environment: return "environment";
-    case ErrorKind::internal: break;
+    case ErrorKind::config:
+      return "config";
+    case ErrorKind::data:
+      return "data";
+    case ErrorKind::checkpoint:
+      return "checkpoint";
+    case ErrorKind::environment:
+      return "environment";
+    case ErrorKind::internal:
+      break;
   }
   return "internal";
 }
 
 int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::config: return 2;
-    case ErrorKind::data: return 3;
-    case ErrorKind::checkpoint: return 4;
-    case ErrorKind::environment: return 5;
-    case ErrorKind::internal: break;
+    case ErrorKind::config:
+      return 2;
+    case ErrorKind::data:
+      return 3;
+    case ErrorKind::checkpoint:
+      return 4;
+    case ErrorKind::environment:
+      return 5;
+    case ErrorKind::internal:
+      break;
   }
   return 1;
 }

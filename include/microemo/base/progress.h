@@ -5,8 +5,21 @@
 
 namespace microemo {
 
-/// Progress of long work: on a terminal one bar that is redrawn, elsewhere a plain line at most every 10 s and one at the end; done, total,
-/// speed and time left. Silent until show_progress(true). Thread-safe: several workers may call `add`.
+/// What one progress line says.
+struct ProgressFacts {
+  std::string label, unit;
+  int64_t total = 0;    ///< 0 when unknown
+  int64_t done = 0;     ///< with what was skipped
+  int64_t skipped = 0;  ///< was already there
+  double seconds = 0;
+  std::string note{};
+};
+
+/// "prepare   40%  4/10 clips  2.0/s  0:02, left 0:03  note".
+std::string progress_text(const ProgressFacts& facts);
+
+/// Progress of long work: on a terminal one bar that is redrawn, elsewhere a plain line at most every 10 s and one at the end;
+/// done, total, speed and time left. Silent until show_progress(true). Thread-safe: several workers may call `add`.
 class Progress {
  public:
   /// `label` is what is done ("prepare"), `unit` is counted ("clips"); total 0 when unknown.

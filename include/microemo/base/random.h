@@ -1,15 +1,17 @@
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace microemo {
 
-/// Random numbers that are a pure function of (seed, purpose, coordinates, position): nothing is shared and nothing needs saving, so a
-/// resumed or re-split run draws the same. Philox 4x64-10 (Salmon et al. 2011), bit-equal to numpy.random.Philox for the same key and counter.
-/// Cheap to make. Not for secrets. One object per thread.
+/// Random numbers that are a pure function of (seed, purpose, coordinates, position): nothing is shared and nothing needs saving,
+/// so a resumed or re-split run draws the same. Philox 4x64-10 (Salmon et al. 2011), bit-equal to numpy.random.Philox for the
+/// same key and counter. Cheap to make. Not for secrets. One object per thread.
 class Random {
  public:
   /// `purpose` names the use ("dropout", "augment", …); `coordinates` are at most 8 integers such as epoch, step, sample.
@@ -28,7 +30,9 @@ class Random {
   bool chance(double probability) { return uniform() < probability; }
 
   template <class T>
-  const T& pick(const std::vector<T>& items) { return items[below(items.size())]; }
+  const T& pick(const std::vector<T>& items) {
+    return items[below(items.size())];
+  }
 
   /// Fisher-Yates.
   template <class T>

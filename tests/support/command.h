@@ -1,0 +1,143 @@
+#pragma once
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+extern char** environ;
+
+namespace microemo::test {
+
+struct CommandOptions {
+  std::string standard_input;
+  std::map<std::string, std::string> environment;  ///< added to the test's own; an empty value removes the name
+  std::filesystem::path folder;                    ///< where it runs; the test's own when empty
+  double timeout_s = 120;
+};
+
+struct CommandResult {
+  int exit_code = -1;  ///< 128 + signal when a signal ended it
+  bool timed_out = false;
+  std::string standard_output, standard_error;
+};
+
+namespace detail {
+
+struct Pipe {
+  int read = -1, write = -1;
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+    read = ends[0];
+    write = ends[1];
+  }
+  ~Pipe() {
+    close_end(read);
+    close_end(write);
+  }
+  static void close_end(int& end) {
+    if (end >= 0) ::close(end);
+    end = -1;
+  }
+};
+
+inline std::vector<std::string> merged_environment(const std::map<std::string, std::string>& changes) {
+  std::vector<std::string> merged;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!changes.contains(text.substr(0, text.find('=')))) merged.push_back(text);
+  }
+  for (const auto& [name, value] : changes)
+    if (!value.empty()) merged.push_back(name + "=" + value);
+  return merged;
+}
+
+inline std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+inline pid_t spawn(std::vector<std::string> arguments, const CommandOptions& options, Pipe& in, Pipe& out, Pipe& err) {
+  std::vector<std::string> environment = merged_environment(options.environment);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in.read, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out.write, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err.write, STDERR_FILENO);
+  if (!options.folder.empty()) posix_spawn_file_actions_addchdir_np(&actions, options.folder.c_str());
+  pid_t child = -1;
+  const int failure =
+      posix_spawnp(&child, arguments.at(0).c_str(), &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0) throw std::runtime_error("cannot start " + arguments[0] + ": " + std::strerror(failure));
+  Pipe::close_end(in.read);
+  Pipe::close_end(out.write);
+  Pipe::close_end(err.write);
+  return child;
+}
+
+/// Feeds and drains the pipes together, so that neither side waits for the other. False when the time is over.
+inline bool exchange(Pipe& in, Pipe& out, Pipe& err, std::string_view input, CommandResult& result, double timeout_s) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  ::fcntl(in.write, F_SETFL, O_NONBLOCK);
+  if (input.empty()) Pipe::close_end(in.write);
+  while (out.read >= 0 || err.read >= 0) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0) return false;
+    pollfd ends[] = {{out.read, POLLIN, 0}, {err.read, POLLIN, 0}, {in.write, POLLOUT, 0}};
+    if (::poll(ends, 3, static_cast<int>(left)) < 0) continue;
+    if ((ends[2].revents & POLLERR) != 0)
+      Pipe::close_end(in.write);
+    else if ((ends[2].revents & POLLOUT) != 0) {
+      const ssize_t written = ::write(in.write, input.data(), input.size());
+      if (written > 0) input.remove_prefix(static_cast<size_t>(written));
+      if (written < 0 || input.empty()) Pipe::close_end(in.write);
+    }
+    const auto drain = [](const pollfd& end, int& descriptor, std::string& text) {
+      char piece[4096];
+      if ((end.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return;
+      const ssize_t got = ::read(descriptor, piece, sizeof piece);
+      if (got > 0)
+        text.append(piece, static_cast<size_t>(got));
+      else
+        Pipe::close_end(descriptor);
+    };
+    drain(ends[0], out.read, result.standard_output);
+    drain(ends[1], err.read, result.standard_error);
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// Runs a program (found in PATH when its name has no slash) to its end and returns what it wrote. One that runs longer than the
+/// timeout is killed. Throws std::runtime_error when it cannot be started.
+inline CommandResult run_command(const std::vector<std::string>& arguments, const CommandOptions& options = {}) {
+  detail::Pipe in, out, err;
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  CommandResult result;
+  const pid_t child = detail::spawn(arguments, options, in, out, err);
+  result.timed_out = !detail::exchange(in, out, err, options.standard_input, result, options.timeout_s);
+  if (result.timed_out) ::kill(child, SIGKILL);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  ::signal(SIGPIPE, before);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace microemo::test
