@@ -18,7 +18,7 @@ fail() {
 print_help() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 
 # needs_value OPTION COUNT: an option that takes a value was given one.
-needs_value() { (($2 >= 2)) || fail "$1 needs a value" "$(basename -- "$0") --help shows the options"; }
+needs_value() { (($2 >= 2)) || fail "$1 needs a value" "tools/${0##*/} --help shows the options"; }
 
 # build_preset PRESET [LIBTORCH]: configures and builds everything.
 build_preset() {
