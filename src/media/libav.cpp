@@ -1,0 +1,90 @@
+#include "libav.h"
+
+#include <cmath>
+#include <mutex>
+
+extern "C" {
+#include <libavutil/display.h>
+}
+#include <opencv2/core.hpp>
+
+#include "matrix.h"
+#include "microemo/base/error.h"
+
+namespace microemo::media::libav {
+
+void Free::operator()(AVIOContext* context) const {
+  av_freep(&context->buffer);
+  avio_context_free(&context);
+}
+
+void FreeOutput::operator()(AVFormatContext* context) const {
+  avio_closep(&context->pb);
+  avformat_free_context(context);
+}
+
+std::string reason(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  return text;
+}
+
+void silence() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
+void throw_out_of_memory() {
+  throw EnvironmentError("out of memory in libav").hint("close other programs or read smaller files");
+}
+
+void ToRgb::prepare(const AVFrame& frame) {
+  // The deprecated "yuvj" formats say full range in their name, which libswscale understands by itself.
+  const bool full = frame.color_range == AVCOL_RANGE_JPEG;
+  if (scaler_ && width_ == frame.width && height_ == frame.height && format_ == frame.format && space_ == frame.colorspace &&
+      range_ == full)
+    return;
+  width_ = frame.width, height_ = frame.height, format_ = frame.format, space_ = frame.colorspace, range_ = full;
+  scaler_.reset(sws_getContext(width_, height_, AVPixelFormat(format_), width_, height_, AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr,
+                               nullptr, nullptr));
+  if (!scaler_) throw DataError("pictures of {} x {} in this pixel format cannot be converted to RGB", width_, height_);
+  int *matrix = nullptr, *target_matrix = nullptr, source_range = 0, target_range = 0, brightness = 0, contrast = 0,
+      saturation = 0;
+  if (sws_getColorspaceDetails(scaler_.get(), &matrix, &source_range, &target_matrix, &target_range, &brightness, &contrast,
+                               &saturation) < 0)
+    return;  // the source is RGB already
+  const int space = space_ == AVCOL_SPC_UNSPECIFIED ? SWS_CS_ITU601 : space_;
+  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(space), source_range | int(full), target_matrix, target_range,
+                           brightness, contrast, saturation);
+}
+
+Image ToRgb::operator()(const AVFrame& frame) {
+  prepare(frame);
+  Image image{frame.width, frame.height, 3, {}};
+  image.pixels.resize(size_t(frame.width) * frame.height * 3);
+  uint8_t* const planes[4] = {image.pixels.data()};
+  const int strides[4] = {frame.width * 3};
+  const int rows = sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides);
+  if (rows != frame.height) throw DataError("a picture of {} x {} cannot be converted to RGB", frame.width, frame.height);
+  return image;
+}
+
+int clockwise_rotation(const int32_t* display_matrix) {
+  if (!display_matrix) return 0;
+  const double counterclockwise = av_display_rotation_get(display_matrix);
+  if (std::isnan(counterclockwise)) return 0;
+  return ((int(std::lround(-counterclockwise / 90)) % 4 + 4) % 4) * 90;
+}
+
+Image rotated(Image image, int clockwise_degrees) {
+  if (clockwise_degrees == 0) return image;
+  const bool swaps = clockwise_degrees != 180;
+  Image turned{swaps ? image.height : image.width, swaps ? image.width : image.height, image.channels, {}};
+  turned.pixels.resize(image.pixels.size());
+  cv::Mat target = matrix(turned);
+  const int codes[] = {cv::ROTATE_90_CLOCKWISE, cv::ROTATE_180, cv::ROTATE_90_COUNTERCLOCKWISE};
+  cv::rotate(matrix(image), target, codes[clockwise_degrees / 90 - 1]);
+  return turned;
+}
+
+}  // namespace microemo::media::libav
