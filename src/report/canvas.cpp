@@ -1,0 +1,114 @@
+#include "canvas.h"
+
+#include <array>
+#include <cmath>
+#include <sstream>
+
+#include <fmt/format.h>
+
+namespace microemo::report {
+namespace {
+
+struct Substitute {
+  const char *utf8, *ascii;
+};
+constexpr std::array substitutes{Substitute{"\u2018", "'"},   Substitute{"\u2019", "'"}, Substitute{"\u201C", "\""},
+                                 Substitute{"\u201D", "\""},  Substitute{"\u2013", "-"}, Substitute{"\u2014", "-"},
+                                 Substitute{"\u2026", "..."}, Substitute{"\u00A0", " "}};
+
+size_t bytes_of_character(unsigned char first) {
+  if (first < 0xC0) return 1;
+  return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
+const char* substitute_of(const std::string& character) {
+  for (const Substitute& entry : substitutes)
+    if (character == entry.utf8) return entry.ascii;
+  return nullptr;
+}
+
+/// The longest start of a word that fits, at least one character.
+size_t fitting_length(const std::string& word, double scale, int width) {
+  size_t length = word.size();
+  while (length > 1 && media::text_width(word.substr(0, length), scale) > width) --length;
+  return length;
+}
+
+}  // namespace
+
+Color series_color(size_t index) {
+  constexpr std::array<Color, 6> colors{Color{0, 114, 178}, {213, 94, 0},  {0, 158, 115},
+                                        {204, 121, 167},    {230, 159, 0}, {86, 180, 233}};
+  return colors[index % colors.size()];
+}
+
+Color lighter(Color color, double share) {
+  const auto mix = [share](uint8_t value) { return uint8_t(std::lround(value + (255 - value) * share)); };
+  return {mix(color.red), mix(color.green), mix(color.blue)};
+}
+
+Image blank_page(int width, int height) { return {width, height, 3, std::vector<uint8_t>(size_t(width) * height * 3, 255)}; }
+
+std::string drawable(const std::string& text, bool* lost) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const std::string character = text.substr(at, bytes_of_character(static_cast<unsigned char>(text[at])));
+    at += character.size();
+    if (character.size() == 1 && character[0] >= ' ' && character[0] < 127) {
+      result += character;
+    } else if (character.size() == 1 && character[0] >= 0 && character[0] < ' ') {
+      result += ' ';
+    } else if (const char* ascii = substitute_of(character)) {
+      result += ascii;
+    } else {
+      result += '?';
+      if (lost) *lost = true;
+    }
+  }
+  return result;
+}
+
+void write(Image& image, const std::string& text, double x, double baseline, double scale, Color color, Align align) {
+  const int width = media::text_width(text, scale);
+  if (align == Align::center) x -= width / 2.0;
+  if (align == Align::right) x -= width;
+  // The font's strokes are one pixel wide at every size: drawn twice, side by side, they carry enough ink to be read on a
+  // scaled-down page.
+  media::draw_text(image, text, {x, baseline}, scale, color);
+  media::draw_text(image, text, {x + 1, baseline}, scale, color);
+}
+
+std::vector<std::string> wrap(const std::string& text, double scale, int width) {
+  std::vector<std::string> lines;
+  std::string line, word;
+  for (std::istringstream words(text); words >> word;) {
+    const std::string longer = line.empty() ? word : line + " " + word;
+    if (media::text_width(longer, scale) <= width) {
+      line = longer;
+      continue;
+    }
+    if (!line.empty()) lines.push_back(line);
+    for (size_t fits; (fits = fitting_length(word, scale, width)) < word.size(); word = word.substr(fits))
+      lines.push_back(word.substr(0, fits));
+    line = word;
+  }
+  if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+std::vector<double> ticks(double low, double high, int count) {
+  const double rough = (high - low) / count, power = std::pow(10, std::floor(std::log10(rough)));
+  double step = power;
+  for (const double factor : {10.0, 5.0, 2.0, 1.0})
+    if (factor * power >= rough * (1 - 1e-9)) step = factor * power;
+  std::vector<double> values;
+  for (double index = std::ceil(low / step - 1e-9); index * step <= high + step * 1e-9; ++index) values.push_back(index * step);
+  return values;
+}
+
+std::string tick_text(double value, double step) {
+  const int decimals = std::max(0, int(std::ceil(-std::log10(step) - 1e-9)));
+  return fmt::format("{:.{}f}", value == 0 ? 0.0 : value, decimals);
+}
+
+}  // namespace microemo::report

@@ -1,0 +1,213 @@
+#include "microemo/report/timeline.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "canvas.h"
+#include "microemo/base/error.h"
+#include "utterance_cards.h"
+
+namespace microemo::report {
+namespace {
+
+using media::Point;
+
+constexpr int page_width = 1600;
+constexpr double margin = 40, track_left = 200, track_right = page_width - margin;
+constexpr double text_scale = 0.65, title_scale = 1.15, subtitle_scale = 0.7;
+constexpr int strip_gap = 6, row_gap = 22, signal_height = 64, bar_height = 40, found_height = 16;
+
+/// The page grows downwards; `y` is where the next part begins.
+struct Page {
+  const Timeline& timeline;
+  Image image;
+  double y = 0;
+
+  double x_of(double seconds) const {
+    return track_left + std::clamp(seconds / timeline.duration_s, 0.0, 1.0) * (track_right - track_left);
+  }
+  void name_row(const std::string& name, double height) {
+    write(image, drawable(name), track_left - 16, y + height / 2 + 7, text_scale, faint_ink, Align::right);
+  }
+};
+
+void check(const Timeline& timeline) {
+  MICROEMO_CHECK(timeline.duration_s > 0, "a timeline of {} s", timeline.duration_s);
+  MICROEMO_CHECK(timeline.face_times.size() == timeline.face_found.size(), "{} face times and {} values",
+                 timeline.face_times.size(), timeline.face_found.size());
+  for (const TimelineSignal& signal : timeline.signals)
+    MICROEMO_CHECK(signal.seconds.size() == signal.values.size(), "signal {} has {} times and {} values", signal.name,
+                   signal.seconds.size(), signal.values.size());
+}
+
+bool has_faces(const Timeline& timeline) {
+  return std::any_of(timeline.frames.begin(), timeline.frames.end(),
+                     [](const TimelineFrame& frame) { return frame.face.width > 0; });
+}
+
+double cell_width(const Timeline& timeline) {
+  return (track_right - track_left) / double(std::max<size_t>(timeline.frames.size(), 1));
+}
+
+/// The highest frame when all are made as wide as their cell.
+double frame_height(const Timeline& timeline) {
+  double height = 0;
+  for (const TimelineFrame& frame : timeline.frames)
+    height = std::max(height, (cell_width(timeline) - strip_gap) * frame.frame.height / frame.frame.width);
+  return height;
+}
+
+double face_side(const Timeline& timeline) { return has_faces(timeline) ? std::min(150.0, cell_width(timeline) - strip_gap) : 0; }
+
+void draw_heading(Page& page) {
+  write(page.image, drawable(page.timeline.title), margin, page.y + 56, title_scale, ink);
+  write(page.image, drawable(page.timeline.subtitle), margin, page.y + 92, subtitle_scale, faint_ink);
+  page.y += 116;
+}
+
+/// Each picture stands in the middle of the part of time it was taken from.
+void draw_strip(Page& page) {
+  if (page.timeline.frames.empty()) return;
+  const double cell = cell_width(page.timeline), height = frame_height(page.timeline), side = face_side(page.timeline);
+  page.name_row("frames", height);
+  for (size_t i = 0; i < page.timeline.frames.size(); ++i) {
+    const Image& frame = page.timeline.frames[i].frame;
+    const int width = int(cell) - strip_gap;
+    media::paste(page.image, media::resize(frame, width, std::max(1, width * frame.height / frame.width)),
+                 int(track_left + double(i) * cell + strip_gap / 2.0), int(page.y));
+  }
+  page.y += height + strip_gap;
+  if (side == 0) return;
+  page.name_row("faces", side);
+  for (size_t i = 0; i < page.timeline.frames.size(); ++i) {
+    const double left = track_left + (double(i) + 0.5) * cell - side / 2;
+    const Image& face = page.timeline.frames[i].face;
+    if (face.width > 0) {
+      media::paste(page.image, media::resize(face, int(side), int(side)), int(left), int(page.y));
+      continue;
+    }
+    media::fill_box(page.image, left, page.y, left + side, page.y + side, shade);
+    write(page.image, "no face", left + side / 2, page.y + side / 2 + 6, 0.55, faint_ink, Align::center);
+  }
+  page.y += side + strip_gap;
+}
+
+/// Every looked-at frame owns the time up to the next one.
+void draw_found(Page& page) {
+  const Timeline& timeline = page.timeline;
+  if (timeline.face_times.empty()) return;
+  page.y += row_gap;
+  page.name_row("face found", found_height);
+  media::fill_box(page.image, track_left, page.y, track_right, page.y + found_height, shade);
+  for (size_t i = 0; i < timeline.face_times.size(); ++i) {
+    const double end = i + 1 < timeline.face_times.size() ? timeline.face_times[i + 1] : timeline.duration_s;
+    if (timeline.face_found[i])
+      media::fill_box(page.image, page.x_of(timeline.face_times[i]), page.y, page.x_of(end), page.y + found_height,
+                      series_color(2));
+  }
+  page.y += found_height;
+}
+
+void draw_signal(Page& page, const TimelineSignal& signal) {
+  page.y += row_gap;
+  page.name_row(signal.name, signal_height);
+  double most = 0;
+  for (const double value : signal.values)
+    if (std::isfinite(value)) most = std::max(most, value);
+  const double base = page.y + signal_height;
+  media::draw_line(page.image, {track_left, base}, {track_right, base}, rule, 1);
+  for (size_t i = 1; i < signal.values.size() && most > 0; ++i) {
+    if (!std::isfinite(signal.values[i - 1]) || !std::isfinite(signal.values[i])) continue;
+    const auto place = [&](size_t at) {
+      return Point{page.x_of(signal.seconds[at]), base - std::max(0.0, signal.values[at]) / most * (signal_height - 4)};
+    };
+    media::draw_line(page.image, place(i - 1), place(i), ink, 2);
+  }
+  page.y += signal_height;
+}
+
+/// A tint behind the tracks shows which time belongs to which utterance.
+void shade_utterances(Page& page, double from, double to) {
+  for (size_t i = 0; i < page.timeline.utterances.size(); ++i) {
+    const TimelineUtterance& utterance = page.timeline.utterances[i];
+    media::fill_box(page.image, page.x_of(utterance.start_s), from, page.x_of(utterance.end_s), to,
+                    lighter(series_color(i), 0.86));
+  }
+}
+
+void draw_bars(Page& page) {
+  page.y += row_gap;
+  page.name_row("utterances", bar_height);
+  for (size_t i = 0; i < page.timeline.utterances.size(); ++i) {
+    const TimelineUtterance& utterance = page.timeline.utterances[i];
+    const double left = page.x_of(utterance.start_s), right = std::max(left + 3, page.x_of(utterance.end_s));
+    media::fill_box(page.image, left, page.y, right, page.y + bar_height, series_color(i));
+    const std::string number = std::to_string(i + 1);
+    if (media::text_width(number, 0.8) + 6 < right - left)
+      write(page.image, number, (left + right) / 2, page.y + bar_height / 2.0 + 9, 0.8, paper, Align::center);
+  }
+  page.y += bar_height;
+}
+
+void draw_axis(Page& page) {
+  page.y += 10;
+  media::draw_line(page.image, {track_left, page.y}, {track_right, page.y}, faint_ink, 2);
+  const std::vector<double> values = ticks(0, page.timeline.duration_s, 10);
+  for (const double value : values) {
+    media::draw_line(page.image, {page.x_of(value), page.y}, {page.x_of(value), page.y + 7}, faint_ink, 1);
+    write(page.image, tick_text(value, values[1] - values[0]), page.x_of(value), page.y + 30, text_scale, faint_ink,
+          Align::center);
+  }
+  write(page.image, "seconds", track_left - 16, page.y + 30, text_scale, faint_ink, Align::right);
+  page.y += 48;
+}
+
+double tracks_height(const Timeline& timeline) {
+  const double found = timeline.face_times.empty() ? 0 : row_gap + found_height;
+  return found + double(timeline.signals.size()) * (row_gap + signal_height) + row_gap + bar_height;
+}
+
+void draw_remarks(Page& page, const std::vector<std::string>& remarks) {
+  for (const std::string& remark : remarks) {
+    write(page.image, drawable(remark), margin, page.y + 24, text_scale, faint_ink);
+    page.y += 30;
+  }
+}
+
+std::vector<std::string> all_remarks(const Timeline& timeline) {
+  bool lost = false;
+  drawable(timeline.title + timeline.subtitle, &lost);
+  for (const TimelineUtterance& utterance : timeline.utterances) {
+    drawable(utterance.words + utterance.answer, &lost);
+    for (const std::string& label : utterance.labels) drawable(label, &lost);
+  }
+  std::vector<std::string> remarks = timeline.remarks;
+  if (lost) remarks.push_back("\"?\" stands for a letter that this picture cannot draw; the JSON beside it has the text");
+  return remarks;
+}
+
+}  // namespace
+
+media::Image draw_timeline(const Timeline& timeline) {
+  check(timeline);
+  const std::vector<std::string> remarks = all_remarks(timeline);
+  const std::vector<Card> cards = lay_out_cards(timeline.utterances, margin, track_right);
+  const double strip = timeline.frames.empty() ? 0 : frame_height(timeline) + face_side(timeline) + 2 * strip_gap;
+  const double height = 116 + strip + tracks_height(timeline) + 58 + cards_height(cards) + double(remarks.size()) * 30 + margin;
+  Page page{timeline, blank_page(page_width, int(std::ceil(height)))};
+  draw_heading(page);
+  draw_strip(page);
+  shade_utterances(page, page.y, page.y + tracks_height(timeline));
+  draw_found(page);
+  for (const TimelineSignal& signal : timeline.signals) draw_signal(page, signal);
+  draw_bars(page);
+  draw_axis(page);
+  draw_cards(page.image, cards, page.y);
+  page.y += cards_height(cards);
+  draw_remarks(page, remarks);
+  return std::move(page.image);
+}
+
+}  // namespace microemo::report
