@@ -9,6 +9,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "support/errors.h"
 
 namespace microemo::test {
 
@@ -24,16 +25,11 @@ inline std::filesystem::path write(const std::filesystem::path& path, std::strin
   return path;
 }
 
-/// Runs `action` and expects an Error of this kind whose whole text holds every one of `parts`.
-template <class Action, class... Parts>
-void expect_error(ErrorKind kind, Action&& action, Parts... parts) {
-  try {
-    action();
-    ADD_FAILURE() << "nothing was thrown";
-  } catch (const Error& error) {
-    EXPECT_EQ(kind_name(error.kind()), std::string(kind_name(kind))) << error.what();
-    for (const std::string& part : {std::string(parts)...}) EXPECT_THAT(error.what(), testing::HasSubstr(part));
-  }
+/// expect_error for a text that holds several parts.
+template <class Action, class... More>
+requires(sizeof...(More) > 0) void expect_error(ErrorKind kind, Action&& action, const std::string& part, const More&... more) {
+  const Error error = expect_error(kind, std::forward<Action>(action), part);
+  for (const std::string& other : {std::string(more)...}) EXPECT_THAT(error.what(), testing::HasSubstr(other));
 }
 
 }  // namespace microemo::test
