@@ -19,14 +19,16 @@ struct Sample {
   int64_t index = 0;  ///< in the manifest; seeds of augmentation use it
 };
 
-/// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that is not in the cache (run prepare) or was
-/// listed as unreadable when `allow_missing` is false; otherwise such clips are left out and listed in `missing`.
+/// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that
+/// is not in the cache (run prepare) or was listed as unreadable when `allow_missing` is false; otherwise such clips are left out
+/// and listed in `missing`.
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> missing;
   std::string manifest_hash;
 };
-Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options, bool allow_missing);
+Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
+                     bool allow_missing);
 
 struct AugmentOptions {
   bool flip = false;
@@ -35,7 +37,9 @@ struct AugmentOptions {
 template <class Visitor>
 void describe(Visitor& option, AugmentOptions& o) {
   option("flip", o.flip, "Mirror a clip with probability one half; horizontal movement changes its sign.");
-  option("face_shift", o.face_shift, "Shift the face input by up to so many pixels, the same for all frames of a clip.").min(0).max(8);
+  option("face_shift", o.face_shift, "Shift the face input by up to so many pixels, the same for all frames of a clip.")
+      .min(0)
+      .max(8);
 }
 
 /// Which question of which clip.
@@ -50,11 +54,12 @@ class BatchBuilder {
  public:
   BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model, const PrepareOptions& prepare);
 
-  /// One row per question; each clip is read once however many questions it has. Purpose::train appends the answers and sets labels; Purpose::generate ends where the
-  /// answer would begin. `draw` seeds the augmentation of each clip together with its sample index. Throws Error(data) naming the clip: row longer than
-  /// decoder.max_tokens, more utterances than decoder.utterances, training question without answer and labels.
-  model::ClipBatch build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose, const AugmentOptions& augment,
-                         uint64_t draw) const;
+  /// One row per question; each clip is read once however many questions it has. Purpose::train appends the answers and sets
+  /// labels; Purpose::generate ends where the answer would begin. `draw` seeds the augmentation of each clip together with its
+  /// sample index. Throws Error(data) naming the clip: row longer than decoder.max_tokens, more utterances than
+  /// decoder.utterances, training question without answer and labels.
+  model::ClipBatch build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
+                         const AugmentOptions& augment, uint64_t draw) const;
 
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
@@ -67,6 +72,10 @@ class BatchBuilder {
 /// Names of the movement classes, "none" first, and of the manners of voice: what class numbers in ClipBatch mean.
 const std::vector<std::string>& movement_classes();
 const std::vector<std::string>& voice_classes();
+
+/// Sentences that hold every piece of text the batch builder itself writes, digits included; a tokenizer's training text should
+/// contain them.
+std::vector<std::string> prompt_sentences();
 
 /// The question and the training answer of an utterance as text: the manifest's own, or built from its times and labels.
 std::string question_text(const Utterance& utterance);

@@ -7,33 +7,36 @@
 
 namespace microemo::model {
 
-// Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, W windows (the whole clip first, then the utterances),
-// R rows = questions (one utterance of one clip each), L tokens of a row. Everything is padded on the right to the longest of the batch.
+// Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, W windows (the whole clip first, then the
+// utterances), R rows = questions (one utterance of one clip each), L tokens of a row. Everything is padded on the right to the
+// longest of the batch.
 
 /// Several clips with the questions asked about them, as the model reads them. All tensors on one device.
 struct ClipBatch {
-  at::Tensor frames_BTCHW;      ///< uint8 RGB
-  at::Tensor frame_times_BT;    ///< float32 seconds
-  at::Tensor frame_mask_BT;     ///< bool, false is padding
-  at::Tensor time_text_BTL;     ///< int64 ids of "This frame is sampled at t second.", padded with -1
-  at::Tensor faces_BNCSS;       ///< uint8 or int8, as prepared
-  at::Tensor face_times_BN;     ///< float32 seconds
-  at::Tensor face_mask_BN;      ///< bool, true where a face was found
-  at::Tensor face_padding_BN;   ///< bool, false is padding (a frame without a face is not padding)
-  at::Tensor mel_BFM;           ///< float32 log-mel, not normalised
-  at::Tensor mel_times_BF;      ///< float32 seconds
-  at::Tensor mel_mask_BF;       ///< bool, false is padding; all false for a clip without sound
-  at::Tensor windows_BW2;       ///< float32 start and end in seconds; window 0 is the whole clip
-  at::Tensor window_mask_BW;    ///< bool, false is padding
+  at::Tensor frames_BTCHW;     ///< uint8 RGB
+  at::Tensor frame_times_BT;   ///< float32 seconds
+  at::Tensor frame_mask_BT;    ///< bool, false is padding
+  at::Tensor time_text_BTL;    ///< int64 ids of "This frame is sampled at t second.", padded with -1
+  at::Tensor faces_BNCSS;      ///< uint8 or int8, as prepared
+  at::Tensor face_times_BN;    ///< float32 seconds
+  at::Tensor face_mask_BN;     ///< bool, true where a face was found
+  at::Tensor face_padding_BN;  ///< bool, false is padding (a frame without a face is not padding)
+  at::Tensor mel_BFM;          ///< float32 log-mel, not normalised
+  at::Tensor mel_times_BF;     ///< float32 seconds
+  at::Tensor mel_mask_BF;      ///< bool, false is padding; all false for a clip without sound
+  at::Tensor windows_BW2;      ///< float32 start and end in seconds; window 0 is the whole clip
+  at::Tensor window_mask_BW;   ///< bool, false is padding
 
-  at::Tensor ids_RL;            ///< int64 token ids; 0 where a media token or padding stands
-  at::Tensor media_RL;          ///< int64 row of the media table of MicroEmo::media_tokens, -1 for text
-  at::Tensor utterance_RL;      ///< int64, 0 for tokens of no utterance, else 1 + its index
-  at::Tensor labels_RL;         ///< int64, already shifted: what should follow each token; nn::ignored_label elsewhere
-  at::Tensor lengths_R;         ///< int64, tokens of each row without padding
+  at::Tensor ids_RL;        ///< int64 token ids; 0 where a media token or padding stands
+  at::Tensor media_RL;      ///< int64 row of the media table of MicroEmo::media_tokens, -1 for text
+  at::Tensor utterance_RL;  ///< int64, 0 for tokens of no utterance, else 1 + its index
+  at::Tensor labels_RL;     ///< int64, already shifted: what should follow each token; nn::ignored_label elsewhere
+  at::Tensor lengths_R;     ///< int64, tokens of each row without padding
 
-  at::Tensor movement_BN;       ///< int64 class of each face frame for the alignment loss, ignored_label where unknown; undefined without ground truth
-  at::Tensor window_movement_BW, window_voice_BW;  ///< int64 classes of each utterance; ignored_label for window 0, padding and unknown
+  at::Tensor movement_BN;  ///< int64 class of each face frame for the alignment loss, ignored_label where unknown; undefined
+                           ///< without ground truth
+  at::Tensor window_movement_BW,
+      window_voice_BW;  ///< int64 classes of each utterance; ignored_label for window 0, padding and unknown
 
   std::vector<std::string> ids;  ///< of the clips, for errors
 };

@@ -22,8 +22,9 @@ struct KeyValueCache {
 
 class DecoderBlock;
 
-/// LLaMA-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, output rows shared with the token table.
-/// Rows are padded on the right and attention is causal, so no mask is needed and padding changes nothing before it.
+/// LLaMA-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, output rows shared with
+/// the token table. Rows are padded on the right and attention is causal, so no mask is needed and padding changes nothing before
+/// it.
 class Decoder : public torch::nn::Module {
  public:
   Decoder(const DecoderOptions& options, int64_t vocabulary);
@@ -32,8 +33,8 @@ class Decoder : public torch::nn::Module {
   at::Tensor embed(const at::Tensor& ids_RL) const;
   /// Adds the learned vector of each token's utterance number; 0 adds nothing.
   at::Tensor add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const;
-  /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then all rows must have the same number
-  /// of real tokens. Throws Error(internal) beyond max_tokens.
+  /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then
+  /// all rows must have the same number of real tokens. Throws Error(internal) beyond max_tokens.
   at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr) const;
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -10,7 +11,7 @@
 
 namespace microemo::model {
 
-class VisualEncoder;
+class Vit;
 class ImageQFormer;
 class LocalBranch;
 class GlobalLocalAttention;
@@ -18,26 +19,35 @@ class WindowQFormer;
 class AudioEncoder;
 class AlignmentHeads;
 
-/// Losses of one batch. `answer_sum` is a sum over `answer_tokens` label tokens, to be divided by the count of the whole step; the alignment loss is a weighted mean
-/// over the batch (undefined tensor: 0).
-struct BatchLoss {
-  at::Tensor answer_sum;
-  int64_t answer_tokens = 0;
-  at::Tensor alignment;
-  double movement_accuracy = -1;  ///< of the frame-level head on frames with a movement; -1 when not computed
+/// One part of the loss: a sum over `count` weighted items of this batch. The loss of a step is the sum over names of weight *
+/// sum / count, with sums and counts taken over the whole step, so that it does not depend on how the step is cut into batches.
+struct LossTerm {
+  const char* name = "";  ///< "answer", "movement", "window_movement", "window_voice"
+  at::Tensor sum;         ///< 0-dimensional, fp32, with autograd
+  double count = 0;       ///< 0 when nothing in this batch counts
+  double weight = 1;
 };
 
-/// The model of the paper (arXiv 2407.16552) as docs/model.md states it: frames and faces, mixed by global-local attention, become tokens of the clip and of each utterance; so does the sound;
-/// a LLaMA-style decoder reads them with the words. A torch module: parameters by name, train/eval, to(device).
-/// Thread rule: one thread at a time.
+/// Losses of one batch. "answer" (label tokens) always comes first; the alignment terms follow when their weights are above 0.
+struct BatchLoss {
+  std::vector<LossTerm> terms;
+  double movement_right = 0,
+         movement_frames = 0;  ///< frames with a movement whose class the frame-level head names; 0 of 0 when not computed
+};
+
+/// The model of the paper (arXiv 2407.16552) as docs/model.md states it: frames and faces, mixed by global-local attention,
+/// become tokens of the clip and of each utterance; so does the sound; a LLaMA-style decoder reads them with the words. A torch
+/// module: parameters by name, train/eval, to(device). Thread rule: one thread at a time.
 class MicroEmo : public torch::nn::Module {
  public:
-  /// Builds with uninitialised parameters: call nn::initialise, or load them. Throws Error(config) when options do not fit each other.
+  /// Builds with uninitialised parameters: call nn::initialise, or load them. Throws Error(config) when options do not fit each
+  /// other.
   MicroEmo(const ModelOptions& options, const InputShapes& shapes);
   ~MicroEmo() override;
 
-  /// The media table: video tokens of all windows, then audio tokens, [B*W*Q + B*W*Qa, decoder width]. Row (b*W + w)*Q + q is query q of window w of clip b; audio rows
-  /// follow in the same order. `for_alignment`, when given, receives what the alignment heads read.
+  /// The media table: video tokens of all windows, then audio tokens, [B*W*Q + B*W*Qa, decoder width]. Row (b*W + w)*Q + q is
+  /// query q of window w of clip b; audio rows follow in the same order. W is 1 for a branch whose windows are none.
+  /// `for_alignment`, when given, receives what the alignment heads read.
   struct AlignmentInput {
     at::Tensor faces_BNC, video_BWQC, audio_BWQC;
   };
@@ -55,7 +65,7 @@ class MicroEmo : public torch::nn::Module {
 
   ModelOptions options_;
   InputShapes shapes_;
-  std::shared_ptr<VisualEncoder> visual_encoder_;
+  std::shared_ptr<Vit> visual_encoder_;
   std::shared_ptr<ImageQFormer> image_qformer_;
   std::shared_ptr<LocalBranch> local_branch_;
   std::shared_ptr<GlobalLocalAttention> global_local_;

@@ -10,7 +10,9 @@
 namespace microemo::model {
 
 enum class Windows { utterance, none };
-constexpr auto names_of(Windows) { return std::array{std::pair{Windows::utterance, "utterance"}, std::pair{Windows::none, "none"}}; }
+constexpr auto names_of(Windows) {
+  return std::array{std::pair{Windows::utterance, "utterance"}, std::pair{Windows::none, "none"}};
+}
 
 struct VisualEncoderOptions {
   int64_t width = 64, patch = 16, layers = 1, heads = 4;
@@ -46,11 +48,16 @@ void describe(Visitor& option, LocalBranchOptions& o) {
   option("enabled", o.enabled, "Look at the face at its native frame rate; false leaves the whole frames alone.");
   option("patch", o.patch, "Side of a square patch of the face input.").min(2);
   option("layers", o.layers, "Transformer blocks of the face ViT; 0 keeps the patch embedding alone.").min(0);
-  option("patch_features", o.patch_features, "Numbers each patch contributes to the face token, side by side, so that it keeps where something moved.").min(1);
+  option("patch_features", o.patch_features,
+         "Numbers each patch contributes to the face token, side by side, so that it keeps where something moved.")
+      .min(1);
   option("temporal_layers", o.temporal_layers, "Blocks of the temporal encoder over face tokens.").min(0);
   option("heads", o.heads, "Attention heads of the face ViT, the temporal encoder and the global-local attention.").min(1);
-  option("temporal_reach_s", o.temporal_reach_s, "How far a face token sees to either side in the temporal encoder, in seconds.").above(0);
-  option("window_s", o.window_s, "Length of the face window around each whole frame; at least 1 / prepare.frame_rate, so that windows tile the clip.").above(0);
+  option("temporal_reach_s", o.temporal_reach_s, "How far a face token sees to either side in the temporal encoder, in seconds.")
+      .above(0);
+  option("window_s", o.window_s,
+         "Length of the face window around each whole frame; at least 1 / prepare.frame_rate, so that windows tile the clip.")
+      .above(0);
 }
 
 struct VideoQFormerOptions {

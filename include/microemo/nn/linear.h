@@ -6,8 +6,9 @@
 
 namespace microemo::nn {
 
-/// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (x A^T) B^T, where A is random and B starts at 0, so that attaching
-/// it changes nothing. Parameters "weight" [out, in], "bias" [out], and after attach_lora "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
+/// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (x A^T) B^T, where A is random
+/// and B starts at 0, so that attaching it changes nothing. Parameters "weight" [out, in], "bias" [out], and after attach_lora
+/// "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
 class Linear : public torch::nn::Module {
  public:
   Linear(int64_t in, int64_t out, bool bias = true);

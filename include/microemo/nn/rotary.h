@@ -13,10 +13,12 @@ struct RotaryTable {
 RotaryTable rotary_table(int64_t positions, int64_t head_width, double theta);
 
 /// Rotates query or key heads by position, in the half-split layout of Hugging Face checkpoints: dimension i pairs with i + E/2.
-/// heads_BHLE any float dtype; the L positions are first, first + 1, … Returns a new tensor. Throws Error(internal) beyond the table. Thread-safe.
+/// heads_BHLE any float dtype; the L positions are first, first + 1, … Returns a new tensor. Throws Error(internal) beyond the
+/// table. Thread-safe.
 at::Tensor apply_rotary(const at::Tensor& heads_BHLE, const RotaryTable& table, int64_t first);
 
-/// Sine and cosine features of times in seconds, [..., width]: wavelengths from 0.1 s to 1000 s in geometric steps. Any shape; float32.
+/// Sine and cosine features of times in seconds, [..., width]: wavelengths from 0.1 s to 1000 s in geometric steps. Any shape;
+/// float32.
 at::Tensor time_features(const at::Tensor& seconds, int64_t width);
 
 }  // namespace microemo::nn

@@ -1,0 +1,234 @@
+// Shapes: B clips, T whole frames, N face frames, F log-mel frames, W windows, R rows, L tokens; see model/clip_batch.h.
+#include <algorithm>
+
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/random.h"
+#include "microemo/data/sample.h"
+#include "microemo/nn/loss.h"
+#include "prompt.h"
+#include "row.h"
+
+namespace microemo::data {
+namespace {
+
+using at::Tensor;
+using model::ClipBatch;
+
+/// Stacks tensors that differ in their first dimension, padded on the right to the longest (at least 1).
+Tensor pad_stack(const std::vector<Tensor>& parts, const at::Scalar& value) {
+  int64_t longest = 1;
+  for (const Tensor& part : parts) longest = std::max(longest, part.size(0));
+  std::vector<Tensor> padded;
+  for (const Tensor& part : parts) {
+    std::vector<int64_t> widths(size_t(2 * part.dim()), 0);
+    widths.back() = longest - part.size(0);
+    padded.push_back(widths.back() == 0 ? part : at::constant_pad_nd(part, widths, value));
+  }
+  return at::stack(padded);
+}
+
+Tensor lengths_mask(const std::vector<Tensor>& parts) {
+  std::vector<Tensor> ones;
+  for (const Tensor& part : parts) ones.push_back(at::ones({part.size(0)}, at::kBool));
+  return pad_stack(ones, false);
+}
+
+Tensor integers(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
+
+Tensor pad_integers(const std::vector<std::vector<int64_t>>& rows, int64_t value) {
+  std::vector<Tensor> parts;
+  for (const auto& row : rows) parts.push_back(integers(row));
+  return pad_stack(parts, value);
+}
+
+struct Augmentation {
+  bool flip = false;
+  int64_t shift_x = 0, shift_y = 0;
+};
+
+Augmentation draw_augmentation(const AugmentOptions& options, uint64_t draw, int64_t sample) {
+  Random random(draw, "augment", {uint64_t(sample)});
+  Augmentation drawn;
+  drawn.flip = random.chance(0.5) && options.flip;
+  const uint64_t span = uint64_t(2 * options.face_shift + 1);
+  drawn.shift_x = int64_t(random.below(span)) - options.face_shift;
+  drawn.shift_y = int64_t(random.below(span)) - options.face_shift;
+  return drawn;
+}
+
+/// Moves pictures by whole pixels; what comes in from outside is 0.
+Tensor shift_pictures(const Tensor& pictures, int64_t x, int64_t y) {
+  return x == 0 && y == 0 ? pictures : at::constant_pad_nd(pictures, {x, -x, y, -y}, 0);
+}
+
+Tensor augment_faces(const Tensor& faces_NCSS, const Augmentation& drawn, FaceInput input) {
+  Tensor faces = shift_pictures(faces_NCSS, drawn.shift_x, drawn.shift_y);
+  if (!drawn.flip) return faces;
+  faces = faces.flip(3);
+  if (input == FaceInput::flow) faces.select(1, 0).neg_();  // flip made a copy; a mirrored movement goes the other way
+  return faces;
+}
+
+void add_pictures(ClipBatch& batch, const std::vector<const Sample*>& samples, const std::vector<Augmentation>& drawn,
+                  FaceInput input) {
+  std::vector<Tensor> frames, frame_times, faces, face_times, face_masks;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const PreparedClip& clip = samples[i]->prepared;
+    frames.push_back(drawn[i].flip ? clip.frames_TCHW.flip(3) : clip.frames_TCHW);
+    frame_times.push_back(clip.frame_times_T.to(at::kFloat));
+    faces.push_back(augment_faces(clip.faces_NCSS, drawn[i], input));
+    face_times.push_back(clip.face_times_N.to(at::kFloat));
+    face_masks.push_back(clip.face_mask_N);
+  }
+  batch.frames_BTCHW = pad_stack(frames, 0);
+  batch.frame_times_BT = pad_stack(frame_times, 0);
+  batch.frame_mask_BT = lengths_mask(frame_times);
+  batch.faces_BNCSS = pad_stack(faces, 0);
+  batch.face_times_BN = pad_stack(face_times, 0);
+  batch.face_mask_BN = pad_stack(face_masks, false);
+  batch.face_padding_BN = lengths_mask(face_times);
+}
+
+void add_sound(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+  std::vector<Tensor> mel, times;
+  for (const Sample* sample : samples) {
+    mel.push_back(sample->prepared.mel_FM.to(at::kFloat));
+    times.push_back(sample->prepared.mel_times_F.to(at::kFloat));
+  }
+  batch.mel_BFM = pad_stack(mel, 0);
+  batch.mel_times_BF = pad_stack(times, 0);
+  batch.mel_mask_BF = lengths_mask(times);
+}
+
+/// "This frame is sampled at t second." for every frame; padding frames repeat nothing and hold -1.
+Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, const Tensor& mask_BT) {
+  std::vector<std::vector<int64_t>> rows;
+  const Tensor times = times_BT.flatten(), mask = mask_BT.flatten();
+  for (int64_t i = 0; i < times.numel(); ++i)
+    rows.push_back(mask[i].item<bool>() ? tokenizer.encode(time_text(times[i].item<double>())) : std::vector<int64_t>{});
+  return pad_integers(rows, -1).view({times_BT.size(0), times_BT.size(1), -1});
+}
+
+void add_windows(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+  std::vector<Tensor> windows;
+  for (const Sample* sample : samples) {
+    std::vector<float> times = {0, float(sample->prepared.duration_s) + 1};
+    for (const Utterance& utterance : sample->clip.utterances)
+      times.insert(times.end(), {float(utterance.start_s), float(utterance.end_s)});
+    windows.push_back(at::tensor(times).view({-1, 2}));
+  }
+  batch.windows_BW2 = pad_stack(windows, 0);
+  batch.window_mask_BW = lengths_mask(windows);
+}
+
+int64_t class_of(const std::vector<std::string>& classes, const std::string& name) {
+  const auto found = std::find(classes.begin(), classes.end(), name);
+  return found == classes.end() ? nn::ignored_label : found - classes.begin();
+}
+
+/// The movement's class where it is well under way, ignored at its faint ends, 0 elsewhere.
+int64_t movement_at(const Clip& clip, double seconds) {
+  constexpr double faint = 0.2;  // of the rise and of the fall
+  int64_t label = 0;
+  for (const Movement& movement : clip.movements) {
+    if (seconds < movement.onset_s || seconds > movement.offset_s) continue;
+    const bool strong = seconds >= movement.onset_s + faint * (movement.apex_s - movement.onset_s) &&
+                        seconds <= movement.offset_s - faint * (movement.offset_s - movement.apex_s);
+    label = strong ? class_of(movement_classes(), movement.unit) : nn::ignored_label;
+  }
+  return label;
+}
+
+std::vector<int64_t> movement_labels(const Sample& sample) {
+  const bool known = std::any_of(sample.clip.utterances.begin(), sample.clip.utterances.end(),
+                                 [](const Utterance& u) { return !u.face.empty(); });
+  std::vector<int64_t> labels;
+  const Tensor& times = sample.prepared.face_times_N;
+  for (int64_t i = 0; i < times.size(0); ++i)
+    labels.push_back(known ? movement_at(sample.clip, times[i].item<double>()) : nn::ignored_label);
+  return labels;
+}
+
+void add_alignment(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+  std::vector<std::vector<int64_t>> movement, faces, voices;
+  for (const Sample* sample : samples) {
+    movement.push_back(movement_labels(*sample));
+    faces.push_back({nn::ignored_label});
+    voices.push_back({nn::ignored_label});
+    for (const Utterance& utterance : sample->clip.utterances) {
+      faces.back().push_back(class_of(movement_classes(), utterance.face));
+      voices.back().push_back(class_of(voice_classes(), utterance.voice));
+    }
+  }
+  batch.movement_BN = pad_integers(movement, nn::ignored_label).masked_fill_(batch.face_mask_BN.logical_not(), nn::ignored_label);
+  batch.window_movement_BW = pad_integers(faces, nn::ignored_label);
+  batch.window_voice_BW = pad_integers(voices, nn::ignored_label);
+}
+
+void check_sample(const Sample& sample, const model::DecoderOptions& decoder) {
+  if (int64_t(sample.clip.utterances.size()) > decoder.utterances)
+    throw DataError("clip '{}' has {} utterances, the model takes {}", sample.clip.id, sample.clip.utterances.size(),
+                    decoder.utterances)
+        .hint("raise model.decoder.utterances, or split the clip");
+}
+
+void add_rows(ClipBatch& batch, const std::vector<Row>& rows) {
+  std::vector<std::vector<int64_t>> ids, media, utterance, labels;
+  std::vector<int64_t> lengths;
+  for (const Row& row : rows) {
+    ids.push_back(row.ids);
+    media.push_back(row.media);
+    utterance.push_back(row.utterance);
+    labels.push_back(row.labels);
+    lengths.push_back(int64_t(row.ids.size()));
+  }
+  batch.ids_RL = pad_integers(ids, 0);
+  batch.media_RL = pad_integers(media, -1);
+  batch.utterance_RL = pad_integers(utterance, 0);
+  batch.labels_RL = pad_integers(labels, nn::ignored_label);
+  batch.lengths_R = integers(lengths);
+}
+
+}  // namespace
+
+BatchBuilder::BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model,
+                           const PrepareOptions& prepare)
+    : tokenizer_(std::move(tokenizer)), model_(model), prepare_(prepare) {}
+
+ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
+                              const AugmentOptions& augment, uint64_t draw) const {
+  ClipBatch batch;
+  std::vector<Augmentation> drawn;
+  for (const Sample* sample : samples) {
+    check_sample(*sample, model_.decoder);
+    drawn.push_back(draw_augmentation(augment, draw, sample->index));
+    batch.ids.push_back(sample->clip.id);
+  }
+  add_pictures(batch, samples, drawn, prepare_.face_input);
+  add_sound(batch, samples);
+  add_windows(batch, samples);
+  batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
+  if (purpose == Purpose::train) add_alignment(batch, samples);
+
+  std::vector<Row> rows;
+  for (const Question& question : questions) {
+    const RowContext context{*tokenizer_, model::media_layout(model_), int64_t(samples.size()), batch.windows_BW2.size(1),
+                             question.sample};
+    const Sample& sample = *samples.at(size_t(question.sample));
+    rows.push_back(write_row(context, sample, question.utterance, purpose));
+    if (int64_t(rows.back().ids.size()) > model_.decoder.max_tokens)
+      throw DataError("the question about utterance {} of clip '{}' takes {} tokens, the decoder {}", question.utterance,
+                      sample.clip.id, rows.back().ids.size(), model_.decoder.max_tokens)
+          .hint("raise model.decoder.max_tokens, or split the clip");
+  }
+  add_rows(batch, rows);
+  return batch;
+}
+
+}  // namespace microemo::data

@@ -1,0 +1,75 @@
+#include <ATen/core/Tensor.h>
+
+#include "microemo/base/error.h"
+#include "microemo/data/sample.h"
+
+namespace microemo::data {
+
+Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
+                     bool allow_missing) {
+  Dataset dataset;
+  dataset.manifest_hash = manifest.hash;
+  for (size_t i = 0; i < manifest.clips.size(); ++i) {
+    const Clip& clip = manifest.clips[i];
+    const std::filesystem::path file = cache_file(cache, clip, options);
+    if (std::filesystem::exists(file)) {
+      dataset.samples.push_back({clip, read_prepared(file), int64_t(i)});
+    } else if (allow_missing) {
+      dataset.missing.push_back(clip.id);
+    } else {
+      throw DataError("clip '{}' is not in the feature cache '{}'", clip.id, cache.string())
+          .where(manifest.path, clip.line)
+          .hint(fmt::format("run: microemo prepare {} --cache {} (skipped.jsonl there lists clips that could not be read)",
+                            manifest.path.string(), cache.string()));
+    }
+  }
+  if (dataset.samples.empty())
+    throw DataError("none of the {} clips is in the feature cache", manifest.clips.size())
+        .where(manifest.path)
+        .hint("run microemo prepare first");
+  return dataset;
+}
+
+const std::vector<std::string>& movement_classes() {
+  static const std::vector<std::string> classes = {"none", "brow_up", "brow_down", "lip_up", "lip_down", "lid", "nose"};
+  return classes;
+}
+
+const std::vector<std::string>& voice_classes() {
+  static const std::vector<std::string> classes = {"flat", "lively"};
+  return classes;
+}
+
+model::InputShapes input_shapes(const PrepareOptions& prepare, const text::Tokenizer& tokenizer) {
+  model::InputShapes shapes;
+  shapes.frame_width = prepare.frame_width;
+  shapes.frame_height = prepare.frame_height;
+  shapes.mel_bands = prepare.mel_bands;
+  shapes.vocabulary = tokenizer.size();
+  shapes.movement_classes = int64_t(movement_classes().size());
+  shapes.voice_classes = int64_t(voice_classes().size());
+  shapes.face_side = prepare.face_input == FaceInput::flow ? prepare.face_size / 2 : prepare.face_size;
+  switch (prepare.face_input) {
+    case FaceInput::flow:
+      shapes.face_channels = 2;
+      shapes.face_scale = 3.0 / 127;
+      break;
+    case FaceInput::difference:
+      shapes.face_channels = 1;
+      shapes.face_scale = 1.0 / 32;
+      break;
+    case FaceInput::gray:
+      shapes.face_channels = 1;
+      break;
+    case FaceInput::rgb:
+      shapes.face_channels = 3;
+      break;
+  }
+  if (prepare.face_input == FaceInput::gray || prepare.face_input == FaceInput::rgb) {
+    shapes.face_scale = 1 / 127.5;
+    shapes.face_shift = -1;
+  }
+  return shapes;
+}
+
+}  // namespace microemo::data

@@ -1,0 +1,59 @@
+#include "alignment_heads.h"
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/ones.h>
+
+#include "microemo/nn/loss.h"
+
+namespace microemo::model {
+namespace {
+
+at::Tensor cross_entropy_sum(const at::Tensor& logits_nK, const at::Tensor& labels_n, const at::Tensor& class_weights = {}) {
+  return at::cross_entropy_loss(logits_nK, labels_n,
+                                class_weights.defined() ? std::optional<at::Tensor>(class_weights) : std::nullopt,
+                                at::Reduction::Sum, nn::ignored_label);
+}
+
+LossTerm window_term(const char* name, const nn::Linear& head, const at::Tensor& tokens_BWQC, const at::Tensor& labels_BW,
+                     double weight) {
+  const at::Tensor logits_nK = head.forward(tokens_BWQC.mean(2)).flatten(0, 1), labels_n = labels_BW.flatten();
+  return {name, cross_entropy_sum(logits_nK, labels_n), labels_n.ne(nn::ignored_label).sum().item<double>(), weight};
+}
+
+}  // namespace
+
+AlignmentHeads::AlignmentHeads(const ModelOptions& model, const InputShapes& shapes) : options_(model.alignment) {
+  const auto add_head = [this](const char* name, int64_t width, int64_t classes) {
+    return register_module(name, std::make_shared<nn::Linear>(width, classes));
+  };
+  movement_class_weights_ = at::ones({shapes.movement_classes});
+  movement_class_weights_[0] = options_.none_weight;
+  if (options_.movement > 0 && model.local.enabled) movement_ = add_head("movement", model.visual.width, shapes.movement_classes);
+  if (options_.window_movement > 0 && model.video_qformer.windows == Windows::utterance)
+    window_movement_ = add_head("window_movement", model.visual.width, shapes.movement_classes);
+  if (options_.window_voice > 0 && model.audio.enabled && model.audio.windows == Windows::utterance)
+    window_voice_ = add_head("window_voice", model.audio.width, shapes.voice_classes);
+}
+
+void AlignmentHeads::add_movement(const ClipBatch& batch, const at::Tensor& faces_BNC, BatchLoss& loss) const {
+  const at::Tensor logits_nK = movement_->forward(faces_BNC).flatten(0, 1), labels_n = batch.movement_BN.flatten();
+  const at::Tensor counted = labels_n.ne(nn::ignored_label), moving = labels_n.gt(0);
+  const double count =
+      moving.sum().item<double>() + options_.none_weight * counted.logical_and(moving.logical_not()).sum().item<double>();
+  loss.terms.push_back({"movement", cross_entropy_sum(logits_nK, labels_n, movement_class_weights_.to(logits_nK.device())), count,
+                        options_.movement});
+  loss.movement_frames += moving.sum().item<double>();
+  loss.movement_right += logits_nK.argmax(1).eq(labels_n).logical_and(moving).sum().item<double>();
+}
+
+void AlignmentHeads::add_terms(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const {
+  if (movement_ && batch.movement_BN.defined()) add_movement(batch, input.faces_BNC, loss);
+  if (window_movement_ && batch.window_movement_BW.defined())
+    loss.terms.push_back(
+        window_term("window_movement", *window_movement_, input.video_BWQC, batch.window_movement_BW, options_.window_movement));
+  if (window_voice_ && batch.window_voice_BW.defined())
+    loss.terms.push_back(
+        window_term("window_voice", *window_voice_, input.audio_BWQC, batch.window_voice_BW, options_.window_voice));
+}
+
+}  // namespace microemo::model

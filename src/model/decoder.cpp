@@ -1,0 +1,133 @@
+#include "microemo/model/decoder.h"
+
+#include <map>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+
+#include "microemo/base/error.h"
+
+namespace microemo::model {
+
+using nn::Linear;
+
+/// One block: x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
+class DecoderBlock : public torch::nn::Module {
+ public:
+  explicit DecoderBlock(const DecoderOptions& o) : heads_(o.heads), groups_(o.key_value_heads) {
+    const int64_t head_width = o.width / o.heads;
+    attention_norm_ = register_module("attention_norm", std::make_shared<nn::RmsNorm>(o.width, o.norm_epsilon));
+    add_projection("query", o.width, o.width);
+    add_projection("key", o.width, groups_ * head_width);
+    add_projection("value", o.width, groups_ * head_width);
+    add_projection("output", o.width, o.width);
+    mlp_norm_ = register_module("mlp_norm", std::make_shared<nn::RmsNorm>(o.width, o.norm_epsilon));
+    add_projection("gate", o.width, o.hidden);
+    add_projection("up", o.width, o.hidden);
+    add_projection("down", o.hidden, o.width);
+  }
+
+  at::Tensor forward(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
+    const at::Tensor attended_RLC = x_RLC + attention(attention_norm_->forward(x_RLC), rotary, cache, block);
+    const at::Tensor normed_RLC = mlp_norm_->forward(attended_RLC);
+    return attended_RLC + project("down", at::silu(project("gate", normed_RLC)) * project("up", normed_RLC));
+  }
+
+  Linear* projection(const std::string& name) const {
+    const auto found = projections_.find(name);
+    return found == projections_.end() ? nullptr : found->second.get();
+  }
+
+ private:
+  void add_projection(const std::string& name, int64_t in, int64_t out) {
+    projections_[name] = register_module(name, std::make_shared<Linear>(in, out, /*bias=*/false));
+  }
+  at::Tensor project(const char* name, const at::Tensor& x) const { return projections_.at(name)->forward(x); }
+  at::Tensor heads_of(const char* name, const at::Tensor& x_RLC, int64_t heads) const {
+    return project(name, x_RLC).unflatten(-1, {heads, -1}).transpose(1, 2);
+  }
+
+  at::Tensor attention(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
+    const int64_t first = cache ? cache->length : 0;
+    const at::Tensor query_RHLE = nn::apply_rotary(heads_of("query", x_RLC, heads_), rotary, first);
+    at::Tensor key_RGSE = nn::apply_rotary(heads_of("key", x_RLC, groups_), rotary, first);
+    at::Tensor value_RGSE = heads_of("value", x_RLC, groups_);
+    if (cache && first > 0) {
+      key_RGSE = at::cat({cache->keys[block], key_RGSE}, 2);
+      value_RGSE = at::cat({cache->values[block], value_RGSE}, 2);
+    }
+    if (cache) {
+      cache->keys[block] = key_RGSE;
+      cache->values[block] = value_RGSE;
+    }
+    const at::Tensor mixed_RHLE =
+        at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, /*is_causal=*/first == 0,
+                                         std::nullopt, /*enable_gqa=*/heads_ != groups_);
+    return project("output", mixed_RHLE.transpose(1, 2).flatten(2));
+  }
+
+  int64_t heads_, groups_;
+  std::shared_ptr<nn::RmsNorm> attention_norm_, mlp_norm_;
+  std::map<std::string, std::shared_ptr<Linear>> projections_;
+};
+
+namespace {
+
+void check_options(const DecoderOptions& o) {
+  if (o.width % o.heads != 0 || (o.width / o.heads) % 2 != 0)
+    throw ConfigError("a decoder of {} channels cannot have {} heads", o.width, o.heads)
+        .hint("the width of a head must be a whole, even number");
+  if (o.heads % o.key_value_heads != 0)
+    throw ConfigError("{} query heads cannot share {} key/value heads", o.heads, o.key_value_heads)
+        .hint("choose key_value_heads that divides heads");
+}
+
+}  // namespace
+
+Decoder::Decoder(const DecoderOptions& options, int64_t vocabulary) : options_(options) {
+  check_options(options);
+  rotary_ = nn::rotary_table(options.max_tokens, options.width / options.heads, options.rope_theta);
+  tokens_ = register_module("tokens", std::make_shared<nn::Embedding>(vocabulary, options.width));
+  if (options.utterance_embedding)
+    utterances_ = register_module("utterances", std::make_shared<nn::Embedding>(options.utterances, options.width));
+  for (int64_t i = 0; i < options.layers; ++i)
+    blocks_.push_back(register_module("block" + std::to_string(i), std::make_shared<DecoderBlock>(options)));
+  norm_ = register_module("norm", std::make_shared<nn::RmsNorm>(options.width, options.norm_epsilon));
+  if (options.lora.rank > 0) attach_lora(options.lora);
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids_RL) const { return tokens_->forward(ids_RL); }
+
+at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const {
+  if (!utterances_) return tokens_RLC;
+  return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(2);
+}
+
+at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache) const {
+  MICROEMO_CHECK(!cache || cache->length == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
+  if (cache && cache->length == 0) {
+    cache->keys.resize(blocks_.size());
+    cache->values.resize(blocks_.size());
+  }
+  at::Tensor x_RLC = tokens_RLC;
+  for (size_t i = 0; i < blocks_.size(); ++i) x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i);
+  if (cache) cache->length += tokens_RLC.size(1);
+  return norm_->forward(x_RLC);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, tokens_->weight()); }
+
+void Decoder::attach_lora(const LoraOptions& options) {
+  for (const auto& block : blocks_)
+    for (const std::string& target : options.targets) {
+      Linear* projection = block->projection(target);
+      if (!projection)
+        throw ConfigError("the decoder has no projection '{}' for LoRA", target)
+            .hint("targets: query, key, value, output, gate, up, down");
+      projection->attach_lora(options.rank, options.alpha);
+    }
+}
+
+}  // namespace microemo::model
