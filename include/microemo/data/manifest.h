@@ -1,15 +1,17 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "microemo/base/error.h"
 
 namespace microemo::data {
 
 /// A movement of the face that the synthetic generator put in; real data has none.
 struct Movement {
-  std::string unit;  ///< "brow_up", …
+  std::string unit = {};  ///< "brow_up", …
   double onset_s = 0, apex_s = 0, offset_s = 0;
   double amplitude = 0;    ///< in units of the distance between the outer eye corners
   int64_t utterance = -1;  ///< index of the utterance it belongs to; -1: between utterances
@@ -17,24 +19,25 @@ struct Movement {
 
 struct Utterance {
   double start_s = 0, end_s = 0;  ///< on the clip's clock, [start, end)
-  std::string text;
-  std::string speaker;
-  std::vector<std::string> labels;  ///< open-vocabulary ground truth; empty when not known
-  std::string answer;               ///< the text to train on; empty: built from the labels
-  std::string question;             ///< empty: built from the times
-  std::string face, voice, words;   ///< synthetic ground truth of the three channels: movement unit or "none", manner, sentiment; empty for real data
+  std::string text = {};
+  std::string speaker = {};
+  std::vector<std::string> labels = {};           ///< open-vocabulary ground truth; empty when not known
+  std::string answer = {};                        ///< the text to train on; empty: built from the labels
+  std::string question = {};                      ///< empty: built from the times
+  std::string face = {}, voice = {}, words = {};  ///< synthetic ground truth of the three channels: movement unit or "none",
+                                                  ///< manner, sentiment; empty for real data
 };
 
 /// One clip: one line of a manifest.
 struct Clip {
-  std::string id;
-  std::filesystem::path video;  ///< absolute, or relative to the working folder: already joined with the manifest's folder
-  std::string split;            ///< "train", "test", …
-  std::vector<Utterance> utterances;
-  std::vector<std::string> labels;  ///< of the whole clip
-  std::vector<Movement> movements;
-  std::string identity, speaker;  ///< who is shown and who speaks, where known (clusters of the bootstrap)
-  int64_t line = 0;               ///< in the manifest
+  std::string id = {};
+  std::filesystem::path video = {};  ///< absolute, or relative to the working folder: already joined with the manifest's folder
+  std::string split = {};            ///< "train", "test", …
+  std::vector<Utterance> utterances = {};
+  std::vector<std::string> labels = {};  ///< of the whole clip
+  std::vector<Movement> movements = {};
+  std::string identity = {}, speaker = {};  ///< who is shown and who speaks, where known (clusters of the bootstrap)
+  int64_t line = 0;                         ///< in the manifest
 };
 
 struct Manifest {
@@ -43,9 +46,27 @@ struct Manifest {
   std::vector<Clip> clips;
 };
 
-/// Reads a JSONL manifest (data/README.md has the layout). Utterances come from the line or, when it names a "transcript", from that SRT. Throws Error(data) with file and
-/// line: empty manifest, no id, an id twice, unknown key, end before start, overlapping utterances, a video or transcript that does not exist.
+/// Reads a JSONL manifest: one clip a line.
+///
+///   id           text, unique                                   video        path; relative ones start at the manifest's folder
+///   split        text                                           transcript   path of an SRT, instead of "utterances"
+///   identity     who is shown, speaker  who speaks              labels       list of text, of the whole clip
+///   utterances   list, in order of time, without overlap, of    start_s, end_s, text, speaker, labels, question, answer, face,
+///   voice, words movements    list of                                        unit, onset_s, apex_s, offset_s, amplitude,
+///   utterance
+///
+/// Only id and video, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
+/// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
+/// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
+/// video or transcript that does not exist, a transcript that read_srt refuses.
 Manifest read_manifest(const std::filesystem::path& path);
+/// The same, but every mistake of a line goes to `on_error` and that line's clip is left out; only a file that cannot be read or
+/// has no line throws.
+Manifest read_manifest(const std::filesystem::path& path,
+                       const std::function<void(const Error& mistake, int64_t line)>& on_error);
+
+/// Writes clips as read_manifest reads them, atomically: empty members are left out, a video below the manifest's folder is named
+/// relative to it, another one by its absolute path. Utterances are written in full, a transcript is not named.
 void write_manifest(const std::filesystem::path& path, const std::vector<Clip>& clips);
 
 }  // namespace microemo::data
