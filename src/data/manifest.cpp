@@ -17,6 +17,12 @@ namespace fs = std::filesystem;
 /// Utterances may touch; times that went through decimal text may differ in their last bits.
 constexpr double touching_s = 1e-6;
 
+const std::vector<std::string> clip_keys = {"id",     "video",      "split",      "identity", "speaker",
+                                            "labels", "transcript", "utterances", "movements"};
+const std::vector<std::string> utterance_keys = {"start_s", "end_s",    "text", "speaker", "labels",
+                                                 "answer",  "question", "face", "voice",   "words"};
+const std::vector<std::string> movement_keys = {"unit", "onset_s", "apex_s", "offset_s", "amplitude", "utterance"};
+
 struct Place {
   const fs::path& file;
   int64_t line;

@@ -151,6 +151,13 @@ TEST(Manifest, RefusesUnknownKeysWithTheNearestName) {
                  "did you mean \"apex_s\"", 1);
 }
 
+TEST(Manifest, ListsTheKeysWhenNoneIsNear) {
+  const Folder folder(clip_with(R"("resolution": 4)"));
+  const Error error = expect_error(
+      ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "no key \"resolution\"");
+  EXPECT_THAT(error.next_step(), HasSubstr("id, video, split"));
+}
+
 TEST(Manifest, RefusesAKeyThatStandsTwice) { expect_refused(clip_with(R"("split": "a", "split": "b")"), "split", 1); }
 
 TEST(Manifest, RefusesAWrongType) {

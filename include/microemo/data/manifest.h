@@ -48,12 +48,14 @@ struct Manifest {
 
 /// Reads a JSONL manifest: one clip a line.
 ///
-///   id           text, unique                                   video        path; relative ones start at the manifest's folder
-///   split        text                                           transcript   path of an SRT, instead of "utterances"
-///   identity     who is shown, speaker  who speaks              labels       list of text, of the whole clip
-///   utterances   list, in order of time, without overlap, of    start_s, end_s, text, speaker, labels, question, answer, face,
-///   voice, words movements    list of                                        unit, onset_s, apex_s, offset_s, amplitude,
-///   utterance
+///   id                 text, unique
+///   video              path; relative ones start at the manifest's folder
+///   split              text
+///   identity, speaker  who is shown, who speaks
+///   labels             list of text, of the whole clip
+///   utterances         list, in order of time and without overlap, of objects with the members of Utterance
+///   transcript         path of an SRT that takes the place of "utterances"
+///   movements          list of objects with the members of Movement
 ///
 /// Only id and video, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
