@@ -1,0 +1,184 @@
+#include "microemo/checkpoint/folder.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <system_error>
+
+#include "microemo/base/error.h"
+#include "microemo/base/files.h"
+#include "microemo/base/hash.h"
+#include "microemo/base/json.h"
+#include "microemo/base/log.h"
+
+namespace microemo::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t format_version = 1;
+constexpr const char* manifest_name = "manifest.json";
+constexpr const char* partial_suffix = ".partial";
+constexpr std::string_view step_prefix = "step-";
+
+Error folder_error(const fs::path& path, const std::string& reason) {
+  return EnvironmentError("the checkpoint cannot be written: {}", reason)
+      .where(path)
+      .hint("check the access rights and the free space of the disk");
+}
+
+void sync(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw folder_error(path, std::strerror(errno));
+  const int outcome = ::fsync(descriptor), code = errno;
+  ::close(descriptor);
+  // Some network file systems cannot sync a folder and answer EINVAL.
+  if (outcome != 0 && code != EINVAL) throw folder_error(path, std::strerror(code));
+}
+
+void rename_folder(const fs::path& from, const fs::path& to) {
+  std::error_code failure;
+  fs::rename(from, to, failure);
+  if (failure) throw folder_error(to, failure.message());
+}
+
+void remove_folder(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+fs::path with_suffix(fs::path path, const std::string& suffix) { return path += suffix; }
+
+/// Under another name first: a removal that is interrupted must not look like a damaged checkpoint.
+void retire(const fs::path& folder) {
+  const fs::path doomed = with_suffix(folder, std::string(".old") + partial_suffix);
+  remove_folder(doomed);
+  rename_folder(folder, doomed);
+  remove_folder(doomed);
+}
+
+Json describe_files(const fs::path& folder) {
+  Json files = Json::object();
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  for (const fs::path& path : paths) {
+    sync(path);
+    files[path.filename().string()] = {{"bytes", fs::file_size(path)}, {"sha256", sha256_file(path)}};
+  }
+  return files;
+}
+
+std::string damage_of_file(const fs::path& path, const Json& expected) {
+  const std::string name = path.filename().string();
+  std::error_code failure;
+  const uintmax_t bytes = fs::file_size(path, failure);
+  if (failure) return fmt::format("{} is missing", name);
+  if (bytes != expected.at("bytes").get<uintmax_t>())
+    return fmt::format("{} has {} bytes instead of {}", name, bytes, expected.at("bytes").get<uintmax_t>());
+  if (sha256_file(path) != expected.at("sha256").get<std::string>()) return fmt::format("the content of {} has changed", name);
+  return {};
+}
+
+std::string check_manifest(const fs::path& folder) {
+  const Json manifest = read_json(folder / manifest_name);
+  const auto version = manifest.at("format").get<int64_t>();
+  if (version > format_version) return fmt::format("it has format {}, and this program reads up to {}", version, format_version);
+  for (const auto& [name, expected] : manifest.at("files").items())
+    if (const std::string damage = damage_of_file(folder / name, expected); !damage.empty()) return damage;
+  return {};
+}
+
+std::optional<int64_t> step_of(const std::string& name) {
+  int64_t step = 0;
+  if (!name.starts_with(step_prefix)) return std::nullopt;
+  const char *first = name.data() + step_prefix.size(), *last = name.data() + name.size();
+  const auto [end, failure] = std::from_chars(first, last, step);
+  return failure == std::errc() && end == last ? std::optional(step) : std::nullopt;
+}
+
+}  // namespace
+
+PendingFolder::PendingFolder(fs::path final_path) : final_(std::move(final_path)), partial_(with_suffix(final_, partial_suffix)) {
+  remove_folder(partial_);
+  std::error_code failure;
+  fs::create_directories(partial_, failure);
+  if (failure) throw folder_error(partial_, failure.message());
+}
+
+PendingFolder::~PendingFolder() { remove_folder(partial_); }
+
+void PendingFolder::commit() {
+  write_json(partial_ / manifest_name, {{"format", format_version}, {"files", describe_files(partial_)}});
+  sync(partial_);
+  if (fs::exists(final_)) retire(final_);
+  rename_folder(partial_, final_);
+  sync(final_.parent_path());
+}
+
+std::string damage_of(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return "there is no such folder";
+  if (!fs::exists(folder / manifest_name)) return fmt::format("{} is missing", manifest_name);
+  try {
+    return check_manifest(folder);
+  } catch (const Error& error) {
+    return fmt::format("it cannot be read: {}", error.message());
+  } catch (const Json::exception&) {
+    return fmt::format("{} does not say which files there are", manifest_name);
+  }
+}
+
+fs::path step_folder(const fs::path& run, int64_t step) {
+  return run / "checkpoints" / fmt::format("{}{:08}", step_prefix, step);
+}
+
+std::vector<RunCheckpoint> list_checkpoints(const fs::path& run) {
+  std::vector<RunCheckpoint> found;
+  std::error_code absent;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
+    if (const auto step = step_of(entry.path().filename().string())) found.push_back({*step, entry.path()});
+  std::sort(found.begin(), found.end(), [](const RunCheckpoint& a, const RunCheckpoint& b) { return a.step < b.step; });
+  return found;
+}
+
+std::optional<RunCheckpoint> find_latest(const fs::path& run) {
+  std::vector<RunCheckpoint> checkpoints = list_checkpoints(run);
+  for (; !checkpoints.empty(); checkpoints.pop_back()) {
+    const std::string damage = damage_of(checkpoints.back().path);
+    if (damage.empty()) return checkpoints.back();
+    log_warning(fmt::format("checkpoint {} is damaged and not used: {}; trying the one before", checkpoints.back().path.string(),
+                            damage));
+  }
+  return std::nullopt;
+}
+
+fs::path find_checkpoint(const fs::path& path) {
+  if (!fs::is_directory(path))
+    throw CheckpointError("there is no such folder").where(path).hint("name a run folder or a checkpoint folder");
+  if (fs::exists(path / manifest_name)) {
+    const std::string damage = damage_of(path);
+    if (damage.empty()) return path;
+    throw CheckpointError("the checkpoint is damaged: {}", damage).where(path).hint("use another checkpoint of the run");
+  }
+  if (const auto latest = find_latest(path)) return latest->path;
+  throw CheckpointError("no whole checkpoint was found here")
+      .where(path)
+      .hint("name a run folder with a folder checkpoints in it");
+}
+
+void prune_checkpoints(const fs::path& run, int64_t keep_last) {
+  std::error_code absent;
+  std::vector<fs::path> remainders;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
+    if (entry.path().extension() == partial_suffix) remainders.push_back(entry.path());
+  for (const fs::path& path : remainders) remove_folder(path);
+  const std::vector<RunCheckpoint> all = list_checkpoints(run);
+  const auto keep = static_cast<size_t>(keep_last);
+  for (size_t i = 0; keep_last > 0 && i + keep < all.size(); ++i) retire(all[i].path);
+}
+
+}  // namespace microemo::checkpoint
