@@ -122,6 +122,9 @@ TEST(Functions, AreConstructorsWithBracesInTheirInitialisers) {
   EXPECT_THAT(lines_of_functions("A::A(int x) : b_{x}, c_(1), d_{} {\n  f();\n}\nvoid g() {}\n"),
               ElementsAre(std::pair(1, 3), std::pair(4, 1)));
 }
+TEST(Functions, HaveBracesAmongTheirDefaultArguments) {
+  EXPECT_THAT(lines_of_functions("void f(int a = {},\n       B b = B{1}) {\n  g();\n}\n"), ElementsAre(std::pair(1, 4)));
+}
 TEST(Functions, HoldTheirLambdasAndBlocks) {
   EXPECT_THAT(
       lines_of_functions("void f() {\n  const auto g = [&](int x) {\n    if (x) {\n      y();\n    }\n  };\n  g(Z{1});\n}\n"),

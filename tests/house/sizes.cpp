@@ -81,8 +81,14 @@ std::string trimmed(const std::string& text) {
 
 enum class Brace { scope, function, member_initialiser, initialiser };
 
+/// f(int a = {}) {
+bool inside_arguments(const std::string& head) {
+  return std::count(head.begin(), head.end(), '(') > std::count(head.begin(), head.end(), ')');
+}
+
 Brace meaning_of(const std::string& raw_head) {
   const std::string head = trimmed(without_template_heads(plain_operators(raw_head)));
+  if (inside_arguments(head)) return Brace::initialiser;
   static const std::regex scope(R"(^(inline\s+)?(namespace|class|struct|union|enum|extern)\b)");
   const size_t parenthesis = head.find('(');
   const size_t equals = head.find('=');
