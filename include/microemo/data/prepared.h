@@ -9,14 +9,15 @@
 #include "microemo/base/json.h"
 #include "microemo/data/manifest.h"
 
-// Shapes: T sampled whole frames, C channels, H height, W width, N native-rate face frames, S side of a face input, F log-mel frames, M mel bands.
+// Shapes: T sampled whole frames, C channels, H height, W width, N native-rate face frames, S side of a face input, F log-mel
+// frames, M mel bands.
 
 namespace microemo::data {
 
 enum class FaceInput { rgb, gray, difference, flow };
 constexpr auto names_of(FaceInput) {
-  return std::array{std::pair{FaceInput::rgb, "rgb"}, std::pair{FaceInput::gray, "gray"}, std::pair{FaceInput::difference, "difference"},
-                    std::pair{FaceInput::flow, "flow"}};
+  return std::array{std::pair{FaceInput::rgb, "rgb"}, std::pair{FaceInput::gray, "gray"},
+                    std::pair{FaceInput::difference, "difference"}, std::pair{FaceInput::flow, "flow"}};
 }
 
 /// What is taken from a clip; part of the cache's key, so a change makes new entries and leaves the old.
@@ -37,43 +38,74 @@ void describe(Visitor& option, PrepareOptions& o) {
   option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(16).max(1024);
   option("face_size", o.face_size, "Side of an aligned face crop, in pixels; flow maps have half of it.").min(32).max(448);
   option("face_rate", o.face_rate, "Face crops per second; 0 keeps the file's own rate.").min(0).max(240);
-  option("face_rate_cap", o.face_rate_cap, "Highest rate of face crops when face_rate is 0.").above(0).max(240);
-  option("face_input", o.face_input, "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).");
+  option("face_rate_cap", o.face_rate_cap, "Highest rate of face crops when face_rate is 0.")
+      .above(0)
+      .max(240)
+      .only_if(o.face_rate == 0, "face_rate is 0");
+  option("face_input", o.face_input,
+         "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).");
   option("mel_bands", o.mel_bands, "Mel bands of the sound.").min(8).max(256);
 }
 
-/// One clip as the model reads it. CPU tensors; times are seconds on the clip's clock. A clip without sound has F = 0, one without a video stream T = N = 0.
+/// One clip as the model reads it. CPU tensors; times are seconds on the clip's clock: presentation times of the frames that were
+/// taken, never index / rate. A clip without sound has F = 0, one without a video stream T = N = 0.
 struct PreparedClip {
-  std::string id;
-  double duration_s = 0;        ///< end of the last frame or sample, whichever is later
-  at::Tensor frames_TCHW;       ///< uint8 RGB
-  at::Tensor frame_times_T;     ///< float64
-  at::Tensor faces_NCSS;        ///< rgb, gray: uint8 (3 or 1 channels); difference: int8; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
-  at::Tensor face_times_N;      ///< float64
-  at::Tensor face_mask_N;       ///< bool; false: no face in this frame, its values are meaningless
-  at::Tensor mel_FM;            ///< float32, natural log, not normalised
-  at::Tensor mel_times_F;       ///< float64, middle of each window
-  int64_t source_frames = 0;    ///< decoded frames, for reports
-  int64_t faces_found = 0;
+  std::string id;          ///< of the clip it was prepared for; empty when read from the cache, whose entries belong to contents
+  double duration_s = 0;   ///< end of the last frame or sample, whichever is later
+  at::Tensor frames_TCHW;  ///< uint8 RGB, stretched to the asked size: the frames shown at first + k / frame_rate, each once
+  at::Tensor frame_times_T;  ///< float64
+  at::Tensor faces_NCSS;     ///< rgb, gray: uint8 (3 or 1 channels); difference: int8 [N, 1, S, S], grey levels above the clip's
+                          ///< neutral face; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
+  at::Tensor face_times_N;  ///< float64
+  at::Tensor face_mask_N;   ///< bool; false: no face in this frame, its values are meaningless
+  at::Tensor mel_FM;       ///< float32, natural log, not normalised; rounded to half precision, so that the cache changes nothing
+  at::Tensor mel_times_F;  ///< float64, middle of each window
+  int64_t source_frames = 0;  ///< decoded frames, for reports
+  int64_t faces_found = 0;    ///< face frames with a face
 };
 
-/// Decodes, tracks, crops and transforms one clip. Throws Error(data) when it cannot be read whole.
+/// Decodes, tracks, crops and transforms one clip. Memory grows with what is kept (crops, whole frames at frame_rate, sound),
+/// never with whole frames at the file's rate. Thread-safe; uses the calling thread alone. Throws Error(data) when it cannot be
+/// read whole, and as check_utterances does.
 PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options);
 
-/// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content and of the options.
+/// Utterances may end this much after the clip: transcripts are rounded, and encoders cut the last frame of sound.
+inline constexpr double utterance_tolerance_s = 0.1;
+/// Throws Error(data) for an utterance that ends later than that after the clip.
+void check_utterances(const Clip& clip, double duration_s);
+
+/// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content, of the options
+/// and of the layout's version. The content's hash is remembered for the process and in CACHE/index.jsonl by path, size and times
+/// of change. Thread-safe. Throws Error(data) when the video cannot be read.
 std::filesystem::path cache_file(const std::filesystem::path& cache, const Clip& clip, const PrepareOptions& options);
+/// Safetensors with the names of PreparedClip's members, written atomically; equal clips give equal bytes.
 void write_prepared(const std::filesystem::path& file, const PreparedClip& clip);
 /// Throws Error(data) naming the file when it is missing (run prepare first) or damaged.
 PreparedClip read_prepared(const std::filesystem::path& file);
 
+/// What a cache entry's header says, without reading its tensors. Throws as read_prepared does.
+struct PreparedFacts {
+  double duration_s = 0;
+  int64_t frames = 0, face_frames = 0, mel_frames = 0;  ///< T, N and F
+  int64_t source_frames = 0, faces_found = 0;
+};
+PreparedFacts read_prepared_facts(const std::filesystem::path& file);
+
 struct PrepareReport {
   int64_t clips = 0, done = 0, already_there = 0, skipped = 0;
   bool stopped = false;  ///< by a signal; what is done stays
+  double seconds = 0;    ///< of media, in all clips that are in the cache now
+  int64_t source_frames = 0, face_frames = 0, faces_found = 0;
+  int64_t without_picture = 0, without_sound = 0;  ///< clips
+  int64_t without_face = 0;                        ///< clips with a picture in which no frame has a face
 };
 
-/// Prepares every clip of a manifest into the cache on `workers` threads (0: as many as the machine allows). Resumable: entries that exist are kept. Clips that cannot be
-/// read are listed with kind, message and hint in CACHE/skipped.jsonl; more than `max_skipped` of them (a fraction) is an Error(data) at the end.
-PrepareReport prepare_manifest(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options, int workers,
-                               double max_skipped);
+/// Prepares every clip of a manifest into the cache on `workers` threads (0: as many as the machine allows). Resumable: entries
+/// that exist are kept, a damaged one is made again. Clips that cannot be read, and clips whose utterances lie outside them, are
+/// listed in CACHE/skipped.jsonl, one object a line: manifest, line, id, video, kind, message, where, next; lines of other
+/// manifests stay. More than `max_skipped` of them (a fraction) is an Error(data) at the end. Throws Error(environment) when the
+/// cache cannot be written; the entries that were finished stay.
+PrepareReport prepare_manifest(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
+                               int workers, double max_skipped);
 
 }  // namespace microemo::data

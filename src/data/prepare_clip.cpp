@@ -1,0 +1,150 @@
+#include <cmath>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/log.h"
+#include "microemo/data/prepared.h"
+#include "microemo/media/crops.h"
+#include "microemo/media/face.h"
+#include "microemo/media/sound.h"
+#include "microemo/media/video_reader.h"
+#include "prepare_faces.h"
+#include "prepare_sampling.h"
+
+namespace microemo::data {
+namespace {
+
+using media::Image;
+
+at::Tensor times_tensor(const std::vector<double>& seconds) { return at::tensor(seconds, at::kDouble); }
+
+at::Tensor frames_tensor(const std::vector<Image>& images, const PrepareOptions& options) {
+  const int64_t height = options.frame_height, width = options.frame_width;
+  at::Tensor frames = at::empty({int64_t(images.size()), 3, height, width}, at::kByte);
+  for (size_t i = 0; i < images.size(); ++i) {
+    const at::Tensor image = at::from_blob(const_cast<uint8_t*>(images[i].pixels.data()), {height, width, 3}, at::kByte);
+    frames.select(0, int64_t(i)).copy_(image.permute({2, 0, 1}));
+  }
+  return frames;
+}
+
+/// What one pass over the pictures leaves.
+struct Pictures {
+  WholeFrames whole;
+  std::vector<double> face_times;
+  std::vector<std::optional<media::Face>> faces;  ///< of each face time
+  double end_s = 0;
+  int64_t decoded = 0;
+};
+
+void report_repairs(const Clip& clip, const char* what, int64_t count) {
+  if (count > 0) log_warning(fmt::format("clip {}: {} damaged {} in {}", clip.id, count, what, clip.video.string()));
+}
+
+Pictures watch(const Clip& clip, const PrepareOptions& options) {
+  media::VideoReader reader(clip.video);
+  media::FaceTracker tracker;
+  FaceClock clock(options);
+  Pictures pictures{WholeFrames(options), {}, {}};
+  double last_interval_s = 0, last_s = 0;
+  int64_t damaged = 0;
+  while (auto frame = reader.next()) {
+    if (pictures.decoded++ > 0) last_interval_s = frame->seconds - last_s;
+    last_s = frame->seconds;
+    damaged += frame->damaged;
+    if (clock.takes(frame->seconds)) {
+      tracker.add(frame->rgb);
+      pictures.face_times.push_back(frame->seconds);
+    }
+    pictures.whole.add(std::move(*frame));
+  }
+  // The length of the last frame is in no packet: it is taken to be shown as long as the one before it, and a single one as the
+  // container says.
+  pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
+  pictures.whole.finish(pictures.end_s);
+  pictures.faces = media::main_face(tracker.finish());
+  report_repairs(clip, "packets of video", reader.bad_packets());
+  report_repairs(clip, "frames", damaged);
+  return pictures;
+}
+
+/// Aligned crops of every face frame; empty pictures where there is no face. The alignment is smoothed over frames to come, so
+/// the clip is decoded once more, which costs less than holding its frames.
+std::vector<Image> crop_faces(const Clip& clip, const PrepareOptions& options, const Pictures& pictures) {
+  const auto similarities = media::align_faces(pictures.faces, int(options.face_size));
+  std::vector<Image> crops(similarities.size());
+  size_t last = similarities.size();
+  while (last > 0 && !similarities[last - 1]) --last;
+  media::VideoReader reader(clip.video);
+  FaceClock clock(options);
+  for (size_t i = 0; i < last;) {
+    const auto frame = reader.next();
+    MICROEMO_CHECK(frame, "the second pass over {} ends early", clip.video.string());
+    if (!clock.takes(frame->seconds)) continue;
+    if (similarities[i]) crops[i] = face_crop(frame->rgb, *similarities[i], options);
+    ++i;
+  }
+  return crops;
+}
+
+void read_pictures(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
+  const Pictures pictures = watch(clip, options);
+  const std::vector<Image> crops = crop_faces(clip, options, pictures);
+  prepared.frames_TCHW = frames_tensor(pictures.whole.images(), options);
+  prepared.frame_times_T = times_tensor(pictures.whole.times());
+  prepared.faces_NCSS = face_inputs(crops, options);
+  prepared.face_times_N = times_tensor(pictures.face_times);
+  prepared.face_mask_N = at::empty({int64_t(crops.size())}, at::kBool);
+  for (size_t i = 0; i < crops.size(); ++i) {
+    const bool found = !crops[i].pixels.empty();
+    prepared.face_mask_N.data_ptr<bool>()[i] = found;
+    prepared.faces_found += found;
+  }
+  prepared.source_frames = pictures.decoded;
+  prepared.duration_s = std::max(prepared.duration_s, pictures.end_s);
+}
+
+void read_sound(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
+  const media::Sound sound = media::read_sound(clip.video);
+  const media::LogMel mel = media::log_mel(sound, int(options.mel_bands));
+  const at::Tensor values = at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), options.mel_bands}, at::kFloat);
+  prepared.mel_FM = values.to(at::kHalf).to(at::kFloat);
+  prepared.mel_times_F = times_tensor(mel.seconds);
+  prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
+  report_repairs(clip, "packets of sound", sound.bad_packets);
+}
+
+PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
+  PreparedClip clip;
+  clip.id = id;
+  clip.frames_TCHW = frames_tensor({}, options);
+  clip.faces_NCSS = face_inputs({}, options);
+  clip.face_mask_N = at::empty({0}, at::kBool);
+  clip.mel_FM = at::empty({0, options.mel_bands}, at::kFloat);
+  clip.frame_times_T = clip.face_times_N = clip.mel_times_F = at::empty({0}, at::kDouble);
+  return clip;
+}
+
+}  // namespace
+
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options) {
+  const media::VideoInfo info = media::probe(clip.video);
+  PreparedClip prepared = empty_clip(clip.id, options);
+  if (info.has_video) read_pictures(clip, options, prepared);
+  if (info.has_audio) read_sound(clip, options, prepared);
+  check_utterances(clip, prepared.duration_s);
+  return prepared;
+}
+
+void check_utterances(const Clip& clip, double duration_s) {
+  for (size_t i = 0; i < clip.utterances.size(); ++i)
+    if (clip.utterances[i].end_s > duration_s + utterance_tolerance_s)
+      throw DataError("utterance {} of clip \"{}\" ends at {:.3f} s, after the clip ({:.3f} s)", i + 1, clip.id,
+                      clip.utterances[i].end_s, duration_s)
+          .where(clip.video)
+          .hint("correct the times in the manifest or transcript, or name the right video");
+}
+
+}  // namespace microemo::data
