@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace microemo::eval {
+
+/// A label as wheels spell it: ASCII letters in lower case, blanks at both ends removed (those of Unicode too, as Python's
+/// str.strip does).
+std::string normalise_label(std::string_view label);
+
+/// The public benchmarks' reading of a list that is kept as text (MERTools, toolkit/utils/functions.py, string_to_list): one "["
+/// at the front and one "]" at the end go, the rest is cut at ' " and commas, blanks and empty pieces go. Letters stay as they
+/// are. Kept bit by bit, with its quirks: "don't know" becomes "don" and "t know", and "[happy, sad]." ends with the label
+/// "sad].". A lone "[", at which the public code stops, is an empty list here.
+std::vector<std::string> string_to_list(std::string_view text);
+
+/// The labels that an answer names, in lower case, each once, in order. Rules, no model, so that the same answer always gives the
+/// same labels:
+///  1. an answer with a list in brackets: the entries of its first list;
+///  2. otherwise the text behind the last "feel(s)", "felt", "feeling", "emotion(s) is/are", "emotional state(s) is/are",
+///  "labels:" or "emotions:", up to the end of
+///     the sentence; without such words, the first sentence;
+///  3. cut at commas, semicolons, slashes, "and", "or" and "but"; words of degree in front ("very", "a bit", "slightly", …) and
+///  quotes go.
+/// An answer without any word has no labels.
+std::vector<std::string> extract_labels(std::string_view answer);
+
+}  // namespace microemo::eval

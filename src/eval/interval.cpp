@@ -1,0 +1,59 @@
+#include "microemo/eval/interval.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "microemo/base/error.h"
+#include "microemo/base/random.h"
+
+namespace microemo::eval {
+namespace {
+
+/// Positions of the items of every cluster, clusters in the order of their first item.
+std::vector<std::vector<size_t>> members_of(const std::vector<std::string>& clusters) {
+  std::map<std::string, size_t> number;
+  std::vector<std::vector<size_t>> members;
+  for (size_t item = 0; item < clusters.size(); ++item) {
+    const auto [place, is_new] = number.emplace(clusters[item], members.size());
+    if (is_new) members.emplace_back();
+    members[place->second].push_back(item);
+  }
+  return members;
+}
+
+double percentile(const std::vector<double>& sorted, double fraction) {
+  const double place = fraction * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+}  // namespace
+
+Interval bootstrap_interval(const std::vector<std::string>& clusters,
+                            const std::function<double(const std::vector<size_t>&)>& statistic, const BootstrapOptions& options) {
+  MICROEMO_CHECK(!clusters.empty() && options.resamples > 0 && options.confidence > 0 && options.confidence < 1,
+                 "a bootstrap of {} items, {} resamples, confidence {}", clusters.size(), options.resamples, options.confidence);
+  const auto members = members_of(clusters);
+  std::vector<double> values;
+  std::vector<size_t> drawn;
+  for (int64_t resample = 0; resample < options.resamples; ++resample) {
+    Random random(options.seed, "bootstrap", {static_cast<uint64_t>(resample)});
+    drawn.clear();
+    for (size_t i = 0; i < members.size(); ++i) {
+      const auto& cluster = members[random.below(members.size())];
+      drawn.insert(drawn.end(), cluster.begin(), cluster.end());
+    }
+    const double value = statistic(drawn);
+    if (std::isfinite(value)) values.push_back(value);
+  }
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  if (values.empty()) return {none, none};
+  std::sort(values.begin(), values.end());
+  const double tail = (1 - options.confidence) / 2;
+  return {percentile(values, tail), percentile(values, 1 - tail)};
+}
+
+}  // namespace microemo::eval

@@ -1,0 +1,133 @@
+#include "microemo/eval/score_table.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "microemo/base/error.h"
+#include "microemo/eval/labels.h"
+#include "microemo/formats/csv.h"
+
+namespace microemo::eval {
+namespace {
+
+/// The pairs' scores under each headline grouping.
+using Columns = std::vector<std::vector<std::optional<PairScore>>>;
+
+Columns make_columns(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel) {
+  Columns columns;
+  for (const std::string& name : wheel.headline) {
+    columns.emplace_back();
+    for (const LabelPair& pair : pairs) columns.back().push_back(score_pair(pair, wheel.grouping(name)));
+  }
+  return columns;
+}
+
+double headline(const Columns& columns, const std::vector<size_t>& positions, double SetScore::*value) {
+  double sum = 0;
+  for (const auto& column : columns) sum += average(column, positions).*value;
+  return sum / static_cast<double>(columns.size());
+}
+
+bool is_known(const std::string& label, const EmotionWheel& wheel) {
+  return std::ranges::any_of(wheel.groupings,
+                             [&](const Grouping& grouping) { return grouping.class_of.contains(normalise_label(label)); });
+}
+
+void count_unknown(const std::vector<std::string>& labels, const EmotionWheel& wheel, std::map<std::string, int64_t>& counts) {
+  for (const std::string& label : labels)
+    if (!is_known(label, wheel)) ++counts[normalise_label(label)];
+}
+
+void list_what_is_left_out(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel, const Columns& columns,
+                           ScoreTable& table) {
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    if (std::ranges::none_of(columns, [&](const auto& column) { return column[i].has_value(); }))
+      table.skipped.push_back(pairs[i].id);
+    count_unknown(pairs[i].truth, wheel, table.unknown_truth);
+    count_unknown(pairs[i].predicted, wheel, table.unknown_predicted);
+  }
+  if (table.skipped.size() == pairs.size())
+    throw DataError("none of the {} truths has a label that the wheel '{}' knows", pairs.size(), wheel.name)
+        .where(wheel.path)
+        .hint("labels must be in the wheel's language; check that the files are predictions first, truths second");
+}
+
+Json interval_json(double value, const Interval& interval) {
+  return {{"value", value}, {"low", interval.low}, {"high", interval.high}};
+}
+
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, "; ")); }
+std::string joined(const std::set<std::string>& words) { return fmt::format("{}", fmt::join(words, "; ")); }
+
+}  // namespace
+
+ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel, const BootstrapOptions& bootstrap) {
+  ScoreTable table;
+  table.wheel = wheel.name;
+  table.wheel_path = wheel.path;
+  table.wheel_hash = wheel.hash;
+  table.headline = wheel.headline;
+  table.pairs = static_cast<int64_t>(pairs.size());
+  table.bootstrap = bootstrap;
+  const Columns columns = make_columns(pairs, wheel);
+  list_what_is_left_out(pairs, wheel, columns, table);
+  for (const Grouping& grouping : wheel.groupings) table.groupings.push_back({grouping.name, score_sets(pairs, grouping)});
+
+  std::vector<size_t> all(pairs.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  std::vector<std::string> clips;
+  for (const LabelPair& pair : pairs) clips.push_back(pair.clip);
+  const auto score = [&](double SetScore::*value, double& whole, Interval& interval) {
+    const auto statistic = [&](const std::vector<size_t>& drawn) { return headline(columns, drawn, value); };
+    whole = statistic(all);
+    interval = bootstrap_interval(clips, statistic, bootstrap);
+  };
+  score(&SetScore::pair_f, table.pair_f, table.pair_f_interval);
+  score(&SetScore::f, table.set_f, table.set_f_interval);
+  return table;
+}
+
+Json to_json(const ScoreTable& table) {
+  Json json;
+  json["wheel"] = {
+      {"name", table.wheel}, {"path", table.wheel_path.string()}, {"sha256", table.wheel_hash}, {"headline", table.headline}};
+  json["pairs"] = table.pairs;
+  json["pair_f"] = interval_json(table.pair_f, table.pair_f_interval);
+  json["set_f"] = interval_json(table.set_f, table.set_f_interval);
+  json["bootstrap"] = {{"resamples", table.bootstrap.resamples},
+                       {"confidence", table.bootstrap.confidence},
+                       {"seed", table.bootstrap.seed},
+                       {"clusters", "clips"}};
+  json["groupings"] = Json::array();
+  for (const auto& [name, score] : table.groupings)
+    json["groupings"].push_back({{"name", name},
+                                 {"pairs", score.pairs},
+                                 {"precision", score.precision},
+                                 {"recall", score.recall},
+                                 {"f", score.f},
+                                 {"pair_f", score.pair_f}});
+  json["skipped"] = table.skipped;
+  json["unknown_labels"] = {{"truth", table.unknown_truth}, {"predicted", table.unknown_predicted}};
+  return json;
+}
+
+void write_pair_scores(const std::filesystem::path& csv_file, const std::vector<LabelPair>& pairs, const EmotionWheel& wheel) {
+  std::vector<std::string> header{"id", "truth", "predicted"};
+  for (const std::string& name : wheel.headline)
+    for (const char* column : {"truth", "predicted", "f"}) header.push_back(name + " " + column);
+  std::vector<std::vector<std::string>> rows;
+  for (const LabelPair& pair : pairs) {
+    std::vector<std::string> row{pair.id, joined(pair.truth), joined(pair.predicted)};
+    for (const std::string& name : wheel.headline) {
+      const Grouping& grouping = wheel.grouping(name);
+      const auto score = score_pair(pair, grouping);
+      row.push_back(joined(classes_of(pair.truth, grouping)));
+      row.push_back(joined(classes_of(pair.predicted, grouping)));
+      row.push_back(score ? fmt::format("{:.6f}", score->f) : "");
+    }
+    rows.push_back(std::move(row));
+  }
+  formats::write_csv(csv_file, header, rows);
+}
+
+}  // namespace microemo::eval
