@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace microemo {
 
@@ -10,9 +12,32 @@ struct Device {
   std::string reason;  ///< why this one was taken, for the log
 };
 
-/// Chooses the device once, at the start of main and before any seed, backward pass or CUDA query: LibTorch settles on "no CUDA" at the
-/// first of these. A CUDA device loads libmicroemo_cuda.so, which lies beside the program. "auto" takes the CPU when anything is missing; "cuda" then throws
-/// Error(environment) that names what is missing. Called again with another choice it throws Error(environment) "loaded too late".
+/// Chooses the device once, at the start of main and before any seed, backward pass or CUDA query: LibTorch settles on "no CUDA"
+/// at the first of these. A CUDA device loads libmicroemo_cuda.so, which lies beside the program. "auto" takes the CPU when
+/// anything is missing; "cuda" then throws Error(environment) that names what is missing. Called again with another choice it
+/// throws Error(environment) "loaded too late". Error(config) for a name that is none of these. Not for several threads at once.
 Device choose_device(const std::string& name);
+
+struct CudaDevice {
+  std::string name;
+  int64_t total_bytes = 0;
+  int64_t free_bytes = 0;
+  int major = 0, minor = 0;  ///< compute capability
+};
+
+/// What CUDA work needs and what of it is here.
+struct CudaSupport {
+  bool plugin_loaded = false;
+  std::vector<std::string> missing;  ///< one sentence for each thing; empty when CUDA can be used
+  std::vector<CudaDevice> devices;
+};
+
+/// Looks at everything, for reports on the machine: loads the plug-in, which takes a second and brings LibTorch's CUDA libraries
+/// into the process. Call it where choose_device is called, not later.
+CudaSupport cuda_support();
+
+/// Runs one small kernel of the plug-in on the device and compares it with the CPU. Throws Error(environment) when it cannot run
+/// or differs.
+void check_cuda_device(int index);
 
 }  // namespace microemo
