@@ -57,6 +57,12 @@ void check_photograph(const std::filesystem::path& path, const KnownPhotograph& 
     throw EnvironmentError("{} is not the photograph that the benchmark is made from", known.file).where(path).hint(next);
 }
 
+bool has_color(const media::Image& image) {
+  for (size_t i = 0; i + 2 < image.pixels.size(); i += 3)
+    if (image.pixels[i] != image.pixels[i + 1] || image.pixels[i] != image.pixels[i + 2]) return true;
+  return false;
+}
+
 const media::Face& face_at(const std::vector<media::Face>& found, const KnownFace& known) {
   const auto near = [&](const media::Face& face) {
     return std::hypot((face.box.left + face.box.right) / 2.0 - known.x, (face.box.top + face.box.bottom) / 2.0 - known.y) <
@@ -91,13 +97,16 @@ std::filesystem::path default_photograph_folder() {
 Photographs::Photographs(const std::filesystem::path& folder) {
   for (const KnownPhotograph& known : photographs) check_photograph(folder / known.file, known);
   std::vector<std::vector<media::Face>> found;
+  std::vector<bool> colored;
   for (const KnownPhotograph& known : photographs) {
     files_.push_back({known.file, known.hash});
     images_.push_back(media::read_image(folder / known.file));
+    colored.push_back(has_color(images_.back()));
     found.push_back(media::detect_faces(images_.back(), 0.0));
   }
   for (const KnownFace& known : faces)
-    portraits_.push_back({known.name, known.part, &images_[known.photograph], face_at(found[known.photograph], known).landmarks});
+    portraits_.push_back({known.name, known.part, &images_[known.photograph], colored[known.photograph],
+                          face_at(found[known.photograph], known).landmarks});
 }
 
 const Portrait& Photographs::portrait(const std::string& name) const {

@@ -91,16 +91,66 @@ FaceFrame jittered_face(const SynthOptions& options, const ClipScript& script, c
   return face;
 }
 
+struct Place {
+  float x, y;
+};
+
 /// Where a pixel of the picture is taken from when the head moves: p - motion * (p - A (p - center - shift)), A turning and
 /// scaling back.
 struct HeadMove {
   float center_x, center_y, shift_x, shift_y, cosine, sine;
-  media::Point source(float x, float y, float motion) const {
+  Place source(float x, float y, float motion) const {
     const float dx = x - center_x - shift_x, dy = y - center_y - shift_y;
     const float back_x = center_x + cosine * dx + sine * dy, back_y = center_y - sine * dx + cosine * dy;
     return {x - motion * (x - back_x), y - motion * (y - back_y)};
   }
 };
+
+/// Bilinear in a field, nothing outside of it.
+Place displacement_at(const WarpField& field, Place place) {
+  const float u = place.x - float(field.area.left), v = place.y - float(field.area.top);
+  const auto i = int(u), j = int(v);
+  if (u < 0 || v < 0 || i + 1 >= field.area.width || j + 1 >= field.area.height) return {0, 0};
+  const float s = u - float(i), t = v - float(j);
+  const size_t a = size_t(j) * size_t(field.area.width) + size_t(i), b = a + size_t(field.area.width);
+  const auto mix = [&](const float* d) {
+    return (1 - t) * ((1 - s) * d[a] + s * d[a + 1]) + t * ((1 - s) * d[b] + s * d[b + 1]);
+  };
+  return {mix(field.x.data()), mix(field.y.data())};
+}
+
+/// Bilinear in the finer picture of the head, with fractions in 1/256 of its pixels.
+template <int channels>
+std::array<float, channels> head_at(const Shot& shot, Place place) {
+  constexpr float scale = 256.0F * Shot::oversampling, offset = 0.5F * scale - 128.0F;
+  const int u = std::clamp(int((place.x - float(shot.window.left)) * scale + offset), 0, (shot.head.width - 1) * 256 - 1);
+  const int v = std::clamp(int((place.y - float(shot.window.top)) * scale + offset), 0, (shot.head.height - 1) * 256 - 1);
+  const int s = u & 255, t = v & 255;
+  const uint8_t *upper = shot.head.row(v >> 8) + channels * (u >> 8), *lower = upper + channels * shot.head.width;
+  std::array<float, channels> mixed;
+  for (int c = 0; c < channels; ++c)
+    mixed[size_t(c)] = float((256 - t) * ((256 - s) * upper[c] + s * upper[c + channels]) +
+                             t * ((256 - s) * lower[c] + s * lower[c + channels])) /
+                       65536.0F;
+  return mixed;
+}
+
+/// The part of a row that changes: where the motion is not 0.
+struct Span {
+  int first = 0, last = 0;
+};
+
+Span moving_span(const float* motion, int count) {
+  Span span{0, count};
+  while (span.first < span.last && motion[span.first] <= 0) ++span.first;
+  while (span.first < span.last && motion[span.last - 1] <= 0) --span.last;
+  return span;
+}
+
+Area hull(const Area& a, const Area& b) {
+  const int left = std::min(a.left, b.left), top = std::min(a.top, b.top);
+  return {left, top, std::max(a.left + a.width, b.left + b.width) - left, std::max(a.top + a.height, b.top + b.height) - top};
+}
 
 }  // namespace
 
@@ -110,18 +160,18 @@ struct ClipRenderer::State {
   Shot shot;
   FaceFrame face;
   Course course;
-  std::vector<WarpField> unit_fields;  ///< one for each of the script's movements
-  WarpField talk_field, blink_field, sum;
-  media::Image still, picture;  ///< `still`: the background with the noise that never changes
-  std::vector<float> still_noise;
+  std::vector<WarpField> unit_fields;      ///< one for each of the script's movements
+  WarpField talk_field, blink_field, sum;  ///< `sum`: of the fields that act in the frame being drawn
+  media::Image picture;            ///< the frame that was drawn last; at first the background with the noise that never changes
+  std::vector<float> still_noise;  ///< [window]: its share in the noise of a moving pixel, grey levels
+  std::vector<Span> spans;         ///< of the window's rows
 
   State(const SynthOptions& synth, const ClipScript& clip, const Portrait& portrait);
   void add_still_noise();
   void sum_fields(double seconds);
   HeadMove head_move(int index) const;
+  template <int channels>
   void draw_row(int y, const HeadMove& move, float light, const float* noise);
-  media::Point unwarped(media::Point place) const;
-  void sample_head(media::Point place, float* rgb) const;
 };
 
 ClipRenderer::State::State(const SynthOptions& synth, const ClipScript& clip, const Portrait& portrait)
@@ -136,36 +186,42 @@ ClipRenderer::State::State(const SynthOptions& synth, const ClipScript& clip, co
   }
   talk_field = warp_talk(face);
   blink_field = warp_blink(face);
-  sum.area = shot.window;
+  for (int y = 0; y < shot.window.height; ++y)
+    spans.push_back(moving_span(&shot.motion[size_t(y) * size_t(shot.window.width)], shot.window.width));
   add_still_noise();
 }
 
 void ClipRenderer::State::add_still_noise() {
   Random random(uint64_t(options.seed), "still noise", {uint64_t(script.part), uint64_t(script.index)});
-  still = shot.background;
-  for (int y = 0; y < still.height; ++y) {
+  const auto grain = float(options.pixel_noise);
+  picture = shot.background;
+  for (int y = 0; y < picture.height; ++y) {
     const float* noise = noise_row(random);
-    uint8_t* row = still.row(y);
-    for (int x = 0; x < still.width; ++x)
+    uint8_t* row = picture.row(y);
+    for (int x = 0; x < picture.width; ++x)
       for (int c = 0; c < 3; ++c)
-        row[3 * x + c] = uint8_t(std::clamp(float(row[3 * x + c]) + float(options.pixel_noise) * noise[x] + 0.5F, 0.0F, 255.0F));
+        row[3 * x + c] = uint8_t(std::clamp(float(row[3 * x + c]) + grain * noise[x] + 0.5F, 0.0F, 255.0F));
     if (y < shot.window.top || y >= shot.window.top + shot.window.height) continue;
-    still_noise.insert(still_noise.end(), noise + shot.window.left, noise + shot.window.left + shot.window.width);
+    for (int x = 0; x < shot.window.width; ++x) {
+      const float motion = shot.motion[still_noise.size()];
+      still_noise.push_back(grain * noise[shot.window.left + x] * std::sqrt(1.0F - motion * motion));
+    }
   }
-  picture = still;
 }
 
 void ClipRenderer::State::sum_fields(double seconds) {
-  const size_t count = size_t(sum.area.width) * size_t(sum.area.height);
-  sum.x.assign(count, 0.0F);
-  sum.y.assign(count, 0.0F);
-  const auto add = [&](const WarpField& field, double amount) {
-    if (amount > 0) add_scaled(sum, field, float(amount));
-  };
+  std::vector<std::pair<const WarpField*, double>> acting;
   for (size_t i = 0; i < unit_fields.size(); ++i)
-    add(unit_fields[i], script.movements[i].amplitude * movement_progress(script.movements[i], seconds));
-  add(talk_field, course.talk[size_t(std::lround(seconds * synth_rate))]);
-  add(blink_field, options.blink_amplitude * blink_progress(script, seconds));
+    acting.emplace_back(&unit_fields[i], script.movements[i].amplitude * movement_progress(script.movements[i], seconds));
+  acting.emplace_back(&talk_field, course.talk[size_t(std::lround(seconds * synth_rate))]);
+  acting.emplace_back(&blink_field, options.blink_amplitude * blink_progress(script, seconds));
+  std::erase_if(acting, [](const auto& field) { return field.second <= 0; });
+
+  sum.area = acting.empty() ? Area{} : acting[0].first->area;
+  for (const auto& [field, amount] : acting) sum.area = hull(sum.area, field->area);
+  sum.x.assign(size_t(sum.area.width) * size_t(sum.area.height), 0.0F);
+  sum.y = sum.x;
+  for (const auto& [field, amount] : acting) add_scaled(sum, *field, float(amount));
 }
 
 HeadMove ClipRenderer::State::head_move(int index) const {
@@ -179,44 +235,19 @@ HeadMove ClipRenderer::State::head_move(int index) const {
           scale * std::sin(course.turn[i])};
 }
 
-/// Takes the movements of the face back: bilinear in the summed field.
-media::Point ClipRenderer::State::unwarped(media::Point place) const {
-  const auto u = float(place.x - sum.area.left), v = float(place.y - sum.area.top);
-  const auto i = int(u), j = int(v);
-  if (u < 0 || v < 0 || i + 1 >= sum.area.width || j + 1 >= sum.area.height) return place;
-  const float s = u - float(i), t = v - float(j);
-  const size_t a = size_t(j) * size_t(sum.area.width) + size_t(i), b = a + size_t(sum.area.width);
-  const auto mix = [&](const std::vector<float>& d) {
-    return (1 - t) * ((1 - s) * d[a] + s * d[a + 1]) + t * ((1 - s) * d[b] + s * d[b + 1]);
-  };
-  return {place.x - mix(sum.x), place.y - mix(sum.y)};
-}
-
-void ClipRenderer::State::sample_head(media::Point place, float* rgb) const {
-  const auto u =
-      std::clamp(float(place.x - shot.window.left + 0.5) * Shot::oversampling - 0.5F, 0.0F, float(shot.head.width) - 1.01F);
-  const auto v =
-      std::clamp(float(place.y - shot.window.top + 0.5) * Shot::oversampling - 0.5F, 0.0F, float(shot.head.height) - 1.01F);
-  const auto i = int(u), j = int(v);
-  const float s = u - float(i), t = v - float(j);
-  const uint8_t *upper = shot.head.row(j) + 3 * i, *lower = shot.head.row(j + 1) + 3 * i;
-  for (int c = 0; c < 3; ++c)
-    rgb[c] = (1 - t) * ((1 - s) * float(upper[c]) + s * float(upper[c + 3])) +
-             t * ((1 - s) * float(lower[c]) + s * float(lower[c + 3]));
-}
-
+template <int channels>
 void ClipRenderer::State::draw_row(int y, const HeadMove& move, float light, const float* noise) {
   const size_t first = size_t(y) * size_t(shot.window.width);
+  const auto grain = float(options.pixel_noise);
   uint8_t* row = picture.row(shot.window.top + y) + 3 * shot.window.left;
-  for (int x = 0; x < shot.window.width; ++x) {
+  for (int x = spans[size_t(y)].first; x < spans[size_t(y)].last; ++x) {
     const float motion = shot.motion[first + size_t(x)];
-    if (motion <= 0) continue;
-    float rgb[3];
-    sample_head(unwarped(move.source(float(shot.window.left + x), float(shot.window.top + y), motion)), rgb);
-    const float gain = 1.0F + light * motion;
-    const float grain =
-        float(options.pixel_noise) * (motion * noise[x] + std::sqrt(1.0F - motion * motion) * still_noise[first + size_t(x)]);
-    for (int c = 0; c < 3; ++c) row[3 * x + c] = uint8_t(std::clamp(gain * rgb[c] + grain + 0.5F, 0.0F, 255.0F));
+    const Place still_head = move.source(float(shot.window.left + x), float(shot.window.top + y), motion);
+    const Place moved = displacement_at(sum, still_head);
+    const std::array<float, channels> color = head_at<channels>(shot, {still_head.x - moved.x, still_head.y - moved.y});
+    const float added = grain * motion * noise[x] + still_noise[first + size_t(x)] + 0.5F;
+    for (int c = 0; c < 3; ++c)
+      row[3 * x + c] = uint8_t(std::clamp((1.0F + light * motion) * color[size_t(c % channels)] + added, 0.0F, 255.0F));
   }
 }
 
@@ -229,7 +260,10 @@ const media::Image& ClipRenderer::frame(int index) {
   Random random(uint64_t(s.options.seed), "frame noise", {uint64_t(s.script.part), uint64_t(s.script.index), uint64_t(index)});
   s.sum_fields(double(index) / synth_rate);
   const HeadMove move = s.head_move(index);
-  for (int y = 0; y < s.shot.window.height; ++y) s.draw_row(y, move, s.course.light[size_t(index)], noise_row(random));
+  const float light = s.course.light[size_t(index)];
+  for (int y = 0; y < s.shot.window.height; ++y)
+    s.shot.head.channels == 1 ? s.draw_row<1>(y, move, light, noise_row(random))
+                              : s.draw_row<3>(y, move, light, noise_row(random));
   return s.picture;
 }
 

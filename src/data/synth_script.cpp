@@ -16,7 +16,7 @@ constexpr double blink_margin_s = 0.2;
 
 const std::array<std::array<const char*, synth_adjectives>, 3> adjectives{{
     {"wonderful", "lovely", "great", "brilliant", "splendid", "perfect", "superb", "pleasant", "charming", "fine"},
-    {"terrible", "dreadful", "horrible", "nasty", "rotten", "ghastly", "lousy", "poor", "bad", "miserable"},
+    {"terrible", "dreadful", "horrible", "nasty", "rotten", "ghastly", "lousy", "poor", "bad", "wretched"},
     {"normal", "standard", "common", "regular", "typical", "plain", "simple", "basic", "moderate", "routine"},
 }};
 
@@ -68,7 +68,6 @@ ScriptedUtterance draw_utterance(Random& random, const SynthOptions& options, Sy
   u.words_per_minute = random.uniform(210, 250);
   u.pitch = random.uniform(40, 60);
   u.placement = random.uniform();
-  u.labels = draw_labels(random, {u.sentence.sentiment, u.unit, u.manner});
   return u;
 }
 
@@ -175,9 +174,12 @@ ClipScript draw_script(const SynthOptions& options, SynthPart part, int64_t inde
   script.head_x = synth_width * random.uniform(0.32, 0.68);
   script.head_y = synth_height * random.uniform(0.42, 0.55);
   script.gain = random.uniform(0.85, 1.12);
+  script.loudness = random.uniform(0.75, 1.25);
   draw_utterances(random, options, script);
   draw_movements(random, options, script);
   draw_blinks(random, options, script);
+  Random words(uint64_t(options.seed), "labels", {coordinate(part), uint64_t(index)});  // apart: another synonym changes no clip
+  for (ScriptedUtterance& u : script.utterances) u.labels = draw_labels(words, {u.sentence.sentiment, u.unit, u.manner});
   return script;
 }
 

@@ -153,11 +153,12 @@ media::Image render_background(const Picture& blurred, double gain) {
   return image;
 }
 
-media::Image render_head(const ClipScript& script, const Mapping& mapping, const media::Image& photograph, const Picture& blurred,
+media::Image render_head(const ClipScript& script, const Mapping& mapping, const Portrait& portrait, const Picture& blurred,
                          const Area& window) {
   const double step = 1.0 / Shot::oversampling, first = 0.5 * step - 0.5;
-  media::Image head{window.width * Shot::oversampling, window.height * Shot::oversampling, 3, {}};
-  head.pixels.reserve(size_t(head.width) * size_t(head.height) * 3);
+  const media::Image& photograph = *portrait.photograph;
+  media::Image head{window.width * Shot::oversampling, window.height * Shot::oversampling, portrait.colored ? 3 : 1, {}};
+  head.pixels.reserve(size_t(head.width) * size_t(head.height) * size_t(head.channels));
   std::vector<Taps> columns;
   for (int i = 0; i < head.width; ++i)
     columns.push_back(taps_at(mapping.photograph_x(window.left + first + i * step), photograph.width));
@@ -170,7 +171,8 @@ media::Image render_head(const ClipScript& script, const Mapping& mapping, const
           1.0 - smooth_step(1.0 - sharp_edge / 2, 1.0 + sharp_edge / 2, ellipse_radius(script, x, y, sharp_x, sharp_y));
       const std::array<float, 3> far = background_at(blurred, x, y),
                                  near = focus > 0 ? interpolate(photograph, columns[size_t(i)], rows) : far;
-      for (size_t c = 0; c < 3; ++c) head.pixels.push_back(to_byte(script.gain * (focus * near[c] + (1.0 - focus) * far[c])));
+      for (size_t c = 0; c < size_t(head.channels); ++c)
+        head.pixels.push_back(to_byte(script.gain * (focus * near[c] + (1.0 - focus) * far[c])));
     }
   }
   return head;
@@ -185,7 +187,7 @@ Shot compose_shot(const ClipScript& script, const Portrait& portrait) {
   Shot shot;
   shot.window = window_of(script);
   shot.background = render_background(blurred, script.gain);
-  shot.head = render_head(script, mapping, *portrait.photograph, blurred, shot.window);
+  shot.head = render_head(script, mapping, portrait, blurred, shot.window);
   for (int y = 0; y < shot.window.height; ++y)
     for (int x = 0; x < shot.window.width; ++x) {
       const double radius = ellipse_radius(script, shot.window.left + x, shot.window.top + y, window_x, window_y);

@@ -13,7 +13,7 @@ struct Shot {
   static constexpr int oversampling =
       2;                    ///< the head is kept this much finer, so that moving it by parts of a pixel does not make it flicker
   Area window;              ///< what is drawn again for every frame, pixels of the shot
-  media::Image head;        ///< RGB, `oversampling` pixels for each of window's
+  media::Image head;        ///< RGB, or grey as its photograph is; `oversampling` pixels for each of window's
   media::Image background;  ///< RGB, synth_width x synth_height, everything out of focus
   std::vector<float>
       motion;  ///< [window]: 1 on the head, smoothly down to 0 at the window's border: how much of the head's motion acts

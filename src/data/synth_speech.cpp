@@ -25,7 +25,7 @@ constexpr double fastest_words_per_minute = 420;
 constexpr float silence = 0.01F;
 constexpr double background_noise = 0.0015;
 constexpr double triangle_scale = 2.449;  // makes the sum of two uniform draws have standard deviation 1
-constexpr float voice_gain = 0.6F;
+constexpr double voice_gain = 0.6;
 
 Error no_espeak(const std::string& reason) {
   return EnvironmentError("espeak-ng cannot be run: {}", reason)
@@ -97,9 +97,9 @@ std::vector<float> speak_at(const ScriptedUtterance& u, const std::string& voice
   return samples;
 }
 
-void mix_in(std::vector<float>& whole, const std::vector<float>& part, size_t first) {
+void mix_in(std::vector<float>& whole, const std::vector<float>& part, size_t first, float gain) {
   for (size_t i = 0; i < part.size() && first + i < whole.size(); ++i)
-    whole[first + i] = std::clamp(whole[first + i] + voice_gain * part[i], -1.0F, 1.0F);
+    whole[first + i] = std::clamp(whole[first + i] + gain * part[i], -1.0F, 1.0F);
 }
 
 }  // namespace
@@ -132,7 +132,8 @@ media::Sound clip_sound(const ClipScript& script, uint64_t seed) {
   for (const ScriptedUtterance& u : script.utterances) {
     const media::Sound speech = speak(u, script.voice);
     const double spare_s = u.end_s - u.start_s - speech.end_s();
-    mix_in(sound.samples, speech.samples, size_t((u.start_s + u.placement * spare_s) * espeak_rate));
+    mix_in(sound.samples, speech.samples, size_t((u.start_s + u.placement * spare_s) * espeak_rate),
+           float(voice_gain * script.loudness));
   }
   return sound;
 }

@@ -14,6 +14,7 @@ struct Portrait {
   std::string name;
   SynthPart part = SynthPart::train;
   const media::Image* photograph = nullptr;  ///< owned by Photographs
+  bool colored = false;                      ///< false: red, green and blue are equal in all of the photograph
   std::array<media::Point, 68> landmarks{};  ///< pixels of the photograph
   double eye_distance() const;               ///< outer eye corners, pixels of the photograph
 };

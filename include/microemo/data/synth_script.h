@@ -51,6 +51,7 @@ struct ClipScript {
   double eye_distance = 0;        ///< outer eye corners, pixels of the wide shot
   double head_x = 0, head_y = 0;  ///< centre of the head, pixels of the wide shot
   double gain = 1;                ///< brightness of the clip
+  double loudness = 1;            ///< of the voice in the whole clip
   int frames = 0;
   std::vector<ScriptedUtterance> utterances;
   std::vector<Movement> movements;  ///< in order of time
