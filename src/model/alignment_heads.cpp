@@ -28,8 +28,9 @@ AlignmentHeads::AlignmentHeads(const ModelOptions& model, const InputShapes& sha
   };
   movement_class_weights_ = at::ones({shapes.movement_classes});
   movement_class_weights_[0] = options_.none_weight;
-  if (options_.movement > 0 && model.local.enabled) movement_ = add_head("movement", model.visual.width, shapes.movement_classes);
-  if (options_.window_movement > 0 && model.video_qformer.windows == Windows::utterance)
+  if (options_.movement > 0 && model.visual.enabled && model.local.enabled)
+    movement_ = add_head("movement", model.visual.width, shapes.movement_classes);
+  if (options_.window_movement > 0 && model.visual.enabled && model.video_qformer.windows == Windows::utterance)
     window_movement_ = add_head("window_movement", model.visual.width, shapes.movement_classes);
   if (options_.window_voice > 0 && model.audio.enabled && model.audio.windows == Windows::utterance)
     window_voice_ = add_head("window_voice", model.audio.width, shapes.voice_classes);

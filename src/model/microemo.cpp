@@ -34,28 +34,33 @@ at::Tensor normalise_frames(const at::Tensor& bytes) { return bytes.to(at::kFloa
 }  // namespace
 
 MicroEmo::MicroEmo(const ModelOptions& options, const InputShapes& shapes) : options_(options), shapes_(shapes) {
-  const int64_t width = options.visual.width;
   const int64_t vocabulary = options.decoder.vocabulary > 0 ? options.decoder.vocabulary : shapes.vocabulary;
-  visual_encoder_ = register_module("visual_encoder", std::make_shared<Vit>(frame_vit_shape(options.visual, shapes)));
-  image_qformer_ = register_module("image_qformer", std::make_shared<ImageQFormer>(options.image_qformer, width, vocabulary));
-  if (options.local.enabled) {
-    local_branch_ = register_module("local_branch", std::make_shared<LocalBranch>(options.local, shapes, width));
-    global_local_ = register_module("global_local", std::make_shared<GlobalLocalAttention>(options.local, width));
-  }
-  const auto& video = options.video_qformer;
-  video_qformer_ = register_module("video_qformer", std::make_shared<WindowQFormer>(WindowQFormer::Shape{
-                                                        video.windows, video.queries, video.layers, video.heads, width}));
-  video_projection_ = register_module("video_projection", std::make_shared<nn::Linear>(width, options.decoder.width));
-  if (options.audio.enabled) {
-    const auto& audio = options.audio;
-    audio_encoder_ = register_module("audio_encoder", std::make_shared<AudioEncoder>(audio, shapes.mel_bands));
-    audio_qformer_ =
-        register_module("audio_qformer", std::make_shared<WindowQFormer>(WindowQFormer::Shape{
-                                             audio.windows, audio.queries, audio.qformer_layers, audio.heads, audio.width}));
-    audio_projection_ = register_module("audio_projection", std::make_shared<nn::Linear>(audio.width, options.decoder.width));
-  }
+  if (options.visual.enabled) build_video(vocabulary);
+  if (options.audio.enabled) build_audio();
   decoder_ = register_module("decoder", std::make_shared<Decoder>(options.decoder, vocabulary));
   alignment_ = register_module("alignment", std::make_shared<AlignmentHeads>(options, shapes));
+}
+
+void MicroEmo::build_video(int64_t vocabulary) {
+  const int64_t width = options_.visual.width;
+  const auto& video = options_.video_qformer;
+  visual_encoder_ = register_module("visual_encoder", std::make_shared<Vit>(frame_vit_shape(options_.visual, shapes_)));
+  image_qformer_ = register_module("image_qformer", std::make_shared<ImageQFormer>(options_.image_qformer, width, vocabulary));
+  if (options_.local.enabled) {
+    local_branch_ = register_module("local_branch", std::make_shared<LocalBranch>(options_.local, shapes_, width));
+    global_local_ = register_module("global_local", std::make_shared<GlobalLocalAttention>(options_.local, width));
+  }
+  const WindowQFormer::Shape shape{video.windows, video.queries, video.layers, video.heads, width};
+  video_qformer_ = register_module("video_qformer", std::make_shared<WindowQFormer>(shape));
+  video_projection_ = register_module("video_projection", std::make_shared<nn::Linear>(width, options_.decoder.width));
+}
+
+void MicroEmo::build_audio() {
+  const auto& audio = options_.audio;
+  audio_encoder_ = register_module("audio_encoder", std::make_shared<AudioEncoder>(audio, shapes_.mel_bands));
+  const WindowQFormer::Shape shape{audio.windows, audio.queries, audio.qformer_layers, audio.heads, audio.width};
+  audio_qformer_ = register_module("audio_qformer", std::make_shared<WindowQFormer>(shape));
+  audio_projection_ = register_module("audio_projection", std::make_shared<nn::Linear>(audio.width, options_.decoder.width));
 }
 
 MicroEmo::~MicroEmo() = default;
@@ -92,15 +97,20 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, AlignmentInput* for_al
 }
 
 at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_alignment) const {
-  const at::Tensor video_mD = video_tokens(clips, for_alignment).flatten(0, 2);
-  return audio_encoder_ ? at::cat({video_mD, audio_tokens(clips, for_alignment).flatten(0, 2)}) : video_mD;
+  std::vector<at::Tensor> tables;
+  if (visual_encoder_) tables.push_back(video_tokens(clips, for_alignment).flatten(0, 2));
+  if (audio_encoder_) tables.push_back(audio_tokens(clips, for_alignment).flatten(0, 2));
+  return tables.empty() ? at::zeros({0, options_.decoder.width}, decoder_->output_weight().options()) : at::cat(tables);
 }
 
 at::Tensor MicroEmo::splice(const ClipBatch& clips, const at::Tensor& media) const {
-  const at::Tensor is_media_RL1 = clips.media_RL.ge(0).unsqueeze(2);
-  const at::Tensor placed_RLD =
-      media.index_select(0, clips.media_RL.clamp_min(0).flatten()).view({clips.media_RL.size(0), clips.media_RL.size(1), -1});
-  return decoder_->add_utterances(at::where(is_media_RL1, placed_RLD, decoder_->embed(clips.ids_RL)), clips.utterance_RL);
+  at::Tensor tokens_RLD = decoder_->embed(clips.ids_RL);
+  if (media.size(0) > 0) {
+    const at::Tensor is_media_RL1 = clips.media_RL.ge(0).unsqueeze(2);
+    const at::Tensor placed_RLD = media.index_select(0, clips.media_RL.clamp_min(0).flatten()).view(tokens_RLD.sizes());
+    tokens_RLD = at::where(is_media_RL1, placed_RLD, tokens_RLD);
+  }
+  return decoder_->add_utterances(tokens_RLD, clips.utterance_RL);
 }
 
 BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
@@ -117,7 +127,7 @@ BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
 }
 
 MediaLayout media_layout(const ModelOptions& options) {
-  return {.video_queries = options.video_qformer.queries,
+  return {.video_queries = options.visual.enabled ? options.video_qformer.queries : 0,
           .audio_queries = options.audio.enabled ? options.audio.queries : 0,
           .video_utterances = options.video_qformer.windows == Windows::utterance,
           .audio_utterances = options.audio.windows == Windows::utterance};

@@ -60,6 +60,8 @@ class MicroEmo : public torch::nn::Module {
   const ModelOptions& options() const { return options_; }
 
  private:
+  void build_video(int64_t vocabulary);
+  void build_audio();
   at::Tensor video_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
   at::Tensor audio_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
 
@@ -78,7 +80,7 @@ class MicroEmo : public torch::nn::Module {
 
 /// Query tokens of one window in the media table; the batch builder lays out prompts with these.
 struct MediaLayout {
-  int64_t video_queries = 0, audio_queries = 0;  ///< audio 0 when the branch is off
+  int64_t video_queries = 0, audio_queries = 0;  ///< 0 when the branch is off
   bool video_utterances = true, audio_utterances = true;
 };
 MediaLayout media_layout(const ModelOptions& options);

@@ -15,10 +15,13 @@ constexpr auto names_of(Windows) {
 }
 
 struct VisualEncoderOptions {
+  bool enabled = true;
   int64_t width = 64, patch = 16, layers = 1, heads = 4;
 };
 template <class Visitor>
 void describe(Visitor& option, VisualEncoderOptions& o) {
+  option("enabled", o.enabled,
+         "Look at the picture; false leaves frames and faces out, and with audio off the words alone remain.");
   option("width", o.width, "Channels of a patch token.").min(8);
   option("patch", o.patch, "Side of a square patch, in pixels of a whole frame.").min(4);
   option("layers", o.layers, "Transformer blocks of the whole-frame ViT.").min(0);
