@@ -45,7 +45,7 @@ void print_unknown(const char* whose, const std::map<std::string, int64_t>& coun
 
 void print_text(const eval::ScoreTable& table) {
   print(fmt::format("wheel   {} ({}, sha256 {})", table.wheel, table.wheel_path.string(), table.wheel_hash.substr(0, 16)));
-  print(fmt::format("pairs   {}, of which {} have a truth that the wheel does not know and are left out", table.pairs,
+  print(fmt::format("pairs   {}; left out because the wheel knows none of their true labels: {}", table.pairs,
                     table.skipped.size()));
   print(fmt::format("pair F  {}   mean over pairs of each pair's F, over {}", with_interval(table.pair_f, table.pair_f_interval),
                     fmt::join(table.headline, ", ")));

@@ -138,6 +138,24 @@ std::vector<WheelFile> hash_files(const std::filesystem::path& folder) {
   return files;
 }
 
+/// The hash of a folder: of its files' names and hashes.
+std::string hash_of(const std::vector<WheelFile>& files) {
+  std::string hashes;
+  for (const WheelFile& file : files) hashes += file.path.filename().string() + " " + file.hash + "\n";
+  return sha256(hashes);
+}
+
+Grouping first_base(const Choices& forms) {
+  return make_grouping("M1", forms, [](const std::set<std::string>& bases) { return std::optional(*bases.begin()); });
+}
+
+Grouping first_wheel_word(const Choices& forms, const Choices& synonyms) {
+  return make_grouping("M2", forms, [&](const std::set<std::string>& bases) -> std::optional<std::string> {
+    const auto found = synonyms.find(*bases.begin());
+    return found == synonyms.end() ? std::nullopt : std::optional(*found->second.begin());
+  });
+}
+
 }  // namespace
 
 EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
@@ -145,9 +163,7 @@ EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
   wheel.path = folder;
   wheel.files = hash_files(folder);
   wheel.name = release_of(wheel.files.back().hash);
-  std::string hashes;
-  for (const WheelFile& file : wheel.files) hashes += file.path.filename().string() + " " + file.hash + "\n";
-  wheel.hash = sha256(hashes);
+  wheel.hash = hash_of(wheel.files);
 
   std::vector<std::vector<Leaf>> wheels;
   std::set<std::string> words;
@@ -156,15 +172,10 @@ EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
     for (const Leaf& leaf : wheels.back()) words.insert({leaf.ring1, leaf.ring2, leaf.ring3});
   }
   const Choices synonyms = read_synonyms(folder / "synonym.xlsx", words), forms = read_forms(folder / "format.csv");
-  const auto first = [](const std::set<std::string>& bases) { return std::optional(*bases.begin()); };
-  const auto first_word = [&](const std::set<std::string>& bases) -> std::optional<std::string> {
-    const auto found = synonyms.find(*bases.begin());
-    return found == synonyms.end() ? std::nullopt : std::optional(*found->second.begin());
-  };
-  wheel.groupings = {make_grouping("M1", forms, first), make_grouping("M2", forms, first_word)};
+  wheel.groupings = {first_base(forms), first_wheel_word(forms, synonyms)};
   for (size_t k = 0; k < wheels.size(); ++k) {
-    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L1", k + 1), forms, synonyms, ring1_of(wheels[k])));
-    wheel.headline.push_back(wheel.groupings.back().name);
+    wheel.headline.push_back(fmt::format("W{}-L1", k + 1));
+    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, synonyms, ring1_of(wheels[k])));
     wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, synonyms, ring2_of(wheels[k])));
   }
   return wheel;

@@ -56,6 +56,26 @@ Json interval_json(double value, const Interval& interval) {
   return {{"value", value}, {"low", interval.low}, {"high", interval.high}};
 }
 
+/// A result says what its numbers are.
+Json metric_json() {
+  return {
+      {"pair_f",
+       "mean over pairs of 2|Y&P| / (|Y|+|P|), Y and P the classes of truth and prediction; mean over the headline groupings"},
+      {"set_f", "2PR/(P+R) of precision and recall averaged over pairs; mean over the headline groupings"},
+      {"empty_prediction", "0"},
+      {"truth_without_class", "left out"}};
+}
+
+Json wheel_json(const ScoreTable& table) {
+  Json files = Json::array();
+  for (const WheelFile& file : table.wheel_files) files.push_back({{"path", file.path.string()}, {"sha256", file.hash}});
+  return {{"name", table.wheel},
+          {"path", table.wheel_path.string()},
+          {"sha256", table.wheel_hash},
+          {"files", files},
+          {"headline", table.headline}};
+}
+
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, "; ")); }
 std::string joined(const std::set<std::string>& words) { return fmt::format("{}", fmt::join(words, "; ")); }
 
@@ -66,6 +86,7 @@ ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionW
   table.wheel = wheel.name;
   table.wheel_path = wheel.path;
   table.wheel_hash = wheel.hash;
+  table.wheel_files = wheel.files;
   table.headline = wheel.headline;
   table.pairs = static_cast<int64_t>(pairs.size());
   table.bootstrap = bootstrap;
@@ -89,8 +110,8 @@ ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionW
 
 Json to_json(const ScoreTable& table) {
   Json json;
-  json["wheel"] = {
-      {"name", table.wheel}, {"path", table.wheel_path.string()}, {"sha256", table.wheel_hash}, {"headline", table.headline}};
+  json["metric"] = metric_json();
+  json["wheel"] = wheel_json(table);
   json["pairs"] = table.pairs;
   json["pair_f"] = interval_json(table.pair_f, table.pair_f_interval);
   json["set_f"] = interval_json(table.set_f, table.set_f_interval);

@@ -49,6 +49,7 @@ TEST_F(ScoreTables, AResultNamesItsWheel) {
   const Json json = to_json(score_predictions(pairs_, wheel_));
   EXPECT_EQ(json.at("wheel").at("name"), "microemo");
   EXPECT_EQ(json.at("wheel").at("sha256"), wheel_.hash);
+  EXPECT_EQ(json.at("wheel").at("files").at(0).at("sha256"), wheel_.hash);
   EXPECT_EQ(json.at("pair_f").at("value").get<double>(), score_predictions(pairs_, wheel_).pair_f);
 }
 

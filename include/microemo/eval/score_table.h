@@ -24,6 +24,7 @@ struct ScoreTable {
   std::string wheel;  ///< its name and release
   std::filesystem::path wheel_path;
   std::string wheel_hash;
+  std::vector<WheelFile> wheel_files;
   std::vector<std::string> headline;
 
   int64_t pairs = 0;
@@ -42,8 +43,8 @@ struct ScoreTable {
 ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel,
                              const BootstrapOptions& bootstrap = {});
 
-/// {"wheel": {…}, "pairs", "pair_f": {"value", "low", "high"}, "set_f": {…}, "groupings": […], "skipped", "unknown_labels"}; NaN
-/// is null.
+/// {"metric": {…}, "wheel": {…}, "pairs", "pair_f": {"value", "low", "high"}, "set_f": {…}, "groupings": […], "skipped",
+/// "unknown_labels"}; NaN is null.
 Json to_json(const ScoreTable& table);
 
 /// One row a pair: id, truth, predicted, and for every headline grouping the classes of both and F (empty when the pair is not
