@@ -1,0 +1,221 @@
+#include "media_file.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <vector>
+
+#include "microemo/base/error.h"
+
+namespace microemo::media {
+
+using namespace libav;
+
+namespace {
+
+// Playlists and concatenations name other files, which protocol_whitelist=file would let them open; they are not on this list.
+constexpr char formats[] =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,wav,w64,mp3,flac,ogg,aac,ac3,aiff,caf,amr";
+constexpr int max_streams = 64;
+
+std::string first_bytes(const std::filesystem::path& path) {
+  std::string bytes(512, '\0');
+  std::ifstream stream(path, std::ios::binary);
+  stream.read(bytes.data(), std::streamsize(bytes.size()));
+  bytes.resize(size_t(stream.gcount()));
+  return bytes;
+}
+
+bool is_text(const std::string& bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return uint8_t(c) >= 32 || c == '\n' || c == '\r' || c == '\t'; });
+}
+
+void check_regular(const std::filesystem::path& path) {
+  std::error_code code;
+  const auto status = std::filesystem::status(path, code);
+  if (!std::filesystem::exists(status)) throw DataError("there is no such file").where(path).hint("check the path");
+  if (std::filesystem::is_directory(status))
+    throw DataError("this is a folder, not a media file").where(path).hint("name a file in it");
+  if (!std::filesystem::is_regular_file(status))
+    throw DataError("this is not a regular file").where(path).hint("copy its content to a file");
+  if (std::filesystem::file_size(path, code) == 0 && !code)
+    throw DataError("the file is empty").where(path).hint("copy or download it again");
+}
+
+Error unreadable(const std::filesystem::path& path, int code) {
+  const std::string head = first_bytes(path);
+  if (is_text(head))
+    return DataError("this is text, not a media file").where(path).hint("give the video itself; playlists are not followed");
+  if (head.size() > 8 && head.compare(4, 4, "ftyp") == 0)
+    return DataError("the MP4 file is truncated or damaged: its index cannot be read ({})", reason(code))
+        .where(path)
+        .hint("copy or download it again, or record it again to the end");
+  return DataError("this is not a media file that can be read ({})", reason(code))
+      .where(path)
+      .hint("convert it to MP4 or MKV, for instance with ffmpeg");
+}
+
+AVFormatContext* open_input(const std::filesystem::path& path) {
+  AVFormatContext* context = allocated(avformat_alloc_context());
+  context->max_streams = max_streams;
+  AVDictionary* options = nullptr;
+  av_dict_set(&options, "format_whitelist", formats, 0);
+  av_dict_set(&options, "protocol_whitelist", "file", 0);
+  // The prefix keeps a name such as "http:x" from being taken for an address.
+  const int code = avformat_open_input(&context, ("file:" + path.string()).c_str(), nullptr, &options);
+  av_dict_free(&options);
+  if (code < 0) throw unreadable(path, code);
+  return context;
+}
+
+void check_pixels(const AVFormatContext& format, const ReadLimits& limits, const std::filesystem::path& path) {
+  for (unsigned i = 0; i < format.nb_streams; ++i) {
+    const AVCodecParameters& codec = *format.streams[i]->codecpar;
+    if (codec.codec_type == AVMEDIA_TYPE_VIDEO && int64_t(codec.width) * codec.height > limits.max_pixels)
+      throw DataError("its pictures have {} x {} pixels, over the limit max_pixels = {}", codec.width, codec.height,
+                      limits.max_pixels)
+          .where(path)
+          .hint("scale the video down");
+  }
+}
+
+/// libav decodes some frames here to learn about the streams, so the limits hold for it too.
+void find_streams(AVFormatContext& format, const ReadLimits& limits, const std::filesystem::path& path) {
+  std::vector<AVDictionary*> options(format.nb_streams);
+  for (AVDictionary*& option : options) {
+    av_dict_set_int(&option, "max_pixels", limits.max_pixels, 0);
+    av_dict_set(&option, "threads", "1", 0);
+  }
+  const int code = avformat_find_stream_info(&format, options.data());
+  for (AVDictionary*& option : options) av_dict_free(&option);
+  if (code < 0) throw unreadable(path, code);
+}
+
+bool is_moving_picture(const AVStream& stream) {
+  return stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream.disposition & AV_DISPOSITION_ATTACHED_PIC) &&
+         stream.codecpar->width > 0;
+}
+
+int best_video(const AVFormatContext& format) {
+  int best = -1;
+  for (int i = 0; i < int(format.nb_streams); ++i) {
+    if (!is_moving_picture(*format.streams[i])) continue;
+    if (format.streams[i]->disposition & AV_DISPOSITION_DEFAULT) return i;
+    if (best < 0) best = i;
+  }
+  return best;
+}
+
+int best_audio(AVFormatContext& format) {
+  const int index = av_find_best_stream(&format, AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0);
+  return index >= 0 && format.streams[index]->codecpar->sample_rate > 0 ? index : -1;
+}
+
+double earliest_start(const AVFormatContext& format) {
+  double earliest = std::numeric_limits<double>::infinity();
+  for (unsigned i = 0; i < format.nb_streams; ++i) {
+    const AVStream& stream = *format.streams[i];
+    const bool counts = is_moving_picture(stream) || stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+    if (counts && stream.start_time != AV_NOPTS_VALUE)
+      earliest = std::min(earliest, double(stream.start_time) * av_q2d(stream.time_base));
+  }
+  return std::isinf(earliest) ? 0 : earliest;
+}
+
+VideoInfo info_of(const MediaFile& file) {
+  const AVFormatContext& format = *file.format;
+  VideoInfo info;
+  info.container = format.iformat->name;
+  info.start_s = earliest_start(format);
+  const bool is_guess = format.duration_estimation_method == AVFMT_DURATION_FROM_BITRATE;
+  if (format.duration != AV_NOPTS_VALUE && !is_guess) info.duration_s = std::max(0.0, double(format.duration) / AV_TIME_BASE);
+  info.has_video = file.video_stream >= 0;
+  info.has_audio = file.audio_stream >= 0;
+  if (info.has_audio) info.audio_codec = avcodec_get_name(file.stream(file.audio_stream).codecpar->codec_id);
+  const AVStream& clock = file.stream(info.has_video ? file.video_stream : file.audio_stream);
+  info.time_base_num = clock.time_base.num;
+  info.time_base_den = clock.time_base.den;
+  if (!info.has_video) return info;
+  info.video_codec = avcodec_get_name(clock.codecpar->codec_id);
+  info.rotation =
+      clockwise_rotation(reinterpret_cast<const int32_t*>(av_stream_get_side_data(&clock, AV_PKT_DATA_DISPLAYMATRIX, nullptr)));
+  info.width = clock.codecpar->width;
+  info.height = clock.codecpar->height;
+  if (info.rotation % 180 != 0) std::swap(info.width, info.height);
+  return info;
+}
+
+}  // namespace
+
+MediaFile open_media(const std::filesystem::path& path, const ReadLimits& limits) {
+  silence();
+  check_regular(path);
+  MediaFile file{FormatContext(open_input(path)), path, limits, {}};
+  check_pixels(*file.format, limits, path);
+  find_streams(*file.format, limits, path);
+  check_pixels(*file.format, limits, path);
+  file.video_stream = best_video(*file.format);
+  file.audio_stream = best_audio(*file.format);
+  if (file.video_stream < 0 && file.audio_stream < 0)
+    throw DataError("the file holds neither a video nor a sound stream that can be read")
+        .where(path)
+        .hint("look at it with ffprobe; it may be truncated or damaged");
+  file.info = info_of(file);
+  return file;
+}
+
+CodecContext open_decoder(const MediaFile& file, int stream_index) {
+  const AVStream& stream = file.stream(stream_index);
+  const auto refuse = [&](const std::string& why) {
+    return DataError("its {} stream cannot be decoded: {}", avcodec_get_name(stream.codecpar->codec_id), why)
+        .where(file.path)
+        .hint("convert it to H.264 and AAC, for instance with ffmpeg");
+  };
+  const AVCodec* codec = avcodec_find_decoder(stream.codecpar->codec_id);
+  if (!codec) throw refuse("there is no decoder for it");
+  CodecContext decoder(allocated(avcodec_alloc_context3(codec)));
+  int code = avcodec_parameters_to_context(decoder.get(), stream.codecpar);
+  decoder->thread_count = 1;
+  decoder->max_pixels = file.limits.max_pixels;
+  decoder->pkt_timebase = stream.time_base;
+  if (code >= 0) code = avcodec_open2(decoder.get(), codec, nullptr);
+  if (code < 0) throw refuse(reason(code));
+  return decoder;
+}
+
+void PacketReader::note(const AVPacket& packet, int stream_index) {
+  const int64_t begin = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
+  if (begin == AV_NOPTS_VALUE) return;
+  const double end = file_.seconds(packet.stream_index, begin + std::max<int64_t>(packet.duration, 0));
+  end_s_ = std::max(end_s_, end);
+  if (packet.stream_index == stream_index) stream_end_s_ = std::max(stream_end_s_, end);
+}
+
+bool PacketReader::next(int stream_index, AVPacket& packet) {
+  for (;;) {
+    const int code = av_read_frame(file_.format.get(), &packet);
+    if (code < 0) {
+      failure_ = code == AVERROR_EOF ? 0 : code;
+      return false;
+    }
+    note(packet, stream_index);
+    if (packet.stream_index == stream_index) return true;
+    av_packet_unref(&packet);
+  }
+}
+
+void PacketReader::check_complete() const {
+  if (failure_ != 0) throw truncated(file_, end_s_, reason(failure_));
+  // Some containers count the duration from their first packet, others from time zero.
+  const double latest_end_s = end_s_ + std::max(0.0, file_.info.start_s);
+  if (latest_end_s + end_tolerance_s < file_.info.duration_s)
+    throw truncated(file_, end_s_, fmt::format("the container announces {:.3f} s", file_.info.duration_s));
+}
+
+Error truncated(const MediaFile& file, double reached_s, const std::string& why) {
+  return DataError("the file is truncated or damaged: it can be read up to {:.3f} s only ({})", reached_s, why)
+      .where(file.path)
+      .hint("copy or download it again, or cut it there with ffmpeg");
+}
+
+}  // namespace microemo::media
