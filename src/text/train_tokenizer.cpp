@@ -71,6 +71,7 @@ std::unordered_map<std::string, std::string> trainer_arguments(const TokenizerTr
   std::unordered_map<std::string, std::string> arguments = {{"model_type", "bpe"},
                                                             {"vocab_size", std::to_string(options.vocabulary)},
                                                             {"character_coverage", "1.0"},
+                                                            {"hard_vocab_limit", options.fewer_allowed ? "false" : "true"},
                                                             {"byte_fallback", options.byte_fallback ? "true" : "false"},
                                                             {"split_digits", "true"},
                                                             {"allow_whitespace_only_pieces", "true"},

@@ -188,6 +188,23 @@ TEST(TokenizerTraining, SaysTheLargestPossibleVocabulary) {
       "too large");
 }
 
+TEST(TokenizerTraining, TakesWhatTheTextHasWhenFewerPiecesAreAllowed) {
+  const TemporaryFolder folder;
+  train_tokenizer(golden_sentences(), {.vocabulary = 5000, .fewer_allowed = true}, folder.path() / "m.model");
+  const int64_t largest = Tokenizer(folder.path() / "m.model").size();
+  EXPECT_LT(largest, 5000);
+  EXPECT_NO_THROW(train_tokenizer(golden_sentences(), {.vocabulary = largest}, folder.path() / "m.model"));
+  expect_error(
+      ErrorKind::config, [&] { train_tokenizer(golden_sentences(), {.vocabulary = largest + 1}, folder.path() / "m.model"); },
+      "too large");
+}
+
+TEST(TokenizerTraining, KeepsTheAskedVocabularyWhenFewerAreAllowedAndTheTextHasEnough) {
+  const TemporaryFolder folder;
+  train_tokenizer(golden_sentences(), {.vocabulary = 400, .fewer_allowed = true}, folder.path() / "m.model");
+  EXPECT_EQ(Tokenizer(folder.path() / "m.model").size(), 400);
+}
+
 TEST(TokenizerTraining, RefusesAVocabularySmallerThanTheCharacters) {
   const TemporaryFolder folder;
   const auto train = [&](int64_t vocabulary) {

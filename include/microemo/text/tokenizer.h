@@ -38,13 +38,14 @@ struct TokenizerTraining {
   int64_t vocabulary = 512;
   std::vector<std::string> whole_pieces = {};  ///< never split (user-defined symbols)
   bool byte_fallback = true;                   ///< 256 pieces stand for bytes, so that no text has an unknown character
+  bool fewer_allowed = false;                  ///< a text that does not give so many pieces gives what it has
 };
 
 /// Trains a SentencePiece BPE model on sentences and writes it atomically; deterministic: the same sentences in the same order
-/// give the same bytes, nothing is drawn. Text is left as it is: no normalisation, no blanks taken away. A vocabulary that is too
-/// large for the text is an Error(config) that says the largest possible; one that is too small likewise. Error(data): no
-/// sentence, or one that is not UTF-8. Silent: it turns the library's own messages off for the process. Not to be called from two
-/// threads at once.
+/// give the same bytes, nothing is drawn. Text is left as it is: no normalisation, no blanks taken away. Error(config): a
+/// vocabulary too small for the text's characters, or (unless fewer_allowed) too large for the text, which says the largest
+/// possible; a whole piece that cannot be one. Error(data): no sentence, or one that is not UTF-8. Silent: it turns the library's
+/// own messages off for the process. Not to be called from two threads at once.
 void train_tokenizer(const std::vector<std::string>& sentences, const TokenizerTraining& options,
                      const std::filesystem::path& model_file);
 

@@ -1,0 +1,107 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/config.h"
+#include "microemo/base/error.h"
+#include "microemo/base/json.h"
+#include "microemo/cli/commands.h"
+#include "microemo/data/manifest.h"
+#include "microemo/data/prepared.h"
+#include "microemo/train/options.h"
+
+namespace microemo::cli {
+namespace {
+
+struct Words {
+  std::string manifest, cache;
+  std::vector<std::string> files, overrides;
+  int workers = 0;
+  double max_skipped = 0;
+  bool json = false;
+};
+
+Json to_json(const data::PrepareReport& report, const std::string& cache) {
+  return {{"cache", cache},
+          {"clips", report.clips},
+          {"done", report.done},
+          {"already_there", report.already_there},
+          {"skipped", report.skipped},
+          {"stopped", report.stopped},
+          {"media_s", report.seconds},
+          {"source_frames", report.source_frames},
+          {"face_frames", report.face_frames},
+          {"faces_found", report.faces_found},
+          {"without_picture", report.without_picture},
+          {"without_sound", report.without_sound},
+          {"without_face", report.without_face}};
+}
+
+void print_text(const data::PrepareReport& report, const std::string& cache) {
+  const auto line = [](const std::string& text) { std::printf("%s\n", text.c_str()); };
+  line(fmt::format("{} clips in {}: {} prepared, {} already there, {} skipped", report.clips, cache, report.done,
+                   report.already_there, report.skipped));
+  line(fmt::format("{:.1f} minutes; a face in {} of {} frames", report.seconds / 60, report.faces_found, report.face_frames));
+  if (report.without_face > 0) line(fmt::format("{} clips in which no face was found", report.without_face));
+  if (report.without_sound > 0) line(fmt::format("{} clips without sound", report.without_sound));
+  if (report.without_picture > 0) line(fmt::format("{} clips without a picture", report.without_picture));
+  if (report.skipped > 0) line(fmt::format("skipped clips and why: {}/skipped.jsonl", cache));
+  if (report.stopped) line("stopped before the end; the same command goes on from here");
+}
+
+int run(const Words& words) {
+  train::RunOptions options;
+  load_config(options, {words.files.begin(), words.files.end()}, words.overrides);
+  const std::string cache = words.cache.empty() ? options.train.cache : words.cache;
+  if (cache.empty()) throw ConfigError("no cache folder is named").hint("give --cache DIR, or train.cache in the configuration");
+  const data::Manifest manifest = data::read_manifest(words.manifest);
+  const auto report = data::prepare_manifest(manifest, cache, options.prepare, words.workers, words.max_skipped);
+  if (words.json)
+    std::printf("%s\n", to_json(report, cache).dump(2).c_str());
+  else
+    print_text(report, cache);
+  return report.stopped ? exit_code_resumable : 0;
+}
+
+/// Only what this command reads, under the keys of a run's configuration.
+struct PrepareSection {
+  data::PrepareOptions prepare;
+};
+template <class Visitor>
+void describe(Visitor& option, PrepareSection& o) {
+  option("prepare", o.prepare, "What is taken from a clip.");
+}
+
+}  // namespace
+
+void add_prepare_command(CLI::App& app, int& status) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command = app.add_subcommand(
+      "prepare", "Decode clips, follow faces and keep what the model reads in a cache; goes on where it was stopped");
+  command->add_option("MANIFEST", words->manifest, "JSONL manifest of the clips")->required();
+  command->add_option("key=value", words->overrides, "Options, for instance prepare.face_size=96 (see below)");
+  command->add_option("--cache", words->cache, "Folder of the cache; without it train.cache of the configuration")
+      ->type_name("DIR");
+  command->add_option("--config", words->files, "YAML or JSON files, read from left to right: those of microemo train serve")
+      ->type_name("FILE");
+  command->add_option("--workers", words->workers, "Threads; 0 takes as many as the machine allows")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--max-skipped", words->max_skipped, "Share of clips that may be unreadable without an error at the end")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_flag("--json", words->json, "Print JSON");
+  command->footer([] {
+    PrepareSection defaults;
+    return "Configuration:\n" + help_text(schema_of(defaults)) +
+           "\nExamples:\n  microemo prepare data/train.jsonl --cache cache\n"
+           "  microemo prepare data/train.jsonl --config configs/quickstart/train.yaml --workers 2 --max-skipped 0.01\n";
+  });
+  command->callback([words, &status] { status = run(*words); });
+}
+
+}  // namespace microemo::cli
