@@ -151,11 +151,13 @@ bool FaceTracker::State::carry_on(Track& track, const cv::Mat& gray) {
 }
 
 bool FaceTracker::State::confirm(Track& track, const cv::Mat& gray) {
-  const Detection found = models.detect_near(gray, track.last.box, options.threshold);
-  if (found.score <= 0) return false;
-  const bool stays = track.followed() && overlap(found.box, track.last.box) >= keep_box_overlap && carry_on(track, gray);
-  if (!stays) place(track, gray, found.box, found.score);
-  track.last.score = found.score;
+  const bool settled = track.confirmations >= options.min_track_frames;
+  const double threshold = settled ? options.keep_threshold : options.threshold;
+  const auto found = models.detect_near(gray, track.last.box, threshold);
+  if (!found) return false;
+  const bool stays = track.followed() && overlap(found->box, track.last.box) >= keep_box_overlap && carry_on(track, gray);
+  if (!stays) place(track, gray, found->box, found->score);
+  track.last.score = found->score;
   track.unconfirmed = 0;
   ++track.confirmations;
   return true;

@@ -97,17 +97,17 @@ std::vector<Detection> FaceModels::detect(const cv::Mat& gray, double threshold,
   return faces;
 }
 
-Detection FaceModels::detect_near(const cv::Mat& gray, const Box& expected, double threshold) {
+std::optional<Detection> FaceModels::detect_near(const cv::Mat& gray, const Box& expected, double threshold) {
   const double side = std::max(expected.width(), expected.height()) * search_window;
   const double center_x = (expected.left + expected.right) / 2, center_y = (expected.top + expected.bottom) / 2;
   const cv::Rect window =
       cv::Rect(int(center_x - side / 2), int(center_y - side / 2), int(side), int(side)) & cv::Rect({}, gray.size());
   const double factor = search_face / expected.width();
-  if (std::min(window.width, window.height) * factor < detector_window) return {};
-  Detection best;
+  if (std::min(window.width, window.height) * factor < detector_window) return std::nullopt;
+  std::optional<Detection> best;
   for (const Detection& face : run(state_->detector, scaled(gray(window), factor), threshold)) {
     const Detection here{mapped(face.box, 1 / factor, window.x, window.y), face.score};
-    if (here.score > best.score && overlap(here.box, expected) >= least_overlap) best = here;
+    if ((!best || here.score > best->score) && overlap(here.box, expected) >= least_overlap) best = here;
   }
   return best;
 }

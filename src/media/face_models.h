@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <opencv2/core/mat.hpp>
@@ -26,9 +27,9 @@ class FaceModels {
 
   /// Faces of at least `smallest` pixels, best first: the picture is scaled so that the detector's 80-pixel window fits them.
   std::vector<Detection> detect(const cv::Mat& gray, double threshold, double smallest = 80);
-  /// The face near `expected` (overlap of at least `least_overlap`), searched in a window of twice its size that is scaled so
-  /// that the face is about 100 pixels wide. Score 0 and an empty box when there is none.
-  Detection detect_near(const cv::Mat& gray, const Box& expected, double threshold);
+  /// The face near `expected` (overlap of at least 0.3), searched in a window of twice its size that is scaled so
+  /// that the face is about 100 pixels wide.
+  std::optional<Detection> detect_near(const cv::Mat& gray, const Box& expected, double threshold);
   std::array<Point, 68> landmarks(const cv::Mat& gray, const Box& box) const;
 
  private:

@@ -35,7 +35,8 @@ struct FaceTrackOptions {
   int detect_every = 25;         ///< full-frame search for new faces every so many frames; a lost face starts one at once
   int verify_every = 5;          ///< the detector confirms a followed face, in a window around it, every so many frames
   int search_every = 3;          ///< full-frame search every so many frames while no face is followed
-  double threshold = 0.2;        ///< detector score below which a face is not taken
+  double threshold = 0.2;        ///< detector score below which a new face is not taken
+  double keep_threshold = 0;     ///< the same for a face that is followed already
   double smallest_face = 80;     ///< pixels; halving it makes every full-frame search four times as slow
   double least_likeness = 0.5;   ///< correlation of a face with itself one frame before; below it the face counts as lost (a cut, say)
   int min_track_frames = 3;      ///< a new track is confirmed by the detector in each of so many frames, or dropped as a false alarm
