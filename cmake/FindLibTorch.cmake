@@ -39,7 +39,10 @@ function(_microemo_torch_target name)
   target_link_options(microemo_${name} INTERFACE "-Wl,-rpath,${LibTorch_ROOT_DIR}/lib" "-Wl,--allow-shlib-undefined")
 endfunction()
 
+# libtorch_cpu comes first on every link line, before dlib and its reference BLAS: both export sgemm_, the first one named serves the whole
+# program, and the reference BLAS is ten times slower (tests/data/blas_test.cpp).
 _microemo_torch_target(torch_cpu)
+target_link_options(microemo_torch_cpu INTERFACE "${LibTorch_ROOT_DIR}/lib/libtorch_cpu.so" "${LibTorch_ROOT_DIR}/lib/libc10.so")
 target_link_libraries(microemo_torch_cpu INTERFACE "${LibTorch_ROOT_DIR}/lib/libtorch_cpu.so" "${LibTorch_ROOT_DIR}/lib/libc10.so")
 
 if(EXISTS "${LibTorch_ROOT_DIR}/lib/libtorch_cuda.so")
