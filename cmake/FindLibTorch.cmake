@@ -42,7 +42,8 @@ endfunction()
 # libtorch_cpu comes first on every link line, before dlib and its reference BLAS: both export sgemm_, the first one named serves the whole
 # program, and the reference BLAS is ten times slower (tests/data/blas_test.cpp).
 _microemo_torch_target(torch_cpu)
-target_link_options(microemo_torch_cpu INTERFACE "${LibTorch_ROOT_DIR}/lib/libtorch_cpu.so" "${LibTorch_ROOT_DIR}/lib/libc10.so")
+target_link_options(microemo_torch_cpu INTERFACE
+  "SHELL:-Wl,--push-state,--no-as-needed ${LibTorch_ROOT_DIR}/lib/libtorch_cpu.so ${LibTorch_ROOT_DIR}/lib/libc10.so -Wl,--pop-state")
 target_link_libraries(microemo_torch_cpu INTERFACE "${LibTorch_ROOT_DIR}/lib/libtorch_cpu.so" "${LibTorch_ROOT_DIR}/lib/libc10.so")
 
 if(EXISTS "${LibTorch_ROOT_DIR}/lib/libtorch_cuda.so")
