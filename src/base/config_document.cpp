@@ -76,7 +76,7 @@ class YamlReader {
             .hint("remove one of the two");
       if (depth_ == most_levels) throw error_at("sections are nested too deeply", file_, key.place).hint("mend the file");
       ++depth_;
-      node.members.emplace_back(key, read(member.second));
+      node.members.push_back({key, read(member.second)});
       --depth_;
     }
   }
@@ -96,7 +96,7 @@ ConfigNode node_with_places(const Json& value, const std::string& pointer, TextP
       const std::string inner = pointer + "/" + name;
       const auto found = places.find(inner);
       const ConfigKey key{name, found == places.end() ? TextPlace{} : found->second};
-      node.members.emplace_back(key, node_with_places(member, inner, key.place, places));
+      node.members.push_back({key, node_with_places(member, inner, key.place, places)});
     }
   } else if (value.is_array()) {
     node.kind = ConfigNode::Kind::list;

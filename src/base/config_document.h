@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "microemo/base/json.h"
@@ -15,6 +14,8 @@ struct ConfigKey {
   TextPlace place;
 };
 
+struct ConfigMember;
+
 /// A configuration file as it was written, YAML or JSON alike: what a scalar means is decided by the option it is for.
 struct ConfigNode {
   enum class Kind { nothing, scalar, list, mapping };
@@ -23,7 +24,12 @@ struct ConfigNode {
   bool quoted = false;  ///< the text was in quotes (or a block), so it is no number and no truth value
   TextPlace place;
   std::vector<ConfigNode> elements;
-  std::vector<std::pair<ConfigKey, ConfigNode>> members;
+  std::vector<ConfigMember> members;
+};
+
+struct ConfigMember {
+  ConfigKey key;
+  ConfigNode node;
 };
 
 /// Reads by extension. Throws Error(config): missing file, unknown extension, broken text, a key given twice, more than one

@@ -134,7 +134,7 @@ CudaSupport cuda_support() {
   const LoadedPlugin& loaded = plugin();
   support.plugin_loaded = loaded.plugin != nullptr;
   if (!support.plugin_loaded) support.missing.push_back(loaded.missing);
-  if (support.missing.empty()) list_devices(*loaded.plugin, support);
+  if (support.plugin_loaded && support.missing.empty()) list_devices(*loaded.plugin, support);
   return support;
 }
 
