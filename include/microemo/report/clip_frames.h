@@ -1,0 +1,14 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "microemo/report/timeline.h"
+
+namespace microemo::report {
+
+/// `count` frames of a video, each the one shown in the middle of its part of [0, duration_s), with the best face that is found
+/// in it, cut out a little wider than its box. A video with fewer frames gives fewer. Throws Error(data) as media::VideoReader
+/// does.
+std::vector<TimelineFrame> sample_frames(const std::filesystem::path& video, double duration_s, int count);
+
+}  // namespace microemo::report
