@@ -112,6 +112,7 @@ SynthReport make_synth(const fs::path& folder, const SynthOptions& options, int 
   check_options(options);
   check_folder(folder, options);
   const Photographs photographs(options.photographs.empty() ? default_photograph_folder() : fs::path(options.photographs));
+  for (SynthPart part : {SynthPart::train, SynthPart::test}) check_voices(voices_of(part));
   const Json unfinished = summary(options, photographs, false);
   ensure_writable_folder(folder / "clips");
   write_json(summary_path(folder), unfinished);

@@ -33,7 +33,7 @@ const std::vector<Row>& table() {
       {negative, brow_up, {"afraid"}, {"shocked"}},
       {negative, brow_down, {"annoyed"}, {"angry"}},
       {negative, lip_up, {"ironic"}, {"ironic"}},
-      {negative, lip_down, {"sad", "disappointed"}, {"disappointed"}},
+      {negative, lip_down, {"sad", "tired"}, {"disappointed", "angry"}},
       {negative, lid, {"nervous"}, {"nervous", "angry"}},
       {negative, nose, {"disgusted"}, {"disgusted"}},
       {neutral, none, {"calm"}, {"calm"}},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <numbers>
 
@@ -135,8 +136,8 @@ std::string question_text(Random& random, const ScriptedUtterance& u) {
 }
 
 const char* face_clue(FaceUnit unit) {
-  constexpr std::array clues{"the face rests",       "the brows rise",   "the brows lower",  "the lip corners rise",
-                             "the lip corners drop", "the lids tighten", "the nose wrinkles"};
+  constexpr std::array clues{"face rests",       "brows rise",   "brows lower",  "lip corners rise",
+                             "lip corners drop", "lids tighten", "nose wrinkles"};
   return clues.at(size_t(unit));
 }
 
@@ -184,10 +185,11 @@ ClipScript draw_script(const SynthOptions& options, SynthPart part, int64_t inde
 }
 
 std::string answer_text(const Factors& factors, const std::vector<std::string>& labels) {
-  std::string named = labels.at(0);
+  std::string words = name_of(factors.sentiment), named = labels.at(0);
+  words[0] = char(std::toupper(words[0]));
   if (labels.size() > 1) named += " and " + labels[1];
-  return fmt::format("The words are {}, the voice is {}, {}: the person feels {}.", name_of(factors.sentiment),
-                     name_of(factors.manner), face_clue(factors.unit), named);
+  return fmt::format("{} words, {} voice, {}: the person feels {}.", words, name_of(factors.manner), face_clue(factors.unit),
+                     named);
 }
 
 Clip to_clip(const ClipScript& script, const std::filesystem::path& video) {

@@ -10,6 +10,9 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <set>
+#include <sstream>
 
 #include "microemo/base/error.h"
 #include "microemo/base/random.h"
@@ -109,6 +112,14 @@ std::string espeak_version() {
   const size_t colon = text.find(": ");
   if (colon == std::string::npos) throw no_espeak("it does not name its version");
   return text.substr(colon + 2, text.find(' ', colon + 2) - colon - 2);
+}
+
+void check_voices(const std::vector<std::string>& voices) {
+  std::istringstream listed(run_espeak({"--voices=variant"}));
+  const std::set<std::string> known{std::istream_iterator<std::string>(listed), {}};
+  for (const std::string& voice : voices)
+    if (const std::string variant = voice.substr(voice.find('+') + 1); !known.contains("!v/" + variant))
+      throw no_espeak("it has no voice variant " + variant);
 }
 
 media::Sound speak(const ScriptedUtterance& utterance, const std::string& voice) {

@@ -12,7 +12,7 @@ namespace microemo::data {
 struct SynthOptions {
   int64_t seed = 1;
   int64_t train_clips = 520, test_clips = 120;
-  std::string photographs;
+  std::string photographs = {};
   double none_probability = 0.22;
   double pause_movement_probability = 0.6;
   double amplitude_min = 0.06, amplitude_max = 0.09;

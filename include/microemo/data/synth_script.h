@@ -39,7 +39,7 @@ struct ScriptedUtterance {
   double words_per_minute = 0;    ///< of the voice; raised when the sentence would not fit
   double pitch = 50;              ///< espeak-ng's 0-99, before the manner changes it
   double placement = 0;           ///< where the speech lies in the time that it leaves over: 0 at the start, 1 at the end
-  std::vector<std::string> labels;
+  std::vector<std::string> labels = {};
 };
 
 struct ClipScript {
@@ -61,7 +61,7 @@ struct ClipScript {
 
 ClipScript draw_script(const SynthOptions& options, SynthPart part, int64_t index);
 
-/// "The words are positive, the voice is flat, the brows rise: the person feels amazed and curious."
+/// "Positive words, flat voice, brows rise: the person feels amazed and curious."
 std::string answer_text(const Factors& factors, const std::vector<std::string>& labels);
 
 /// The script as a line of the manifest.
