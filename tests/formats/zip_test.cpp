@@ -209,6 +209,7 @@ TEST_F(Zip, EveryByteThatIsMissingIsNoticed) {
   for (size_t length = 0; length < whole.size(); ++length) {
     const auto path = test::write(folder_.path() / "cut.zip", std::string_view(whole).substr(0, length));
     EXPECT_THROW(ZipFile{path}, Error) << length;
+    std::filesystem::remove(path);
   }
 }
 
