@@ -1,0 +1,278 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/version.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/config.h"
+#include "microemo/base/files.h"
+#include "microemo/base/hash.h"
+#include "microemo/base/log.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/cli/commands.h"
+#include "microemo/infer/evaluate.h"
+#include "microemo/report/table.h"
+#include "microemo/train/load_run.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EvalOptions {
+  std::string split, cache, wheel;
+  bool allow_missing = false;
+  int64_t resamples = 1000, threads = 1;
+  infer::GenerateOptions generate;
+};
+template <class Visitor>
+void describe(Visitor& option, EvalOptions& o) {
+  option("split", o.split, "Evaluate the clips of this split; empty takes all.");
+  option("cache", o.cache, "Folder of prepared features; empty takes that of the run.");
+  option("wheel", o.wheel,
+         "Emotion wheel: a file like data/wheels/microemo.csv, or a folder of the MERTools wheels; empty takes the own one.");
+  option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
+  option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1);
+  option("threads", o.threads, "Threads of a matrix product. Answers may depend on it.").min(1).max(256);
+  option("generate", o.generate, "How answers are written.");
+}
+
+struct Words {
+  std::string run, manifest, out, checkpoint, wheel;
+  std::vector<std::string> more;  ///< configuration files, and key=value
+  bool json = false;
+};
+
+/// What is evaluated, with everything loaded.
+struct Evaluation {
+  EvalOptions options;
+  train::LoadedRun run;
+  fs::path run_folder, folder;
+  data::Manifest manifest;
+  data::Dataset dataset;
+  std::vector<data::Clip> clips;  ///< those of the dataset
+  eval::EmotionWheel wheel;
+};
+
+/// The scores of one way to answer.
+struct Arm {
+  std::string name;
+  eval::ScoreTable scores;
+};
+
+EvalOptions read_options(const Words& words) {
+  EvalOptions options;
+  std::vector<fs::path> files;
+  std::vector<std::string> overrides;
+  for (const std::string& word : words.more)
+    if (word.find('=') != std::string::npos)
+      overrides.push_back(word);
+    else
+      files.emplace_back(word);
+  if (!words.wheel.empty()) overrides.push_back("wheel=" + words.wheel);
+  load_config(options, files, overrides);
+  return options;
+}
+
+/// --checkpoint names a folder, or one of the run's by its name.
+fs::path checkpoint_of(const Words& words) {
+  if (words.checkpoint.empty()) return words.run;
+  const fs::path of_run = fs::path(words.run) / "checkpoints" / words.checkpoint;
+  return fs::exists(of_run) ? of_run : fs::path(words.checkpoint);
+}
+
+fs::path output_folder(const Words& words, const Evaluation& evaluation) {
+  if (!words.out.empty()) return words.out;
+  if (evaluation.run_folder.empty())
+    throw ConfigError("the evaluation has no folder").hint("give --out DIR: the checkpoint lies in no run folder");
+  return evaluation.run_folder / "eval" /
+         fmt::format("{}-{}", evaluation.manifest.path.stem().string(), evaluation.run.checkpoint.filename().string());
+}
+
+data::Manifest of_split(data::Manifest manifest, const std::string& split) {
+  if (split.empty()) return manifest;
+  std::erase_if(manifest.clips, [&](const data::Clip& clip) { return clip.split != split; });
+  if (manifest.clips.empty())
+    throw DataError("no clip of the split '{}'", split)
+        .where(manifest.path)
+        .hint("set split to one that the manifest has, or to nothing for all clips");
+  return manifest;
+}
+
+Evaluation load(const Words& words) {
+  Evaluation evaluation;
+  evaluation.options = read_options(words);
+  at::set_num_threads(int(evaluation.options.threads));
+  evaluation.wheel =
+      eval::load_wheel(evaluation.options.wheel.empty() ? eval::own_wheel_path() : fs::path(evaluation.options.wheel));
+  evaluation.manifest = of_split(data::read_manifest(words.manifest), evaluation.options.split);
+  evaluation.run = train::load_run(checkpoint_of(words));
+  const fs::path above = evaluation.run.checkpoint.parent_path();
+  if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
+  evaluation.folder = output_folder(words, evaluation);
+  const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
+  evaluation.dataset =
+      data::load_dataset(evaluation.manifest, cache, evaluation.run.options.prepare, evaluation.options.allow_missing);
+  for (const std::string& clip : evaluation.dataset.missing) log_warning("left out, not in the cache: " + clip);
+  for (const data::Sample& sample : evaluation.dataset.samples) evaluation.clips.push_back(sample.clip);
+  return evaluation;
+}
+
+/// Everything that decides the answers.
+Json identity_of(const Evaluation& evaluation) {
+  return {{"checkpoint", sha256_file(evaluation.run.checkpoint / "manifest.json")},
+          {"manifest", evaluation.manifest.hash},
+          {"split", evaluation.options.split},
+          {"clips", evaluation.clips.size()},
+          {"prepare", options_to_json(evaluation.run.options.prepare)},
+          {"max_new_tokens", evaluation.options.generate.max_new_tokens},
+          {"threads", evaluation.options.threads},
+          {"cpu_capability", at::get_cpu_capability()},
+          {"libtorch", TORCH_VERSION},
+          {"microemo", MICROEMO_VERSION}};
+}
+
+void write_labels(const fs::path& file, const std::vector<eval::LabelPair>& pairs) {
+  std::vector<Json> lines;
+  for (const eval::LabelPair& pair : pairs)
+    lines.push_back({{"id", pair.id}, {"clip", pair.clip}, {"labels", pair.predicted}, {"truth", pair.truth}});
+  write_jsonl(file, lines);
+}
+
+/// The best fixed answer is found on what the run was trained on.
+std::vector<std::string> labels_without_looking(const Evaluation& evaluation) {
+  const train::TrainOptions& train = evaluation.run.options.train;
+  if (!fs::exists(train.manifest)) {
+    log_warning(fmt::format("no best fixed answer in the table: the training manifest {} is not there", train.manifest));
+    return {};
+  }
+  std::vector<data::Clip> clips = data::read_manifest(train.manifest).clips;
+  const bool has_splits = std::any_of(clips.begin(), clips.end(), [](const data::Clip& clip) { return !clip.split.empty(); });
+  if (has_splits && !train.split.empty()) std::erase_if(clips, [&](const data::Clip& clip) { return clip.split != train.split; });
+  return infer::best_fixed_labels(clips, evaluation.wheel);
+}
+
+std::vector<Arm> score_arms(const Evaluation& evaluation, const std::vector<eval::LabelPair>& pairs) {
+  const eval::BootstrapOptions bootstrap{.resamples = evaluation.options.resamples};
+  std::vector<Arm> arms = {{"model", eval::score_predictions(pairs, evaluation.wheel, bootstrap)}};
+  const std::vector<std::string> fixed = labels_without_looking(evaluation);
+  if (!fixed.empty())
+    arms.push_back({fmt::format("always \"{}\"", fmt::join(fixed, ", ")),
+                    eval::score_predictions(infer::with_fixed_labels(pairs, fixed), evaluation.wheel, bootstrap)});
+  return arms;
+}
+
+std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
+
+std::string interval(const eval::Interval& of) { return fmt::format("[{}, {}]", number(of.low), number(of.high)); }
+
+std::string arms_table(const std::vector<Arm>& arms) {
+  report::Table table{{"answers", "pairs", "wheel F", "95 % interval", "set F", "95 % interval"}, {}};
+  for (const auto& [name, scores] : arms)
+    table.rows.push_back({name, std::to_string(scores.pairs), number(scores.pair_f), interval(scores.pair_f_interval),
+                          number(scores.set_f), interval(scores.set_f_interval)});
+  return report::format_table(table);
+}
+
+std::string breakdown_table(const infer::Breakdown& breakdown) {
+  if (breakdown.empty()) return {};
+  report::Table table{{"of", "", "utterances", "wheel F", "named rightly"}, {}};
+  for (const auto& [channel, classes] : breakdown)
+    for (const auto& [name, score] : classes)
+      table.rows.push_back(
+          {channel, name, std::to_string(score.pairs), number(score.pair_f), score.accuracy ? number(*score.accuracy) : "-"});
+  return "\n" + report::format_table(table);
+}
+
+/// Writes every file that is made of the answers and returns the table for people.
+std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const std::vector<infer::AnswerRecord>& answers) {
+  const auto cut =
+      std::count_if(answers.begin(), answers.end(), [](const infer::AnswerRecord& answer) { return !answer.complete; });
+  Json json = {{"run", evaluation.run_folder.string()},
+               {"checkpoint", evaluation.run.checkpoint.string()},
+               {"step", evaluation.run.step},
+               {"manifest", evaluation.manifest.path.string()},
+               {"clips", evaluation.clips.size()},
+               {"answers", answers.size()},
+               {"answers_without_end", cut},
+               {"missing_clips", evaluation.dataset.missing}};
+  std::string text = fmt::format("{} clips, {} answers, {} of them without an end after {} tokens\n", evaluation.clips.size(),
+                                 answers.size(), cut, evaluation.options.generate.max_new_tokens);
+  const std::vector<eval::LabelPair> pairs = infer::label_pairs(evaluation.clips, answers);
+  if (pairs.empty()) return {json, text + "The manifest knows no labels: there is nothing to score.\n"};
+
+  const std::vector<Arm> arms = score_arms(evaluation, pairs);
+  const infer::Breakdown breakdown = infer::break_down(evaluation.clips, answers, evaluation.wheel);
+  json["f_score"] = arms[0].scores.pair_f;
+  if (arms.size() > 1) json["majority_f_score"] = arms[1].scores.pair_f;
+  json["arms"] = Json::array();
+  for (const Arm& arm : arms) {
+    json["arms"].push_back({{"answers", arm.name}});
+    json["arms"].back().update(eval::to_json(arm.scores));
+  }
+  json["channels"] = infer::to_json(breakdown);
+  write_labels(evaluation.folder / "labels.jsonl", pairs);
+  eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel);
+  return {json, text + fmt::format("wheel: {} ({})\n\n", evaluation.wheel.name, evaluation.wheel.path.string()) +
+                    arms_table(arms) + breakdown_table(breakdown)};
+}
+
+int run(const Words& words) {
+  const Evaluation evaluation = load(words);
+  infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
+  const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare);
+  if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
+  if (!infer::answer_dataset(*evaluation.run.model, builder, evaluation.dataset.samples, evaluation.options.generate, log)) {
+    std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());
+    return exit_code_resumable;
+  }
+  const auto [json, text] = write_scores(evaluation, log.records());
+  write_json(evaluation.folder / "scores.json", json);
+  write_file_atomic(evaluation.folder / "table.txt", text);
+  if (words.json)
+    std::printf("%s\n", json.dump(2).c_str());
+  else
+    std::printf("%s\nanswers, labels, scores: %s\n", text.c_str(), evaluation.folder.c_str());
+  return 0;
+}
+
+constexpr const char* files =
+    "The folder of an evaluation holds\n"
+    "  answers.jsonl     every answer as the model wrote it     scores.json  all scores\n"
+    "  labels.jsonl      the labels read from it, and the true  table.txt    what is printed\n"
+    "  samples.csv       the score of every utterance           evaluation.json  what the answers depend on\n"
+    "A stopped evaluation (exit code 75) goes on when the same command is run again; answers that are there are kept.\n";
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, int& status) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command =
+      app.add_subcommand("eval", "Ask a trained model about every utterance of a manifest, and score its answers");
+  command->add_option("RUN", words->run, "Run folder (its newest checkpoint), or a checkpoint folder")->required();
+  command->add_option("MANIFEST", words->manifest, "JSONL manifest; its clips have to be in the feature cache")->required();
+  command->add_option("CONFIG", words->more, "YAML or JSON files, and key=value (see below)");
+  command->add_option("--out", words->out, "Folder of the evaluation; RUN/eval/MANIFEST-CHECKPOINT without it")->type_name("DIR");
+  command->add_option("--checkpoint", words->checkpoint, "Another checkpoint of the run, such as step-00000500");
+  command->add_option("--wheel", words->wheel, "The same as wheel=PATH")->type_name("PATH");
+  command->add_flag("--json", words->json, "Print JSON");
+  command->footer([] {
+    EvalOptions defaults;
+    return std::string(files) + "\nOptions:\n" + help_text(schema_of(defaults)) +
+           "\nExamples:\n"
+           "  microemo eval runs/one data/test.jsonl\n"
+           "  microemo eval runs/one data/all.jsonl split=test generate.max_new_tokens=96 --json";
+  });
+  command->callback([words, &status] { status = run(*words); });
+}
+
+}  // namespace microemo::cli

@@ -1,0 +1,234 @@
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/sqrt.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/files.h"
+#include "microemo/base/json.h"
+#include "microemo/base/log.h"
+#include "microemo/cli/commands.h"
+#include "microemo/eval/labels.h"
+#include "microemo/infer/generate.h"
+#include "microemo/report/clip_frames.h"
+#include "microemo/report/timeline.h"
+#include "microemo/text/transcript.h"
+#include "microemo/train/load_run.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int shown_frames = 8;
+
+struct Words {
+  std::string video, run, transcript, question, out;
+  int64_t max_new_tokens = infer::GenerateOptions().max_new_tokens;
+  bool json = false;
+};
+
+/// A clip and what the model said about it, one answer and its labels per utterance.
+struct Prediction {
+  data::Sample sample;
+  std::vector<infer::Answer> answers;
+  std::vector<std::vector<std::string>> labels;
+  std::vector<std::string> remarks;
+};
+
+std::vector<data::Utterance> read_utterances(const Words& words) {
+  std::vector<data::Utterance> utterances;
+  if (words.transcript.empty()) return utterances;
+  for (const text::Cue& cue : text::read_srt(words.transcript)) {
+    data::Utterance utterance;
+    utterance.start_s = cue.start_s;
+    utterance.end_s = cue.end_s;
+    utterance.text = cue.text;
+    utterance.question = words.question;
+    utterances.push_back(utterance);
+  }
+  if (utterances.empty())
+    throw DataError("the transcript has no utterance")
+        .where(words.transcript)
+        .hint("leave --transcript out to ask about the whole clip");
+  return utterances;
+}
+
+data::Sample read_clip(const Words& words, const data::PrepareOptions& prepare) {
+  data::Sample sample;
+  sample.clip.id = fs::path(words.video).stem().string();
+  sample.clip.video = words.video;
+  sample.clip.utterances = read_utterances(words);
+  sample.prepared = data::prepare_clip(sample.clip, prepare);
+  if (sample.clip.utterances.empty()) {
+    data::Utterance whole;
+    whole.end_s = sample.prepared.duration_s;
+    whole.question = words.question;
+    sample.clip.utterances.push_back(whole);
+  }
+  return sample;
+}
+
+std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words& words) {
+  std::vector<std::string> remarks;
+  if (words.transcript.empty()) remarks.push_back("no transcript: the whole clip is one utterance without words");
+  if (clip.face_times_N.size(0) == 0)
+    remarks.push_back("no picture in this file: the model has only heard it");
+  else if (clip.faces_found == 0)
+    remarks.push_back("no face was found: the model has seen whole frames only");
+  if (clip.mel_times_F.size(0) == 0) remarks.push_back("no sound in this file");
+  return remarks;
+}
+
+Prediction predict(const Words& words, const train::LoadedRun& run) {
+  Prediction prediction;
+  prediction.sample = read_clip(words, run.options.prepare);
+  prediction.remarks = remarks_on(prediction.sample.prepared, words);
+  std::vector<data::Question> questions;
+  for (size_t i = 0; i < prediction.sample.clip.utterances.size(); ++i) questions.push_back({0, int64_t(i)});
+  const data::BatchBuilder builder(run.tokenizer, run.options.model, run.options.prepare);
+  prediction.answers =
+      infer::generate_answers(*run.model, builder, {&prediction.sample}, questions, {.max_new_tokens = words.max_new_tokens});
+  for (const infer::Answer& answer : prediction.answers) {
+    prediction.labels.push_back(eval::extract_labels(answer.text));
+    if (!answer.complete) prediction.remarks.push_back(fmt::format("an answer has no end after {} tokens", answer.ids.size()));
+  }
+  return prediction;
+}
+
+std::vector<double> numbers(const at::Tensor& values) {
+  const at::Tensor doubles = values.to(at::kDouble).contiguous();
+  return {doubles.const_data_ptr<double>(), doubles.const_data_ptr<double>() + doubles.numel()};
+}
+
+/// How much the face differs from its neutral state, where the prepared input says so.
+std::vector<report::TimelineSignal> signals_of(const data::PreparedClip& clip, data::FaceInput input) {
+  std::vector<report::TimelineSignal> signals;
+  const bool moves = input == data::FaceInput::flow || input == data::FaceInput::difference;
+  if (moves && clip.faces_found > 0) {
+    const at::Tensor squares_NCSS = clip.faces_NCSS.to(at::kFloat).square();
+    const at::Tensor strength_N = squares_NCSS.sum(1).sqrt().mean({1, 2});
+    signals.push_back(
+        {"face moves", numbers(clip.face_times_N),
+         numbers(strength_N.masked_fill(clip.face_mask_N.logical_not(), std::numeric_limits<double>::quiet_NaN()))});
+  }
+  if (clip.mel_times_F.size(0) > 0)
+    signals.push_back({"sound", numbers(clip.mel_times_F), numbers(clip.mel_FM.exp().mean(1).sqrt())});
+  return signals;
+}
+
+report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRun& run) {
+  const data::PreparedClip& clip = prediction.sample.prepared;
+  report::Timeline timeline;
+  timeline.title = prediction.sample.clip.id;
+  timeline.subtitle = fmt::format("{}   {:.2f} s, a face in {} of {} frames", prediction.sample.clip.video.filename().string(),
+                                  clip.duration_s, clip.faces_found, clip.face_times_N.size(0));
+  timeline.duration_s = clip.duration_s;
+  if (clip.face_times_N.size(0) > 0)
+    timeline.frames = report::sample_frames(prediction.sample.clip.video, clip.duration_s, shown_frames);
+  timeline.face_times = numbers(clip.face_times_N);
+  for (const double found : numbers(clip.face_mask_N)) timeline.face_found.push_back(found != 0);
+  timeline.signals = signals_of(clip, run.options.prepare.face_input);
+  timeline.remarks = prediction.remarks;
+  for (size_t i = 0; i < prediction.answers.size(); ++i) {
+    const data::Utterance& utterance = prediction.sample.clip.utterances[i];
+    timeline.utterances.push_back(
+        {utterance.start_s, utterance.end_s, utterance.text, prediction.labels[i], prediction.answers[i].text});
+  }
+  return timeline;
+}
+
+Json to_json(const Prediction& prediction, const train::LoadedRun& run, const fs::path& picture) {
+  const data::PreparedClip& clip = prediction.sample.prepared;
+  Json json = {{"video", prediction.sample.clip.video.string()},
+               {"checkpoint", run.checkpoint.string()},
+               {"step", run.step},
+               {"duration_s", clip.duration_s},
+               {"frames", clip.source_frames},
+               {"face_frames", clip.face_times_N.size(0)},
+               {"faces_found", clip.faces_found},
+               {"sound", clip.mel_times_F.size(0) > 0},
+               {"remarks", prediction.remarks},
+               {"timeline", picture.string()},
+               {"utterances", Json::array()}};
+  for (size_t i = 0; i < prediction.answers.size(); ++i) {
+    const data::Utterance& utterance = prediction.sample.clip.utterances[i];
+    const infer::Answer& answer = prediction.answers[i];
+    json["utterances"].push_back({{"start_s", utterance.start_s},
+                                  {"end_s", utterance.end_s},
+                                  {"text", utterance.text},
+                                  {"question", data::question_text(utterance)},
+                                  {"answer", answer.text},
+                                  {"labels", prediction.labels[i]},
+                                  {"complete", answer.complete},
+                                  {"log_probability", answer.log_probability}});
+  }
+  return json;
+}
+
+void print_text(const Prediction& prediction, const fs::path& folder) {
+  const auto line = [](const std::string& text) { std::printf("%s\n", text.c_str()); };
+  for (size_t i = 0; i < prediction.answers.size(); ++i) {
+    const data::Utterance& utterance = prediction.sample.clip.utterances[i];
+    line(fmt::format("{:7.2f} - {:.2f} s  {}", utterance.start_s, utterance.end_s, utterance.text));
+    line(fmt::format("    answer  {}", prediction.answers[i].text));
+    line(fmt::format("    labels  {}",
+                     prediction.labels[i].empty() ? "none" : fmt::format("{}", fmt::join(prediction.labels[i], ", "))));
+  }
+  for (const std::string& remark : prediction.remarks) line("note: " + remark);
+  line(fmt::format("timeline: {}", (folder / "timeline.png").string()));
+}
+
+void run(const Words& words) {
+  const train::LoadedRun run = train::load_run(words.run);
+  at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
+  const Prediction prediction = predict(words, run);
+  const fs::path folder = words.out.empty() ? fs::path("predictions") / prediction.sample.clip.id : fs::path(words.out);
+  const fs::path picture = folder / "timeline.png";
+  const report::Timeline timeline = timeline_of(prediction, run);
+  ensure_writable_folder(folder);
+  media::write_png(picture, report::draw_timeline(timeline));
+  const Json json = to_json(prediction, run, picture);
+  write_json(folder / "prediction.json", json);
+  if (words.json)
+    std::printf("%s\n", json.dump(2).c_str());
+  else
+    print_text(prediction, folder);
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app, int&) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command =
+      app.add_subcommand("predict", "Ask a trained model about one video: answers, labels, a picture of its timeline");
+  command->add_option("VIDEO", words->video, "Any file with a picture or sound that FFmpeg's libraries read")->required();
+  command->add_option("--run", words->run, "Run folder (its newest checkpoint), or a checkpoint folder")
+      ->required()
+      ->type_name("RUN");
+  command->add_option("--transcript", words->transcript, "SubRip file: one utterance a cue; the whole clip is one without it")
+      ->type_name("FILE.srt");
+  command->add_option("--question", words->question,
+                      "Asked about every utterance; without it what the emotion is, with the times");
+  command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
+      ->type_name("DIR");
+  command->add_option("--max-new-tokens", words->max_new_tokens, "An answer without an end stops after so many tokens")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--json", words->json, "Print JSON");
+  command->footer(
+      "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"
+      "  microemo predict dialogue.mp4 --run runs/one --question \"What does the person feel?\" --json");
+  command->callback([words] { run(*words); });
+}
+
+}  // namespace microemo::cli

@@ -1,0 +1,170 @@
+#include <cmath>
+#include <cstdlib>
+
+#include "microemo/base/files.h"
+#include "microemo/media/image.h"
+#include "microemo/media/sound.h"
+#include "microemo/media/video_writer.h"
+#include "support/command.h"
+#include "support/errors.h"
+#include "tiny_run.h"
+
+namespace microemo {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+media::Sound tone(double seconds) {
+  media::Sound sound;
+  for (int i = 0; i < int(seconds * sound.rate); ++i) sound.samples.push_back(float(0.3 * std::sin(0.2 * i)));
+  return sound;
+}
+
+/// One second of a moving stripe.
+fs::path write_video(const fs::path& path, bool sound) {
+  media::VideoWriter writer(path, {.width = 128, .height = 96, .sound = sound});
+  for (int i = 0; i < 25; ++i) {
+    media::Image frame{128, 96, 3, std::vector<uint8_t>(128 * 96 * 3, 60)};
+    media::fill_box(frame, 4 * i, 0, 4 * i + 20, 96, {200, 120, 40});
+    writer.add(frame);
+  }
+  if (sound) writer.add_sound(tone(1.0));
+  writer.finish();
+  return path;
+}
+
+struct PredictCommand : ::testing::Test {
+  inline static test::TinyRun* tiny = nullptr;
+  TemporaryFolder place;
+  fs::path out = place.path() / "prediction", video = place.path() / "dialogue.mp4", words = place.path() / "dialogue.srt";
+
+  static void SetUpTestSuite() { tiny = new test::TinyRun; }
+  static void TearDownTestSuite() { delete tiny; }
+
+  test::CommandResult predict(const fs::path& file, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {MICROEMO_BINARY, "--quiet", "predict",    file.string(),      "--run",
+                                    tiny->run,       "--out",   out.string(), "--max-new-tokens", "5"};
+    all.insert(all.end(), more.begin(), more.end());
+    test::CommandOptions options;
+    options.folder = place.path();
+    return test::run_command(all, options);
+  }
+  void expect_nothing_written(const test::CommandResult& result, ErrorKind kind, const std::string& part) const {
+    EXPECT_EQ(result.exit_code, exit_code(kind));
+    EXPECT_THAT(result.standard_error, HasSubstr(part));
+    EXPECT_EQ(result.standard_output, "");
+    EXPECT_FALSE(fs::exists(out));
+  }
+  Json prediction() const { return read_json(out / "prediction.json"); }
+};
+
+TEST_F(PredictCommand, AnswersForEveryCueAndDrawsATimeline) {
+  write_video(video, true);
+  write_file_atomic(words, "1\n00:00:00,100 --> 00:00:00,400\nwhat does\n\n2\n00:00:00,500 --> 00:00:00,900\nthe person\n");
+  const test::CommandResult result = predict(video, {"--transcript", words.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json utterances = prediction()["utterances"];
+  ASSERT_EQ(utterances.size(), 2u);
+  EXPECT_EQ(utterances[1]["start_s"], 0.5);
+  EXPECT_EQ(utterances[1]["text"], "the person");
+  EXPECT_EQ(media::read_image(out / "timeline.png").width, 1600);
+  EXPECT_THAT(result.standard_output, HasSubstr("the person"));
+}
+
+TEST_F(PredictCommand, TakesTheWholeClipForAnUtteranceWithoutATranscript) {
+  ASSERT_EQ(predict(write_video(video, true)).exit_code, 0);
+  const Json utterances = prediction()["utterances"];
+  ASSERT_EQ(utterances.size(), 1u);
+  EXPECT_EQ(utterances[0]["start_s"], 0.0);
+  EXPECT_EQ(utterances[0]["end_s"], prediction()["duration_s"]);
+}
+
+TEST_F(PredictCommand, AsksTheGivenQuestion) {
+  ASSERT_EQ(predict(write_video(video, true), {"--question", "the person?"}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"][0]["question"], "the person?");
+}
+
+TEST_F(PredictCommand, PrintsJsonAlone) {
+  const test::CommandResult result = predict(write_video(video, true), {"--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(parse_json(result.standard_output, "standard output"), prediction());
+}
+
+TEST_F(PredictCommand, SaysThatThereIsNoSoundAndNoFace) {
+  ASSERT_EQ(predict(write_video(video, false)).exit_code, 0);
+  EXPECT_EQ(prediction()["sound"], false);
+  EXPECT_EQ(prediction()["faces_found"], 0);
+  EXPECT_THAT(prediction()["remarks"].get<std::vector<std::string>>(), Contains("no sound in this file"));
+  EXPECT_THAT(prediction()["remarks"].get<std::vector<std::string>>(), Contains(HasSubstr("no face was found")));
+}
+
+TEST_F(PredictCommand, ListensToAFileWithoutAPicture) {
+  media::write_wav(place.path() / "voice.wav", tone(1.0));
+  const test::CommandResult result = predict(place.path() / "voice.wav");
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(prediction()["remarks"].get<std::vector<std::string>>(), Contains(HasSubstr("no picture")));
+}
+
+TEST_F(PredictCommand, FindsTheFacesOfARealDialogue) {
+  const fs::path cache = std::getenv("XDG_CACHE_HOME") ? std::getenv("XDG_CACHE_HOME") : fs::path(std::getenv("HOME")) / ".cache";
+  const fs::path real = cache / "microemo/media/Megamind.avi";
+  if (!fs::exists(real)) GTEST_SKIP() << real << " is not there; tools/setup brings it";
+  write_file_atomic(words, "1\n00:00:00,500 --> 00:00:03,000\nwhat does\n\n2\n00:00:03,500 --> 00:00:08,000\nthe person\n");
+  ASSERT_EQ(predict(real, {"--transcript", words.string()}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"].size(), 2u);
+  EXPECT_EQ(prediction()["face_frames"], 270);
+  EXPECT_GT(prediction()["faces_found"], 100);
+}
+
+TEST_F(PredictCommand, RefusesAnUtteranceAfterTheEndOfTheClip) {
+  write_video(video, true);
+  write_file_atomic(words, "1\n00:00:00,100 --> 00:00:02,500\nwhat does\n");
+  expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "after the clip");
+}
+
+TEST_F(PredictCommand, RefusesATranscriptWithoutUtterances) {
+  write_video(video, true);
+  write_file_atomic(words, "\n");
+  expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "dialogue.srt");
+}
+
+TEST_F(PredictCommand, RefusesAMissingTranscript) {
+  write_video(video, true);
+  expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "dialogue.srt");
+}
+
+TEST_F(PredictCommand, RefusesAMissingVideo) { expect_nothing_written(predict(video), ErrorKind::data, "dialogue.mp4"); }
+
+TEST_F(PredictCommand, RefusesAnEmptyFile) {
+  write_file_atomic(video, "");
+  expect_nothing_written(predict(video), ErrorKind::data, "dialogue.mp4");
+}
+
+TEST_F(PredictCommand, RefusesTextThatIsNamedLikeAVideo) {
+  write_file_atomic(video, std::string(4000, 'a'));
+  expect_nothing_written(predict(video), ErrorKind::data, "dialogue.mp4");
+}
+
+TEST_F(PredictCommand, RefusesHalfAVideo) {
+  const std::string whole = read_file(write_video(video, true));
+  write_file_atomic(video, std::string_view(whole).substr(0, whole.size() / 2));
+  expect_nothing_written(predict(video), ErrorKind::data, "dialogue.mp4");
+}
+
+TEST_F(PredictCommand, RefusesAFolderThatIsNoRun) {
+  write_video(video, true);
+  const test::CommandResult result =
+      test::run_command({MICROEMO_BINARY, "--quiet", "predict", video, "--run", place.path() / "none", "--out", out});
+  expect_nothing_written(result, ErrorKind::checkpoint, "none");
+}
+
+TEST_F(PredictCommand, AsksForARun) {
+  const test::CommandResult result = test::run_command({MICROEMO_BINARY, "predict", video});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error + result.standard_output, HasSubstr("--run"));
+}
+
+}  // namespace
+}  // namespace microemo
