@@ -1,5 +1,6 @@
 // Shapes: B clips, T whole frames, N face frames, F log-mel frames, W windows, R rows, L tokens; see model/clip_batch.h.
 #include <algorithm>
+#include <map>
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/full.h>
@@ -41,10 +42,14 @@ Tensor lengths_mask(const std::vector<Tensor>& parts) {
 
 Tensor integers(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
+/// Rows of different length as one [rows, longest] tensor, at least one column wide.
 Tensor pad_integers(const std::vector<std::vector<int64_t>>& rows, int64_t value) {
-  std::vector<Tensor> parts;
-  for (const auto& row : rows) parts.push_back(integers(row));
-  return pad_stack(parts, value);
+  size_t longest = 1;
+  for (const auto& row : rows) longest = std::max(longest, row.size());
+  Tensor padded = at::full({int64_t(rows.size()), int64_t(longest)}, value, at::kLong);
+  int64_t* start = padded.mutable_data_ptr<int64_t>();
+  for (size_t i = 0; i < rows.size(); ++i) std::copy(rows[i].begin(), rows[i].end(), start + i * longest);
+  return padded;
 }
 
 struct Augmentation {
@@ -106,12 +111,20 @@ void add_sound(ClipBatch& batch, const std::vector<const Sample*>& samples) {
   batch.mel_mask_BF = lengths_mask(times);
 }
 
-/// "This frame is sampled at t second." for every frame; padding frames repeat nothing and hold -1.
+/// "This frame is sampled at t second." for every frame; padding frames hold -1. Frames of many clips share their times, so each
+/// text is encoded once.
 Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, const Tensor& mask_BT) {
-  std::vector<std::vector<int64_t>> rows;
-  const Tensor times = times_BT.flatten(), mask = mask_BT.flatten();
-  for (int64_t i = 0; i < times.numel(); ++i)
-    rows.push_back(mask[i].item<bool>() ? tokenizer.encode(time_text(times[i].item<double>())) : std::vector<int64_t>{});
+  std::map<std::string, std::vector<int64_t>> encoded;
+  std::vector<std::vector<int64_t>> rows(size_t(times_BT.numel()));
+  const float* times = times_BT.const_data_ptr<float>();
+  const bool* is_frame = mask_BT.const_data_ptr<bool>();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!is_frame[i]) continue;
+    const std::string text = time_text(times[i]);
+    const auto [entry, is_new] = encoded.try_emplace(text);
+    if (is_new) entry->second = tokenizer.encode(text);
+    rows[i] = entry->second;
+  }
   return pad_integers(rows, -1).view({times_BT.size(0), times_BT.size(1), -1});
 }
 
@@ -149,9 +162,9 @@ std::vector<int64_t> movement_labels(const Sample& sample) {
   const bool known = std::any_of(sample.clip.utterances.begin(), sample.clip.utterances.end(),
                                  [](const Utterance& u) { return !u.face.empty(); });
   std::vector<int64_t> labels;
-  const Tensor& times = sample.prepared.face_times_N;
-  for (int64_t i = 0; i < times.size(0); ++i)
-    labels.push_back(known ? movement_at(sample.clip, times[i].item<double>()) : nn::ignored_label);
+  const Tensor& times_N = sample.prepared.face_times_N;
+  const double* times = times_N.const_data_ptr<double>();
+  for (int64_t i = 0; i < times_N.size(0); ++i) labels.push_back(known ? movement_at(sample.clip, times[i]) : nn::ignored_label);
   return labels;
 }
 

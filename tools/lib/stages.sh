@@ -21,19 +21,21 @@ watch_peak() {
   done
 }
 
-# measured COMMAND…: runs it in the foreground, so that Ctrl-C reaches it; sets `seconds` and `peak_mb`.
+# measured NAME COMMAND…: runs it in the foreground, so that Ctrl-C reaches it; sets `seconds` and `peak_mb`.
 measured() {
-  local status=0 start=${EPOCHREALTIME/[.,]/} watcher
-  rm -f -- "$stages/pid"
-  printf '0\n' >"$stages/peak"
-  watch_peak "$stages/pid" "$stages/peak" &
+  local status=0 start=${EPOCHREALTIME/[.,]/} watcher notes=$stages/.$1
+  shift
+  rm -f -- "$notes.pid"
+  printf '0\n' >"$notes.peak"
+  watch_peak "$notes.pid" "$notes.peak" &
   watcher=$!
   # shellcheck disable=SC2016 # the inner shell expands these
-  bash -c 'printf "%s\n" "$$" >"$0"; exec "$@"' "$stages/pid" "$@" || status=$?
+  bash -c 'printf "%s\n" "$$" >"$0"; exec "$@"' "$notes.pid" "$@" || status=$?
   wait "$watcher"
   seconds=$(((${EPOCHREALTIME/[.,]/} - start + 50000) / 100000))
   seconds=$((seconds / 10)).$((seconds % 10))
-  peak_mb=$(<"$stages/peak")
+  peak_mb=$(<"$notes.peak")
+  rm -f -- "$notes.pid" "$notes.peak"
   return "$status"
 }
 
@@ -47,7 +49,7 @@ stage() {
     say "== $name: complete since $(date -r "$stages/$name" '+%F %R')"
   else
     say "== $name: $*"
-    measured "$@" || status=$?
+    measured "$name" "$@" || status=$?
     if ((status == 75)); then fail "$name was stopped" "the same command goes on from here"; fi
     if ((status != 0)); then fail "$name failed (exit status $status)" "mend what is said above, then run the same command again"; fi
     printf '%s %s %s\n' "$key" "$seconds" "$peak_mb" >"$stages/$name.new"
