@@ -111,10 +111,12 @@ struct FaceTracker::State {
 
   void place(Track& track, const cv::Mat& gray, const Box& box, double score);
   bool carry_on(Track& track, const cv::Mat& gray);
+  bool is_same(const Track& track, const cv::Mat& gray, const Box& box) const;
+  bool is_taken(const Track& track, const Box& box) const;
   bool confirm(Track& track, const cv::Mat& gray);
   bool follow(Track& track, const cv::Mat& gray);
   void search(const cv::Mat& gray);
-  Track& track_at(const Box& box);
+  Track& track_at(const cv::Mat& gray, const Box& box);
   bool search_is_due(bool lost) const;
 
   FaceTrackOptions options;
@@ -150,11 +152,24 @@ bool FaceTracker::State::carry_on(Track& track, const cv::Mat& gray) {
   return true;
 }
 
+/// Whether what lies at `box`, or where the face was, looks like this track's face.
+bool FaceTracker::State::is_same(const Track& track, const cv::Mat& gray, const Box& box) const {
+  return likeness(patch_of(gray, box), track.patch) >= options.same_likeness ||
+         likeness(patch_of(gray, track.last.box), track.patch) >= options.same_likeness;
+}
+
+/// Whether another track follows the face at `box`.
+bool FaceTracker::State::is_taken(const Track& track, const Box& box) const {
+  return std::any_of(tracks.begin(), tracks.end(), [&](const Track& other) {
+    return &other != &track && other.followed() && overlap(other.last.box, box) >= same_face_overlap;
+  });
+}
+
 bool FaceTracker::State::confirm(Track& track, const cv::Mat& gray) {
   const bool settled = track.confirmations >= options.min_track_frames;
   const double threshold = settled ? options.keep_threshold : options.threshold;
   const auto found = models.detect_near(gray, track.last.box, threshold);
-  if (!found) return false;
+  if (!found || !is_same(track, gray, found->box) || (!track.followed() && is_taken(track, found->box))) return false;
   const bool stays = track.followed() && overlap(found->box, track.last.box) >= keep_box_overlap && carry_on(track, gray);
   if (!stays) place(track, gray, found->box, found->score);
   track.last.score = found->score;
@@ -171,12 +186,13 @@ bool FaceTracker::State::follow(Track& track, const cv::Mat& gray) {
   return false;
 }
 
-/// The known face that overlaps most with a detected one, or a new track.
-Track& FaceTracker::State::track_at(const Box& box) {
+/// The known face that overlaps most with a detected one and looks like it, or a new track.
+Track& FaceTracker::State::track_at(const cv::Mat& gray, const Box& box) {
   Track* best = nullptr;
   double best_overlap = same_face_overlap;
   for (Track& track : tracks)
-    if (const double shared = overlap(track.last.box, box); shared >= best_overlap) best = &track, best_overlap = shared;
+    if (const double shared = overlap(track.last.box, box); shared >= best_overlap && is_same(track, gray, box))
+      best = &track, best_overlap = shared;
   if (best) return *best;
   Track& fresh = tracks.emplace_back();
   fresh.number = next_number++;
@@ -187,7 +203,7 @@ Track& FaceTracker::State::track_at(const Box& box) {
 void FaceTracker::State::search(const cv::Mat& gray) {
   since_search = 0;
   for (const Detection& found : models.detect(gray, options.threshold, options.smallest_face)) {
-    Track& track = track_at(found.box);
+    Track& track = track_at(gray, found.box);
     if (track.followed()) continue;
     place(track, gray, found.box, found.score);
     track.unconfirmed = 0;

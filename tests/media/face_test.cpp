@@ -1,5 +1,6 @@
 #include "microemo/media/face.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -102,6 +103,20 @@ TEST_F(FacesOfAPhotograph, CutToAnotherPlaceStartsAnotherTrack) {
   ASSERT_EQ(faces[11].size(), 1);
   ASSERT_EQ(faces[12].size(), 1);
   EXPECT_NE(faces[11][0].track, faces[12][0].track);
+}
+
+TEST_F(FacesOfAPhotograph, CutToAnotherFaceAtTheSamePlaceStartsAnotherTrack) {
+  const auto other = test_media("astronaut.png");
+  if (!other) GTEST_SKIP() << no_test_media("astronaut.png");
+  // Both faces about 110 pixels wide and at (188, 170).
+  std::vector<Image> frames(12, with_photograph(photograph, 54, 49));
+  frames.resize(24, with_photograph(resize(read_image(*other), 640, 640), 188 - 278, 170 - 158));
+  const auto faces = tracked(frames);
+  ASSERT_EQ(faces[11].size(), 1);
+  ASSERT_EQ(faces[14].size(), 1);
+  EXPECT_GT(std::min(faces[11][0].box.right, faces[14][0].box.right) - std::max(faces[11][0].box.left, faces[14][0].box.left),
+            60);
+  EXPECT_NE(faces[11][0].track, faces[14][0].track);
 }
 
 TEST_F(FacesOfAPhotograph, FaceThatComesBackSoonKeepsItsTrack) {

@@ -27,25 +27,27 @@ struct Face {
 /// Where the landmark model of libdlib-data lies; Error(environment) names the package when it is missing.
 std::filesystem::path default_landmark_model();
 
-/// Every face in a still picture, best score first; `track` counts them. A picture in which none is found is searched once more at twice its
-/// size, for faces down to 40 pixels. Throws Error(environment) as default_landmark_model does.
+/// Every face in a still picture, best score first; `track` counts them. A picture in which none is found is searched once more
+/// at twice its size, for faces down to 40 pixels. Throws Error(environment) as default_landmark_model does.
 std::vector<Face> detect_faces(const Image& image, double threshold = 0.0);
 
 struct FaceTrackOptions {
-  int detect_every = 25;         ///< full-frame search for new faces every so many frames; a lost face starts one at once
-  int verify_every = 5;          ///< the detector confirms a followed face, in a window around it, every so many frames
-  int search_every = 3;          ///< full-frame search every so many frames while no face is followed
-  double threshold = 0.2;        ///< detector score below which a new face is not taken
-  double keep_threshold = 0;     ///< the same for a face that is followed already
-  double smallest_face = 80;     ///< pixels; halving it makes every full-frame search four times as slow
-  double least_likeness = 0.5;   ///< correlation of a face with itself one frame before; below it the face counts as lost (a cut, say)
-  int min_track_frames = 3;      ///< a new track is confirmed by the detector in each of so many frames, or dropped as a false alarm
-  int max_gap_frames = 12;       ///< a face that comes back within so many frames at its old place keeps its track number
+  int detect_every = 25;        ///< full-frame search for new faces every so many frames; a lost face starts one at once
+  int verify_every = 5;         ///< the detector confirms a followed face, in a window around it, every so many frames
+  int search_every = 3;         ///< full-frame search every so many frames while no face is followed
+  double threshold = 0.2;       ///< detector score below which a new face is not taken
+  double keep_threshold = 0;    ///< the same for a face that is followed already
+  double smallest_face = 80;    ///< pixels; halving it makes every full-frame search four times as slow
+  double least_likeness = 0.7;  ///< correlation of a face with itself one frame before; below it the detector has to find it anew
+  double same_likeness = 0.5;   ///< correlation below which a face at the old place is another face (after a cut) and a new track
+  int min_track_frames = 3;  ///< a new track is confirmed by the detector in each of so many frames, or dropped as a false alarm
+  int max_gap_frames = 12;   ///< a face that comes back at its old place within so many frames keeps its track number
 };
 
-/// Follows faces through a clip. Feed every frame in order, then finish(). Between two confirmations by the detector the box is carried on by the landmarks
-/// of the frame before, so a followed face costs about 1 ms a frame. Building the first one costs about 0.6 s (models are shared by the process, loaded
-/// once); not thread-safe, one per thread. All frames of a clip have the same size.
+/// Follows faces through a clip. Feed every frame in order, then finish(). Between two confirmations by the detector the box is
+/// carried on by the landmarks of the frame before, so a followed face costs about 1 ms a frame. Building the first one costs
+/// about 0.6 s (models are shared by the process, loaded once); not thread-safe, one per thread. All frames of a clip have the
+/// same size.
 class FaceTracker {
  public:
   explicit FaceTracker(const FaceTrackOptions& options = {});
