@@ -20,9 +20,9 @@ extern char** environ;
 namespace microemo::test {
 
 struct CommandOptions {
-  std::string standard_input;
-  std::map<std::string, std::string> environment;  ///< added to the test's own; an empty value removes the name
-  std::filesystem::path folder;                    ///< where it runs; the test's own when empty
+  std::string standard_input{};
+  std::map<std::string, std::string> environment{};  ///< added to the test's own; an empty value removes the name
+  std::filesystem::path folder{};                    ///< where it runs; the test's own when empty
   double timeout_s = 120;
 };
 
