@@ -132,6 +132,9 @@ fs::path existing_video(const Json& object, const Place& place) {
     throw DataError("the video {} does not exist", video.string())
         .where(place.file, place.line)
         .hint("correct \"video\"; relative paths start at the manifest's folder");
+  // A pipe would be waited for without end.
+  if (!fs::is_regular_file(video))
+    throw DataError("the video {} is no file", video.string()).where(place.file, place.line).hint("name a media file");
   return video;
 }
 

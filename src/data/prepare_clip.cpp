@@ -33,6 +33,7 @@ at::Tensor frames_tensor(const std::vector<Image>& images, const PrepareOptions&
 /// What one pass over the pictures leaves.
 struct Pictures {
   WholeFrames whole;
+  KeptFrames kept;  ///< of each face time
   std::vector<double> face_times;
   std::vector<std::optional<media::Face>> faces;  ///< of each face time
   double end_s = 0;
@@ -43,11 +44,11 @@ void report_repairs(const Clip& clip, const char* what, int64_t count) {
   if (count > 0) log_warning(fmt::format("clip {}: {} damaged {} in {}", clip.id, count, what, clip.video.string()));
 }
 
-Pictures watch(const Clip& clip, const PrepareOptions& options) {
+Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes) {
   media::VideoReader reader(clip.video);
   media::FaceTracker tracker;
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options), {}, {}};
+  Pictures pictures{WholeFrames(options), KeptFrames(kept_bytes), {}, {}};
   double last_interval_s = 0, last_s = 0;
   int64_t damaged = 0;
   while (auto frame = reader.next()) {
@@ -56,6 +57,7 @@ Pictures watch(const Clip& clip, const PrepareOptions& options) {
     damaged += frame->damaged;
     if (clock.takes(frame->seconds)) {
       tracker.add(frame->rgb);
+      if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options));
       pictures.face_times.push_back(frame->seconds);
     }
     pictures.whole.add(std::move(*frame));
@@ -64,41 +66,52 @@ Pictures watch(const Clip& clip, const PrepareOptions& options) {
   // container says.
   pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
-  pictures.faces = media::main_face(tracker.finish());
+  pictures.faces = watched_faces(tracker.finish());
   report_repairs(clip, "packets of video", reader.bad_packets());
   report_repairs(clip, "frames", damaged);
   return pictures;
 }
 
-/// Aligned crops of every face frame; empty pictures where there is no face. The alignment is smoothed over frames to come, so
-/// the clip is decoded once more, which costs less than holding its frames.
-std::vector<Image> crop_faces(const Clip& clip, const PrepareOptions& options, const Pictures& pictures) {
-  const auto similarities = media::align_faces(pictures.faces, int(options.face_size));
-  std::vector<Image> crops(similarities.size());
-  size_t last = similarities.size();
-  while (last > 0 && !similarities[last - 1]) --last;
+/// Calls visit(index, source) for the face frames before `count`, in order; decodes the clip again where they were not kept.
+template <class Visit>
+void visit_sources(const Clip& clip, const PrepareOptions& options, const KeptFrames& kept, size_t count, Visit&& visit) {
+  if (kept.complete()) {
+    for (size_t i = 0; i < count; ++i) visit(i, kept.at(i));
+    return;
+  }
   media::VideoReader reader(clip.video);
   FaceClock clock(options);
-  for (size_t i = 0; i < last;) {
+  for (size_t i = 0; i < count;) {
     const auto frame = reader.next();
     MICROEMO_CHECK(frame, "the second pass over {} ends early", clip.video.string());
-    if (!clock.takes(frame->seconds)) continue;
-    if (similarities[i]) crops[i] = face_crop(frame->rgb, *similarities[i], options);
-    ++i;
+    if (clock.takes(frame->seconds)) visit(i++, face_source(frame->rgb, options));
   }
+}
+
+/// Aligned crops of every face frame. The alignment is smoothed over frames to come, so they can only be cut once the whole clip
+/// was seen.
+std::vector<FaceCrop> crop_faces(const Clip& clip, const PrepareOptions& options, const Pictures& pictures) {
+  const auto similarities = align_tracks(pictures.faces, options.face_size);
+  std::vector<FaceCrop> crops(similarities.size());
+  size_t last = similarities.size();
+  while (last > 0 && !similarities[last - 1]) --last;
+  visit_sources(clip, options, pictures.kept, last, [&](size_t i, const Image& source) {
+    if (similarities[i])
+      crops[i] = {media::crop_face(source, *similarities[i], int(options.face_size)), pictures.faces[i]->track};
+  });
   return crops;
 }
 
-void read_pictures(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
-  const Pictures pictures = watch(clip, options);
-  const std::vector<Image> crops = crop_faces(clip, options, pictures);
+void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes, PreparedClip& prepared) {
+  const Pictures pictures = watch(clip, options, kept_bytes);
+  const std::vector<FaceCrop> crops = crop_faces(clip, options, pictures);
   prepared.frames_TCHW = frames_tensor(pictures.whole.images(), options);
   prepared.frame_times_T = times_tensor(pictures.whole.times());
   prepared.faces_NCSS = face_inputs(crops, options);
   prepared.face_times_N = times_tensor(pictures.face_times);
   prepared.face_mask_N = at::empty({int64_t(crops.size())}, at::kBool);
   for (size_t i = 0; i < crops.size(); ++i) {
-    const bool found = !crops[i].pixels.empty();
+    const bool found = crops[i].track >= 0;
     prepared.face_mask_N.data_ptr<bool>()[i] = found;
     prepared.faces_found += found;
   }
@@ -129,10 +142,10 @@ PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
 
 }  // namespace
 
-PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options) {
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes) {
   const media::VideoInfo info = media::probe(clip.video);
   PreparedClip prepared = empty_clip(clip.id, options);
-  if (info.has_video) read_pictures(clip, options, prepared);
+  if (info.has_video) read_pictures(clip, options, kept_bytes, prepared);
   if (info.has_audio) read_sound(clip, options, prepared);
   check_utterances(clip, prepared.duration_s);
   return prepared;

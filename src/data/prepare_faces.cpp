@@ -2,49 +2,89 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 namespace microemo::data {
 namespace {
 
+using media::Face;
 using media::Image;
+using OptionalFaces = std::vector<std::optional<Face>>;
 
-bool present(const Image& crop) { return !crop.pixels.empty(); }
+struct Track {
+  double weight = 0;
+  size_t first = 0, last = 0;  ///< frames
+};
 
-at::Tensor colour_inputs(const std::vector<Image>& crops, int64_t size) {
-  at::Tensor faces = at::zeros({int64_t(crops.size()), 3, size, size}, at::kByte);
+std::map<int, Track> tracks_of(const std::vector<std::vector<Face>>& faces) {
+  std::map<int, Track> tracks;
+  for (size_t i = 0; i < faces.size(); ++i)
+    for (const Face& face : faces[i]) {
+      Track& track = tracks.try_emplace(face.track, Track{0, i, i}).first->second;
+      track.weight += face.box.width() * face.box.height() * face.score;
+      track.last = i;
+    }
+  return tracks;
+}
+
+std::optional<Face> face_of(const std::vector<Face>& faces, int track) {
+  for (const Face& face : faces)
+    if (face.track == track) return face;
+  return std::nullopt;
+}
+
+/// Places of each track's crops among all.
+std::map<int, std::vector<size_t>> places_by_track(const std::vector<FaceCrop>& crops) {
+  std::map<int, std::vector<size_t>> places;
+  for (size_t i = 0; i < crops.size(); ++i)
+    if (crops[i].track >= 0) places[crops[i].track].push_back(i);
+  return places;
+}
+
+/// Zeros for every frame, into which the crops that are there are written.
+at::Tensor blank_inputs(const std::vector<FaceCrop>& crops, int64_t channels, int64_t side, at::ScalarType type) {
+  return at::zeros({int64_t(crops.size()), channels, side, side}, type);
+}
+
+at::Tensor colour_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
+  at::Tensor faces = blank_inputs(crops, 3, size, at::kByte);
   for (size_t i = 0; i < crops.size(); ++i) {
-    if (!present(crops[i])) continue;
-    const at::Tensor crop = at::from_blob(const_cast<uint8_t*>(crops[i].pixels.data()), {size, size, 3}, at::kByte);
+    if (crops[i].track < 0) continue;
+    const at::Tensor crop = at::from_blob(const_cast<uint8_t*>(crops[i].image.pixels.data()), {size, size, 3}, at::kByte);
     faces.select(0, int64_t(i)).copy_(crop.permute({2, 0, 1}));
   }
   return faces;
 }
 
-at::Tensor gray_inputs(const std::vector<Image>& crops, int64_t size) {
-  at::Tensor faces = at::zeros({int64_t(crops.size()), 1, size, size}, at::kByte);
-  for (size_t i = 0; i < crops.size(); ++i)
-    std::copy(crops[i].pixels.begin(), crops[i].pixels.end(), faces.data_ptr<uint8_t>() + int64_t(i) * size * size);
+at::Tensor gray_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
+  at::Tensor faces = blank_inputs(crops, 1, size, at::kByte);
+  for (size_t i = 0; i < crops.size(); ++i) {
+    const auto& pixels = crops[i].image.pixels;
+    std::copy(pixels.begin(), pixels.end(), faces.data_ptr<uint8_t>() + int64_t(i) * size * size);
+  }
   return faces;
 }
 
-at::Tensor flow_inputs(const std::vector<Image>& crops, int64_t size) {
+at::Tensor flow_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
   const int64_t half = size / 2;
-  at::Tensor faces = at::zeros({int64_t(crops.size()), 2, half, half}, at::kChar);
-  const auto maps = media::movement_maps(crops);
-  for (size_t i = 0; i < maps.size(); ++i)
-    std::copy(maps[i].begin(), maps[i].end(), faces.data_ptr<int8_t>() + int64_t(i) * 2 * half * half);
+  at::Tensor faces = blank_inputs(crops, 2, half, at::kChar);
+  for (const auto& [track, places] : places_by_track(crops)) {
+    std::vector<Image> own;
+    for (const size_t place : places) own.push_back(crops[place].image);
+    const auto maps = media::movement_maps(own);
+    for (size_t i = 0; i < places.size(); ++i)
+      std::copy(maps[i].begin(), maps[i].end(), faces.data_ptr<int8_t>() + int64_t(places[i]) * 2 * half * half);
+  }
   return faces;
 }
 
-/// Per-pixel median over the clip; where the number of crops is even, the upper of the two in the middle.
-std::vector<uint8_t> neutral_face(const std::vector<Image>& crops, size_t pixels) {
-  std::vector<uint8_t> neutral(pixels), values;
-  for (size_t pixel = 0; pixel < pixels; ++pixel) {
-    values.clear();
-    for (const Image& crop : crops)
-      if (present(crop)) values.push_back(crop.pixels[pixel]);
-    const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
+/// Per-pixel median of the crops at these places; where their number is even, the upper of the two in the middle.
+std::vector<uint8_t> neutral_face(const std::vector<FaceCrop>& crops, const std::vector<size_t>& places) {
+  std::vector<uint8_t> neutral(crops[places[0]].image.pixels.size()), values(places.size());
+  const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
+  for (size_t pixel = 0; pixel < neutral.size(); ++pixel) {
+    for (size_t i = 0; i < places.size(); ++i) values[i] = crops[places[i]].image.pixels[pixel];
     std::nth_element(values.begin(), middle, values.end());
     neutral[pixel] = *middle;
   }
@@ -55,29 +95,69 @@ double mean(const std::vector<uint8_t>& pixels) {
   return std::accumulate(pixels.begin(), pixels.end(), 0.0) / double(pixels.size());
 }
 
-at::Tensor difference_inputs(const std::vector<Image>& crops, int64_t size) {
-  at::Tensor faces = at::zeros({int64_t(crops.size()), 1, size, size}, at::kChar);
-  if (std::none_of(crops.begin(), crops.end(), present)) return faces;
-  const std::vector<uint8_t> neutral = neutral_face(crops, size_t(size * size));
-  const double neutral_mean = mean(neutral);
-  for (size_t i = 0; i < crops.size(); ++i) {
-    if (!present(crops[i])) continue;
-    const double crop_mean = mean(crops[i].pixels), gain = crop_mean > 0 ? neutral_mean / crop_mean : 1.0;
-    int8_t* face = faces.data_ptr<int8_t>() + int64_t(i) * size * size;
-    for (size_t pixel = 0; pixel < neutral.size(); ++pixel)
-      face[pixel] = int8_t(std::lround(std::clamp(gain * crops[i].pixels[pixel] - neutral[pixel], -127.0, 127.0)));
+/// Grey levels above the neutral face once both are equally bright.
+void write_difference(const std::vector<uint8_t>& crop, const std::vector<uint8_t>& neutral, int8_t* out) {
+  const double crop_mean = mean(crop), gain = crop_mean > 0 ? mean(neutral) / crop_mean : 1.0;
+  for (size_t pixel = 0; pixel < neutral.size(); ++pixel)
+    out[pixel] = int8_t(std::lround(std::clamp(gain * crop[pixel] - neutral[pixel], -127.0, 127.0)));
+}
+
+at::Tensor difference_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
+  at::Tensor faces = blank_inputs(crops, 1, size, at::kChar);
+  for (const auto& [track, places] : places_by_track(crops)) {
+    const std::vector<uint8_t> neutral = neutral_face(crops, places);
+    for (const size_t place : places)
+      write_difference(crops[place].image.pixels, neutral, faces.data_ptr<int8_t>() + int64_t(place) * size * size);
   }
   return faces;
 }
 
 }  // namespace
 
-Image face_crop(const Image& frame, const media::Similarity& similarity, const PrepareOptions& options) {
-  Image crop = media::crop_face(frame, similarity, int(options.face_size));
-  return options.face_input == FaceInput::rgb ? crop : media::to_gray(crop);
+OptionalFaces watched_faces(const std::vector<std::vector<Face>>& faces) {
+  const std::map<int, Track> tracks = tracks_of(faces);
+  std::vector<int> order;
+  for (const auto& [number, track] : tracks) order.push_back(number);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return tracks.at(a).weight > tracks.at(b).weight; });
+  OptionalFaces watched(faces.size());
+  std::vector<bool> taken(faces.size());
+  for (const int number : order)
+    for (size_t i = tracks.at(number).first; i <= tracks.at(number).last; ++i) {
+      if (taken[i]) continue;
+      taken[i] = true;
+      watched[i] = face_of(faces[i], number);
+    }
+  return watched;
 }
 
-at::Tensor face_inputs(const std::vector<Image>& crops, const PrepareOptions& options) {
+std::vector<std::optional<media::Similarity>> align_tracks(const OptionalFaces& faces, int64_t size) {
+  std::map<int, std::vector<size_t>> places;
+  for (size_t i = 0; i < faces.size(); ++i)
+    if (faces[i]) places[faces[i]->track].push_back(i);
+  std::vector<std::optional<media::Similarity>> similarities(faces.size());
+  for (const auto& [track, own] : places) {
+    OptionalFaces run(own.back() - own.front() + 1);
+    for (const size_t i : own) run[i - own.front()] = faces[i];
+    const auto aligned = media::align_faces(run, int(size));
+    for (const size_t i : own) similarities[i] = aligned[i - own.front()];
+  }
+  return similarities;
+}
+
+Image face_source(const Image& frame, const PrepareOptions& options) {
+  return options.face_input == FaceInput::rgb ? frame : media::to_gray(frame);
+}
+
+void KeptFrames::add(Image source) {
+  if (!complete()) return;
+  left_ -= int64_t(source.pixels.size());
+  if (complete())
+    frames_.push_back(std::move(source));
+  else
+    frames_ = {};
+}
+
+at::Tensor face_inputs(const std::vector<FaceCrop>& crops, const PrepareOptions& options) {
   switch (options.face_input) {
     case FaceInput::rgb:
       return colour_inputs(crops, options.face_size);

@@ -203,6 +203,8 @@ TEST(Manifest, RefusesAVideoThatDoesNotExist) {
   expect_refused(R"({"id": "a", "video": "videos/c.mp4"})", "videos/c.mp4 does not exist", 1);
 }
 
+TEST(Manifest, RefusesAVideoThatIsAFolder) { expect_refused(R"({"id": "a", "video": "videos"})", "videos is no file", 1); }
+
 TEST(Manifest, RefusesATranscriptThatDoesNotExist) {
   expect_refused(clip_with(R"("transcript": "b.srt")"), "b.srt does not exist", 1);
 }

@@ -55,19 +55,22 @@ struct PreparedClip {
   at::Tensor frames_TCHW;  ///< uint8 RGB, stretched to the asked size: the frames shown at first + k / frame_rate, each once
   at::Tensor frame_times_T;  ///< float64
   at::Tensor faces_NCSS;     ///< rgb, gray: uint8 (3 or 1 channels); difference: int8 [N, 1, S, S], grey levels above the clip's
-                          ///< neutral face; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
-  at::Tensor face_times_N;  ///< float64
-  at::Tensor face_mask_N;   ///< bool; false: no face in this frame, its values are meaningless
+                             ///< neutral face; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
+  at::Tensor face_times_N;   ///< float64
+  at::Tensor face_mask_N;    ///< bool; false: no face in this frame, its values are meaningless
   at::Tensor mel_FM;       ///< float32, natural log, not normalised; rounded to half precision, so that the cache changes nothing
   at::Tensor mel_times_F;  ///< float64, middle of each window
   int64_t source_frames = 0;  ///< decoded frames, for reports
   int64_t faces_found = 0;    ///< face frames with a face
 };
 
-/// Decodes, tracks, crops and transforms one clip. Memory grows with what is kept (crops, whole frames at frame_rate, sound),
-/// never with whole frames at the file's rate. Thread-safe; uses the calling thread alone. Throws Error(data) when it cannot be
-/// read whole, and as check_utterances does.
-PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options);
+/// Bytes of source frames that one call may hold until the faces in them are aligned.
+inline constexpr int64_t kept_frames_bytes = int64_t(128) << 20;
+
+/// Decodes, tracks, crops and transforms one clip. A clip whose frames do not fit into `kept_bytes` is decoded twice, with the
+/// same outcome, so memory grows with what is kept for the model alone. Thread-safe; uses the calling thread alone. Throws
+/// Error(data) when it cannot be read whole, and as check_utterances does.
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes = kept_frames_bytes);
 
 /// Utterances may end this much after the clip: transcripts are rounded, and encoders cut the last frame of sound.
 inline constexpr double utterance_tolerance_s = 0.1;

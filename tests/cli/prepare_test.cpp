@@ -1,0 +1,168 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "media/media.h"
+#include "microemo/base/files.h"
+#include "microemo/base/json.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using test::CommandResult;
+using test::run_command;
+using testing::HasSubstr;
+
+/// Entries of a cache by name, with their content.
+std::map<std::string, std::string> entries(const fs::path& cache) {
+  std::map<std::string, std::string> contents;
+  if (!fs::exists(cache)) return contents;
+  for (const auto& entry : fs::recursive_directory_iterator(cache))
+    if (entry.path().extension() == ".safetensors" && entry.path().filename().string()[0] != '.')
+      contents[fs::relative(entry.path(), cache)] = read_file(entry.path());
+  return contents;
+}
+
+class PrepareCommand : public testing::Test {
+ protected:
+  /// Four clips: a, b, c, d.
+  void SetUp() override {
+    std::string lines;
+    for (const std::string id : {"a", "b", "c", "d"}) {
+      make_video(id, "0.4");
+      lines += "{\"id\": \"" + id + "\", \"video\": \"" + id + ".mp4\"}\n";
+    }
+    write_file_atomic(path("m.jsonl"), lines);
+  }
+  void make_video(const std::string& id, const std::string& seconds) const {
+    test::ffmpeg({"-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=" + seconds, "-metadata", "title=" + id, "-c:v", "libx264",
+                  "-preset", "ultrafast", "-threads", "1", path(id + ".mp4")});
+  }
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+  std::vector<std::string> words(const std::string& cache, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {MICROEMO_BINARY, "prepare", path("m.jsonl"), "--cache", path(cache), "--workers", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  CommandResult prepare(const std::string& cache, const std::vector<std::string>& more = {}) const {
+    return run_command(words(cache, more));
+  }
+
+  /// Starts a preparation, ends it with a signal as soon as clip a is done, and returns its exit status. Clip b has to be long
+  /// enough to be at work on then; where the machine was too busy to look in time, it tries again.
+  int interrupt(const std::string& cache, int signal) {
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      fs::remove_all(path(cache));
+      test::detail::Pipe in, out, err;
+      const pid_t child = test::detail::spawn(words(cache), {}, in, out, err);
+      int status = 0;
+      while (entries(path(cache)).empty()) {
+        if (::waitpid(child, &status, WNOHANG) == child) throw std::runtime_error("the preparation ended without an entry");
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+      ::kill(child, signal);
+      ::waitpid(child, &status, 0);
+      if (entries(path(cache)).size() < 4) return status;
+    }
+    throw std::runtime_error("every preparation ended before it could be interrupted");
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(PrepareCommand, FillsTheCacheAndReportsJson) {
+  const CommandResult result = prepare("cache", {"--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json report = parse_json(result.standard_output, "output");
+  EXPECT_EQ(report["done"], 4);
+  EXPECT_EQ(report["without_sound"], 4);
+  EXPECT_EQ(report["without_face"], 4);
+  EXPECT_EQ(entries(path("cache")).size(), 4u);
+}
+
+TEST_F(PrepareCommand, SaysThatNoFaceWasFound) {
+  EXPECT_THAT(prepare("cache").standard_output, HasSubstr("4 clips in which no face was found"));
+}
+
+TEST_F(PrepareCommand, TakesOptionsFromFilesAndWords) {
+  write_file_atomic(path("c.yaml"), "prepare:\n  frame_rate: 2\n  face_size: 48\ntrain:\n  cache: " + path("named") + "\n");
+  const CommandResult result =
+      run_command({MICROEMO_BINARY, "prepare", path("m.jsonl"), "prepare.mel_bands=24", "--config", path("c.yaml")});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(entries(path("named")).size(), 4u);
+}
+
+TEST_F(PrepareCommand, KilledAndStartedAgainItGivesTheSameFiles) {
+  make_video("b", "8");
+  ASSERT_EQ(prepare("whole").exit_code, 0);
+  ASSERT_TRUE(WIFSIGNALED(interrupt("cache", SIGKILL)));
+  const int64_t done = int64_t(entries(path("cache")).size());
+  const CommandResult again = prepare("cache", {"--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.standard_error;
+  EXPECT_EQ(parse_json(again.standard_output, "output")["already_there"], done);
+  EXPECT_EQ(entries(path("cache")), entries(path("whole")));
+}
+
+TEST_F(PrepareCommand, StoppedByASignalItCanBeResumed) {
+  make_video("b", "8");
+  const int status = interrupt("cache", SIGTERM);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 75);
+  EXPECT_EQ(prepare("cache").exit_code, 0);
+  EXPECT_EQ(entries(path("cache")).size(), 4u);
+}
+
+TEST_F(PrepareCommand, EndsWithTheDataExitCodeWhenAClipCannotBeRead) {
+  write_file_atomic(path("b.mp4"), "This is a letter.");
+  const CommandResult result = prepare("cache");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("1 of 4 clips"));
+  EXPECT_THAT(result.standard_error, HasSubstr("skipped.jsonl"));
+  EXPECT_EQ(entries(path("cache")).size(), 3u);
+}
+
+TEST_F(PrepareCommand, GoesOnWithoutClipsThatMayBeSkipped) {
+  write_file_atomic(path("b.mp4"), "This is a letter.");
+  const CommandResult result = prepare("cache", {"--max-skipped", "0.5"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.standard_output, HasSubstr("1 skipped"));
+}
+
+TEST_F(PrepareCommand, AFullDiskIsOneEnvironmentError) {
+  std::string command = "trap '' XFSZ; ulimit -f 20; exec";
+  for (const std::string& word : words("cache")) command += " '" + word + "'";
+  const CommandResult result = run_command({"bash", "-c", command});
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_THAT(result.standard_error, HasSubstr("File too large"));
+  EXPECT_TRUE(entries(path("cache")).empty());
+}
+
+TEST_F(PrepareCommand, ACacheThatCannotBeWrittenIsOneEnvironmentError) {
+  write_file_atomic(path("cache"), "a file");
+  const CommandResult result = prepare("cache");
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_EQ(result.standard_output, "");
+}
+
+TEST_F(PrepareCommand, RefusesWrongWords) {
+  EXPECT_EQ(run_command({MICROEMO_BINARY, "prepare", path("m.jsonl")}).exit_code, 2);  // no cache
+  EXPECT_EQ(prepare("cache", {"prepare.face_sise=48"}).exit_code, 2);
+  EXPECT_EQ(prepare("cache", {"prepare.face_size=big"}).exit_code, 2);
+  EXPECT_EQ(prepare("cache", {"--max-skipped", "2"}).exit_code, 2);
+  EXPECT_EQ(prepare("cache", {"prepare.face_rate=25", "prepare.face_rate_cap=50"}).exit_code, 2);
+  EXPECT_FALSE(fs::exists(path("cache")));
+}
+
+TEST_F(PrepareCommand, RefusesAnEmptyManifest) {
+  write_file_atomic(path("m.jsonl"), "\n");
+  const CommandResult result = prepare("cache");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("the manifest is empty"));
+}
+
+}  // namespace
+}  // namespace microemo::cli
