@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace microemo::train {
+
+/// Clips of a step, as indices in [0, clip_count): a pure function of its arguments. Step s takes places s*batch … of the endless
+/// row of epochs, and every epoch is a shuffle of all clips of its own, so each clip comes once an epoch and none is dropped at
+/// its end.
+std::vector<int64_t> clips_of_step(uint64_t seed, int64_t clip_count, int64_t batch, int64_t step);
+
+/// Which of a clip's questions are asked in a step, ascending: all when `cap` is 0 or large enough, else `cap` of them drawn for
+/// (seed, step, clip).
+std::vector<int64_t> questions_of_step(uint64_t seed, int64_t step, int64_t clip, const std::vector<int64_t>& questions,
+                                       int64_t cap);
+
+/// Seed of the augmentation of a step, the same for all its micro-batches.
+uint64_t augmentation_draw(uint64_t seed, int64_t step);
+
+/// Cuts a list into pieces of at most `size`, in order; 0 gives one piece.
+std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& items, int64_t size);
+
+}  // namespace microemo::train

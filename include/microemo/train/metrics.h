@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "microemo/train/step.h"
+
+namespace microemo::train {
+
+/// One line of metrics.jsonl. Values are those of the step itself, not means since the last line.
+struct MetricsLine {
+  int64_t step = 0;  ///< updates done, from 1
+  StepResult result = {};
+  double learning_rate = 0;
+  double step_seconds = 0;  ///< of this step
+  double seconds = 0;       ///< spent on steps since the start of the run, over all its interruptions
+  std::optional<double> valid_loss = {};
+};
+
+/// RUN/metrics.jsonl: one object a line,
+/// {"step","loss","answer_loss","alignment_loss","movement_accuracy","valid_loss","lr","grad_norm",
+/// "tokens_per_s","clips_per_s","seconds"}, without what was not computed. A line is written by one call to the system.
+class MetricsFile {
+ public:
+  /// Keeps the lines of the steps up to `last_step` and drops the others and a torn last line, so that a resumed run has each
+  /// step once. Throws Error(environment).
+  MetricsFile(const std::filesystem::path& path, int64_t last_step);
+  ~MetricsFile();
+  MetricsFile(const MetricsFile&) = delete;
+  MetricsFile& operator=(const MetricsFile&) = delete;
+
+  void write(const MetricsLine& line);
+  /// Waits until the lines are on the disk: before a checkpoint that stands for them.
+  void sync();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace microemo::train

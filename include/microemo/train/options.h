@@ -1,0 +1,102 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "microemo/base/config.h"
+#include "microemo/data/prepared.h"
+#include "microemo/data/sample.h"
+#include "microemo/model/options.h"
+
+namespace microemo::train {
+
+enum class Schedule { cosine, linear, constant };
+constexpr auto names_of(Schedule) {
+  return std::array{std::pair{Schedule::cosine, "cosine"}, std::pair{Schedule::linear, "linear"},
+                    std::pair{Schedule::constant, "constant"}};
+}
+
+struct TrainOptions {
+  std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out, init_from;
+  int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, questions_per_clip = 0;
+  double learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.05;
+  int64_t warmup_steps = 50;
+  Schedule schedule = Schedule::cosine;
+  double final_fraction = 0.0, clip_norm = 1.0;
+  std::vector<std::string> trainable = {"*"}, frozen;
+  std::vector<std::string> no_decay = {"*embedding*", "*queries*", "*position*", "*tokens.weight", "*utterances.weight"};
+  int64_t log_every = 1, valid_every = 0, save_every = 500;
+  double save_minutes = 30;
+  int64_t keep_last = 2, threads = 1;
+  std::string device = "auto";
+  bool allow_missing = false, init_partial = false;
+  data::AugmentOptions augment;
+};
+
+template <class Visitor>
+void describe(Visitor& option, TrainOptions& o) {
+  option("manifest", o.manifest, "Manifest of the clips to train on (JSONL).");
+  option("split", o.split, "Train on the clips of this split; empty takes all. A manifest without any split is taken whole.");
+  option("valid_manifest", o.valid_manifest, "Manifest of the clips to validate on; empty takes that of training.")
+      .only_if(o.valid_every > 0, "train.valid_every is above 0");
+  option("valid_split", o.valid_split, "Validate on the clips of this split.")
+      .only_if(o.valid_every > 0, "train.valid_every is above 0");
+  option("cache", o.cache, "Folder of prepared features, as microemo prepare wrote it.");
+  option("tokenizer", o.tokenizer, "SentencePiece model.");
+  option("out", o.out, "Run folder: configuration, metrics, checkpoints.");
+  option("init_from", o.init_from, "Run or checkpoint folder whose weights are the start; empty draws them from the seed.");
+  option("init_partial", o.init_partial,
+         "Accept that init_from lacks parameters (they are drawn from the seed) or has others (they are left aside).")
+      .only_if(!o.init_from.empty(), "train.init_from is set");
+  option("seed", o.seed, "Seed of weights, data order and augmentation.").min(0);
+  option("steps", o.steps, "Updates of the weights.").min(1);
+  option("batch", o.batch, "Clips of one update.").min(1);
+  option("micro_batch", o.micro_batch,
+         "Clips of one forward pass; gradients add up to the whole batch. 0 takes the batch at once.")
+      .min(0);
+  option("questions_per_clip", o.questions_per_clip, "Utterances of a clip that are asked about in a step; 0 asks about all.")
+      .min(0);
+  option("learning_rate", o.learning_rate, "Highest learning rate of AdamW.").above(0);
+  option("beta1", o.beta1, "Decay of the mean of gradients.").min(0).below(1);
+  option("beta2", o.beta2, "Decay of the mean of squared gradients.").min(0).below(1);
+  option("epsilon", o.epsilon, "Added to the root of the mean of squared gradients.").above(0);
+  option("weight_decay", o.weight_decay, "Decoupled weight decay of matrices; vectors and no_decay have none.").min(0);
+  option("no_decay", o.no_decay, "Patterns (* and ?) of parameter names without weight decay, such as tables.");
+  option("warmup_steps", o.warmup_steps, "The learning rate rises linearly over so many steps.").min(0);
+  option("schedule", o.schedule, "How the learning rate falls after the warm-up.");
+  option("final_fraction", o.final_fraction, "Part of the learning rate that is left at the end.")
+      .min(0)
+      .max(1)
+      .only_if(o.schedule != Schedule::constant, "train.schedule is cosine or linear");
+  option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
+  option("trainable", o.trainable, "Patterns (* and ?) of parameter names that are trained.");
+  option("frozen", o.frozen, "Patterns of those that are not, though trainable names them.");
+  option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1);
+  option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0);
+  option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0);
+  option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.").min(0);
+  option("keep_last", o.keep_last, "Checkpoints that are kept; 0 keeps all.").min(0);
+  option("threads", o.threads, "Threads of a matrix product; 0 takes what the machine grants. Results depend on it.")
+      .min(0)
+      .max(256);
+  option("device", o.device, "auto, cpu, cuda or cuda:N.");
+  option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
+  option("augment", o.augment, "Random changes of the training clips.");
+}
+
+/// Everything that decides a run: what its configuration file holds.
+struct RunOptions {
+  TrainOptions train;
+  data::PrepareOptions prepare;
+  model::ModelOptions model;
+};
+template <class Visitor>
+void describe(Visitor& option, RunOptions& o) {
+  option("train", o.train, "Data, optimizer, schedule and checkpoints.");
+  option("prepare", o.prepare, "What was taken from the clips; has to be that of microemo prepare.");
+  option("model", o.model, "The model.");
+}
+
+}  // namespace microemo::train

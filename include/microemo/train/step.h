@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "microemo/model/clip_batch.h"
+#include "microemo/model/microemo.h"
+
+namespace microemo::train {
+
+/// Items that each term of the loss counts in a batch, by the term's name.
+using TermCounts = std::map<std::string, double>;
+
+/// What is trained: a module, where its batches come from, and its loss. Every function is a pure function of its argument (and
+/// of the module's weights).
+struct Task {
+  std::shared_ptr<torch::nn::Module> module;
+  std::function<std::vector<model::ClipBatch>(int64_t step)> batches;  ///< micro-batches of a step
+  std::function<model::BatchLoss(const model::ClipBatch&)> loss;
+  std::function<TermCounts(const model::ClipBatch&)> counts;  ///< the counts that `loss` will report, without computing it
+  int64_t validation_batches = 0;
+  std::function<model::ClipBatch(int64_t index)> validation_batch = {};
+};
+
+struct StepResult {
+  double loss = 0, answer_loss = 0, alignment_loss = 0;  ///< loss is the sum of the other two
+  double movement_accuracy = -1;                         ///< of frames with a movement; -1 when not computed
+  double gradient_norm = 0;                              ///< before clipping
+  int64_t clips = 0, rows = 0, tokens = 0;               ///< tokens of all rows, without padding
+  std::vector<std::string> suspects;                     ///< clips of the micro-batches whose loss is not finite
+};
+
+/// Forward and backward pass of all micro-batches of a step; gradients add up in the parameters. Each term is divided by its
+/// count over the whole step, so that the way the step is cut does not matter (loss 1e-6, gradients 5e-6 relative). gradient_norm
+/// is left at 0. Throws Error(internal) when the loss counts otherwise than task.counts.
+StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches);
+
+/// Mean answer loss over the label tokens of all validation batches, without gradients.
+double validation_loss(const Task& task);
+
+}  // namespace microemo::train

@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "microemo/train/checkpoints.h"
+#include "microemo/train/metrics.h"
+#include "microemo/train/optimizer.h"
+#include "microemo/train/options.h"
+#include "microemo/train/step.h"
+
+namespace microemo::train {
+
+struct RunOutcome {
+  bool finished = false;  ///< false: stopped before the last step, saved, can be resumed
+  int64_t step = 0;       ///< updates done
+  std::filesystem::path checkpoint;
+};
+
+/// What one step takes, from trying it.
+struct StepCost {
+  double seconds = 0;        ///< of a second step; the first one also warms caches
+  double flop_per_clip = 0;  ///< see FlopCounter
+  int64_t clips = 0, rows = 0;
+  double peak_memory_mb = 0;  ///< of the process so far
+};
+
+/// Trainable and frozen parameters by top-level module, as a text table.
+std::string parameter_table(const torch::nn::Module& module);
+
+/// Trains the module of a task, step by step, into a run folder. One thread at a time.
+class Trainer {
+ public:
+  /// Chooses what is trained (see select_trainable). With a checkpoint, goes on from it, bit for bit as if it had never stopped.
+  /// Throws Error(config) and Error(checkpoint).
+  Trainer(Task task, const TrainOptions& options, const std::filesystem::path& run,
+          const std::filesystem::path& resume_from = {});
+
+  /// Until the last step, or until stop_requested() or `most_steps` (0: no limit) are done in this call; then saves. Throws
+  /// Error(data) that names step and clips when the loss or the gradient is not finite; weights and the last checkpoint stay as
+  /// they were before that step.
+  RunOutcome run(int64_t most_steps = 0);
+
+  /// Runs forward and backward of the next step twice and changes nothing.
+  StepCost try_step();
+
+  const TrainState& state() const { return state_; }
+
+ private:
+  MetricsLine train_step();
+  void report_first_step(double flop_per_clip);
+
+  Task task_;
+  TrainOptions options_;
+  AdamW optimizer_;
+  Checkpoints checkpoints_;
+  TrainState state_;
+  std::filesystem::path run_;
+  bool reported_ = false;
+};
+
+}  // namespace microemo::train

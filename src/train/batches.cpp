@@ -1,0 +1,55 @@
+#include "microemo/train/batches.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "microemo/base/error.h"
+#include "microemo/base/random.h"
+
+namespace microemo::train {
+namespace {
+
+std::vector<int64_t> epoch_order(uint64_t seed, int64_t clip_count, int64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(clip_count));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  Random(seed, "clip order", {static_cast<uint64_t>(epoch)}).shuffle(order);
+  return order;
+}
+
+}  // namespace
+
+std::vector<int64_t> clips_of_step(uint64_t seed, int64_t clip_count, int64_t batch, int64_t step) {
+  MICROEMO_CHECK(clip_count > 0 && batch > 0 && step >= 0, "a plan needs clips, a batch size and a step");
+  std::vector<int64_t> clips, order;
+  for (int64_t place = step * batch; place < (step + 1) * batch; ++place) {
+    if (order.empty() || place % clip_count == 0) order = epoch_order(seed, clip_count, place / clip_count);
+    clips.push_back(order[static_cast<size_t>(place % clip_count)]);
+  }
+  return clips;
+}
+
+std::vector<int64_t> questions_of_step(uint64_t seed, int64_t step, int64_t clip, const std::vector<int64_t>& questions,
+                                       int64_t cap) {
+  if (cap == 0 || cap >= static_cast<int64_t>(questions.size())) return questions;
+  std::vector<int64_t> drawn = questions;
+  Random(seed, "questions", {static_cast<uint64_t>(step), static_cast<uint64_t>(clip)}).shuffle(drawn);
+  drawn.resize(static_cast<size_t>(cap));
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
+}
+
+uint64_t augmentation_draw(uint64_t seed, int64_t step) {
+  return Random(seed, "augmentation", {static_cast<uint64_t>(step)}).bits();
+}
+
+std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& items, int64_t size) {
+  if (size == 0) return {items};
+  std::vector<std::vector<int64_t>> pieces;
+  for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(size)) {
+    const size_t end = std::min(items.size(), begin + static_cast<size_t>(size));
+    pieces.emplace_back(items.begin() + static_cast<std::ptrdiff_t>(begin), items.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  return pieces;
+}
+
+}  // namespace microemo::train

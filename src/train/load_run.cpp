@@ -1,0 +1,45 @@
+#include "microemo/train/load_run.h"
+
+#include "microemo/base/json.h"
+#include "microemo/base/log.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/checkpoint/load.h"
+#include "microemo/data/sample.h"
+#include "microemo/nn/init.h"
+
+namespace microemo::train {
+namespace {
+
+void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_checkpoint, bool partial) {
+  const std::filesystem::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
+  const checkpoint::LoadReport report = checkpoint::load_into(
+      model, checkpoint::read_tensors(file), {.source = file, .allow_missing = partial, .allow_unexpected = partial});
+  if (!partial) return;
+  log_info(fmt::format("{}: {} tensors loaded", file.string(), report.loaded.size()));
+  for (const std::string& name : report.missing) log_info("drawn from the seed: " + name);
+  for (const std::string& name : report.unexpected) log_info("left aside: " + name);
+}
+
+}  // namespace
+
+std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
+  auto model = std::make_shared<model::MicroEmo>(options.model, data::input_shapes(options.prepare, tokenizer));
+  nn::initialise(*model, static_cast<uint64_t>(options.train.seed));
+  if (!options.train.init_from.empty()) load_weights(*model, options.train.init_from, options.train.init_partial);
+  return model;
+}
+
+LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
+  LoadedRun run;
+  run.checkpoint = checkpoint::find_checkpoint(run_or_checkpoint);
+  const std::filesystem::path config = run.checkpoint / "config.json", state = run.checkpoint / "state.json";
+  options_from_json(run.options, read_json(config), config);
+  run.step = json_get<int64_t>(read_json(state), "step", state);
+  run.tokenizer = std::make_shared<text::Tokenizer>(run.checkpoint / "tokenizer.model");
+  run.model = std::make_shared<model::MicroEmo>(run.options.model, data::input_shapes(run.options.prepare, *run.tokenizer));
+  load_weights(*run.model, run.checkpoint, /*partial=*/false);
+  run.model->eval();
+  return run;
+}
+
+}  // namespace microemo::train

@@ -1,0 +1,91 @@
+#include "microemo/train/microemo_task.h"
+
+#include <algorithm>
+
+#include "microemo/nn/loss.h"
+#include "microemo/train/batches.h"
+
+namespace microemo::train {
+namespace {
+
+double counted(const at::Tensor& labels) { return labels.ne(nn::ignored_label).sum().item<double>(); }
+
+double movement_count(const at::Tensor& labels_BN, double none_weight) {
+  const double moving = labels_BN.gt(0).sum().item<double>();
+  return moving + none_weight * (counted(labels_BN) - moving);
+}
+
+/// Lays out the batches of steps; holds what they are made of.
+struct BatchSource {
+  std::shared_ptr<const TrainingData> data;
+  data::BatchBuilder builder;
+  TrainOptions options;
+
+  uint64_t seed() const { return static_cast<uint64_t>(options.seed); }
+
+  model::ClipBatch build(const std::vector<data::Sample>& samples, const std::vector<int64_t>& clips, int64_t step) const {
+    std::vector<const data::Sample*> chosen;
+    std::vector<data::Question> questions;
+    for (const int64_t clip : clips) {
+      const data::Sample& sample = samples[static_cast<size_t>(clip)];
+      for (const int64_t utterance :
+           questions_of_step(seed(), step, sample.index, trainable_questions(sample.clip), options.questions_per_clip))
+        questions.push_back({static_cast<int64_t>(chosen.size()), utterance});
+      chosen.push_back(&sample);
+    }
+    return builder.build(chosen, questions, data::Purpose::train, options.augment, augmentation_draw(seed(), step));
+  }
+
+  std::vector<model::ClipBatch> step(int64_t step) const {
+    const auto clips = clips_of_step(seed(), static_cast<int64_t>(data->samples.size()), options.batch, step);
+    std::vector<model::ClipBatch> batches;
+    for (const auto& piece : cut(clips, options.micro_batch)) batches.push_back(build(data->samples, piece, step));
+    return batches;
+  }
+
+  int64_t validation_size() const { return options.micro_batch > 0 ? options.micro_batch : options.batch; }
+
+  model::ClipBatch validation(int64_t index) const {
+    std::vector<const data::Sample*> chosen;
+    std::vector<data::Question> questions;
+    const auto count = static_cast<int64_t>(data->validation.size());
+    for (int64_t i = index * validation_size(); i < std::min(count, (index + 1) * validation_size()); ++i) {
+      chosen.push_back(&data->validation[static_cast<size_t>(i)]);
+      for (const int64_t utterance : trainable_questions(chosen.back()->clip))
+        questions.push_back({static_cast<int64_t>(chosen.size()) - 1, utterance});
+    }
+    return builder.build(chosen, questions, data::Purpose::train, {}, 0);
+  }
+};
+
+}  // namespace
+
+TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options) {
+  const model::AlignmentLossOptions& alignment = options.alignment;
+  TermCounts counts = {{"answer", counted(batch.labels_RL)}};
+  const bool picture = options.visual.enabled, sound = options.audio.enabled;
+  if (alignment.movement > 0 && picture && options.local.enabled && batch.movement_BN.defined())
+    counts["movement"] = movement_count(batch.movement_BN, alignment.none_weight);
+  if (alignment.window_movement > 0 && picture && options.video_qformer.windows == model::Windows::utterance &&
+      batch.window_movement_BW.defined())
+    counts["window_movement"] = counted(batch.window_movement_BW);
+  if (alignment.window_voice > 0 && sound && options.audio.windows == model::Windows::utterance &&
+      batch.window_voice_BW.defined())
+    counts["window_voice"] = counted(batch.window_voice_BW);
+  return counts;
+}
+
+Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
+                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model) {
+  auto source = std::make_shared<BatchSource>(
+      BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare), options.train});
+  const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
+  return {.module = model,
+          .batches = [source](int64_t step) { return source->step(step); },
+          .loss = [model](const model::ClipBatch& batch) { return model->forward(batch); },
+          .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
+          .validation_batches = (clips + size - 1) / size,
+          .validation_batch = [source](int64_t index) { return source->validation(index); }};
+}
+
+}  // namespace microemo::train

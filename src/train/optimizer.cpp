@@ -1,0 +1,139 @@
+#include "microemo/train/optimizer.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/nearest.h"
+
+namespace microemo::train {
+namespace {
+
+bool matches(const std::string& pattern, const std::string& name) { return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0; }
+
+bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return matches(pattern, name); });
+}
+
+void check_patterns(const char* key, const std::vector<std::string>& patterns, const std::vector<std::string>& names) {
+  for (const std::string& pattern : patterns) {
+    if (std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matches(pattern, name); })) continue;
+    const std::string nearest = nearest_name(pattern, names);
+    throw ConfigError("'{}' of train.{} matches no parameter{}", pattern, key,
+                      nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest))
+        .hint(fmt::format("patterns are matched with whole names such as '{}'; * stands for any text", names.front()));
+  }
+}
+
+}  // namespace
+
+void select_trainable(torch::nn::Module& module, const TrainOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& item : module.named_parameters()) names.push_back(item.key());
+  check_patterns("trainable", options.trainable, names);
+  check_patterns("frozen", options.frozen, names);
+  bool any = false;
+  for (auto& item : module.named_parameters()) {
+    const bool trained = matches_any(options.trainable, item.key()) && !matches_any(options.frozen, item.key());
+    item.value().set_requires_grad(trained);
+    any |= trained;
+  }
+  if (!any) throw ConfigError("no parameter is left to train").hint("change train.trainable or train.frozen");
+}
+
+AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
+    : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
+  for (const auto& item : module.named_parameters()) {
+    const at::Tensor& parameter = item.value();
+    if (!parameter.requires_grad()) continue;
+    MICROEMO_CHECK(parameter.scalar_type() == at::kFloat, "parameter '{}' is trained and is not fp32", item.key());
+    const at::Tensor zero = at::zeros_like(parameter, at::MemoryFormat::Preserve).detach();
+    slots_.push_back({item.key(), parameter, at::zeros({}, parameter.options().requires_grad(false)), zero, zero.clone(),
+                      parameter.dim() >= 2 && !matches_any(options.no_decay, item.key())});
+  }
+}
+
+void AdamW::clear_gradients() {
+  for (Slot& slot : slots_) slot.parameter.mutable_grad() = at::Tensor();
+}
+
+std::vector<at::Tensor> AdamW::gradients() const {
+  std::vector<at::Tensor> found;
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined()) found.push_back(slot.parameter.grad());
+  return found;
+}
+
+std::vector<std::string> AdamW::without_gradient() const {
+  std::vector<std::string> names;
+  for (const Slot& slot : slots_)
+    if (!slot.parameter.grad().defined()) names.push_back(slot.name);
+  return names;
+}
+
+void AdamW::step(double learning_rate) {
+  std::vector<const Slot*> decaying, others;
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined()) (slot.decays ? decaying : others).push_back(&slot);
+  update(decaying, learning_rate, weight_decay_);
+  update(others, learning_rate, 0);
+}
+
+void AdamW::update(const std::vector<const Slot*>& slots, double learning_rate, double weight_decay) {
+  if (slots.empty()) return;
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> parameters, gradients, means, mean_squares, steps;
+  for (const Slot* slot : slots) {
+    parameters.push_back(slot->parameter);
+    gradients.push_back(slot->parameter.grad());
+    means.push_back(slot->mean);
+    mean_squares.push_back(slot->mean_square);
+    steps.push_back(slot->step.add_(1));
+  }
+  at::_fused_adamw_(parameters, gradients, means, mean_squares, {}, steps, learning_rate, beta1_, beta2_, weight_decay, epsilon_,
+                    /*amsgrad=*/false, /*maximize=*/false);
+}
+
+checkpoint::NamedTensors AdamW::state() const {
+  checkpoint::NamedTensors tensors;
+  for (const Slot& slot : slots_) {
+    tensors[slot.name + ".step"] = slot.step;
+    tensors[slot.name + ".exp_avg"] = slot.mean;
+    tensors[slot.name + ".exp_avg_sq"] = slot.mean_square;
+  }
+  return tensors;
+}
+
+void AdamW::load_state(const checkpoint::NamedTensors& state, const std::filesystem::path& source) {
+  checkpoint::NamedTensors own = this->state();
+  for (const auto& [name, tensor] : state)
+    if (!own.contains(name)) throw CheckpointError("the optimizer has no '{}', which the file has", name).where(source);
+  for (auto& [name, target] : own) {
+    const auto found = state.find(name);
+    if (found == state.end()) throw CheckpointError("the file has no '{}', which the optimizer needs", name).where(source);
+    if (found->second.sizes() != target.sizes() || found->second.scalar_type() != target.scalar_type())
+      throw CheckpointError("'{}' has another shape or type than the optimizer's", name).where(source);
+    target.copy_(found->second);
+  }
+}
+
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double most) {
+  MICROEMO_CHECK(!gradients.empty(), "no parameter has a gradient");
+  const at::NoGradGuard no_grad;
+  const at::Tensor norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)), 2);
+  // The 1e-6 is that of torch.nn.utils.clip_grad_norm_.
+  if (most > 0) at::_foreach_mul_(gradients, (most / (norm + 1e-6)).clamp_max(1.0));
+  return norm;
+}
+
+}  // namespace microemo::train

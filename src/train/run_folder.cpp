@@ -1,0 +1,106 @@
+#include "microemo/train/run_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <ATen/Version.h>
+#include <torch/headeronly/version.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/files.h"
+#include "microemo/base/log.h"
+#include "microemo/checkpoint/folder.h"
+
+namespace microemo::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array description = {"config.json", "environment.json", "tokenizer.model"};
+
+/// They say where things are, what is shown and when is saved; the hashes of what lies there are compared instead.
+constexpr std::array<std::string_view, 14> without_effect_on_result = {
+    "train.manifest",  "train.valid_manifest", "train.valid_split", "train.cache",        "train.tokenizer",
+    "train.out",       "train.log_every",      "train.valid_every", "train.save_every",   "train.save_minutes",
+    "train.keep_last", "train.threads",        "train.device",      "train.allow_missing"};
+
+void write_description(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer) {
+  write_file_atomic(run / "config.yaml", config.yaml());
+  write_json(run / "config.json", config.values);
+  write_json(run / "environment.json", environment);
+  if (!tokenizer.empty()) write_file_atomic(run / "tokenizer.model", read_file(tokenizer));
+}
+
+std::string difference_text(const ConfigDifference& difference) {
+  const auto text = [](const Json& value) { return value.is_null() ? std::string("nothing") : value.dump(); };
+  return fmt::format("{} was {} and is {}", difference.key, text(difference.left), text(difference.right));
+}
+
+Json exact_part(const Json& environment) { return environment.value("exact", Json::object()); }
+
+}  // namespace
+
+Json environment_json(const RunEnvironment& environment, const std::vector<std::string>& command_line) {
+  Json exact = {{"libtorch", TORCH_VERSION},
+                {"cpu_capability", at::get_cpu_capability()},
+                {"threads", environment.threads},
+                {"device", environment.device},
+                {"manifest", environment.manifest_hash},
+                {"tokenizer", environment.tokenizer_hash},
+                {"missing_clips", environment.missing_clips}};
+  return {{"exact", std::move(exact)},
+          {"microemo", MICROEMO_VERSION},
+          {"valid_manifest", environment.valid_manifest_hash},
+          {"command", command_line}};
+}
+
+void start_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer) {
+  if (!checkpoint::list_checkpoints(run).empty())
+    throw ConfigError("the run folder holds a run with checkpoints")
+        .where(run)
+        .hint(fmt::format("continue it with --resume {}, or choose another train.out", run.string()));
+  ensure_writable_folder(run);
+  write_description(run, config, environment, tokenizer);
+}
+
+std::vector<std::string> differences(const Json& recorded_config, const Json& config, const Json& recorded_environment,
+                                     const Json& environment) {
+  std::vector<std::string> texts;
+  for (const ConfigDifference& difference : diff_configs(recorded_config, config))
+    if (std::find(without_effect_on_result.begin(), without_effect_on_result.end(), difference.key) ==
+        without_effect_on_result.end())
+      texts.push_back(difference_text(difference));
+  for (const ConfigDifference& difference : diff_configs(exact_part(recorded_environment), exact_part(environment)))
+    texts.push_back(difference_text(difference));
+  return texts;
+}
+
+void continue_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer,
+                         bool allow_change) {
+  const Json recorded = read_json(run / "environment.json");
+  const std::vector<std::string> changes = differences(read_json(run / "config.json"), config.values, recorded, environment);
+  if (!changes.empty() && !allow_change) {
+    std::string list;
+    for (const std::string& change : changes) list += "\n  " + change;
+    throw ConfigError("the run would not continue as it began:{}", list)
+        .where(run)
+        .hint("undo the change, or give --allow-change to go on with it");
+  }
+  for (const std::string& change : changes) log_warning("the run goes on changed: " + change);
+  if (recorded.value("microemo", "") != environment.value("microemo", ""))
+    log_warning(
+        fmt::format("the run was begun with microemo {}; another version may round otherwise", recorded.value("microemo", "")));
+  write_description(run, config, environment, tokenizer);
+}
+
+void copy_description(const fs::path& run, const fs::path& checkpoint) {
+  for (const char* name : description)
+    if (fs::exists(run / name)) write_file_atomic(checkpoint / name, read_file(run / name));
+}
+
+void write_outcome(const fs::path& run, const std::string& outcome, int64_t step, const std::string& reason) {
+  write_json(run / "outcome.json", {{"outcome", outcome}, {"step", step}, {"reason", reason}});
+}
+
+}  // namespace microemo::train

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <set>
+
+#include <fmt/ranges.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/log.h"
+#include "microemo/train/microemo_task.h"
+
+namespace microemo::train {
+namespace {
+
+const std::string& required(const char* key, const std::string& value) {
+  if (value.empty())
+    throw ConfigError("{} is not set", key).hint(fmt::format("give {}=PATH, or set it in the configuration", key));
+  return value;
+}
+
+/// The clips of a split. A manifest in which no clip has a split is taken whole: there is nothing to keep apart.
+data::Manifest with_split(data::Manifest manifest, const std::string& split, const char* key) {
+  std::set<std::string> splits;
+  for (const data::Clip& clip : manifest.clips)
+    if (!clip.split.empty()) splits.insert(clip.split);
+  if (split.empty() || splits.empty()) return manifest;
+  std::erase_if(manifest.clips, [&](const data::Clip& clip) { return clip.split != split; });
+  if (manifest.clips.empty())
+    throw DataError("no clip has the split '{}'; the manifest has {}", split, fmt::join(splits, ", "))
+        .where(manifest.path)
+        .hint(fmt::format("set {} to one of them", key));
+  return manifest;
+}
+
+void check_questions(const data::Manifest& manifest) {
+  int64_t silent = 0;
+  for (const data::Clip& clip : manifest.clips) {
+    const auto asked = trainable_questions(clip);
+    if (asked.empty())
+      throw DataError("clip '{}' has no utterance with labels or an answer, so there is nothing to train on", clip.id)
+          .where(manifest.path, clip.line)
+          .hint("add labels to one of its utterances, or leave the clip out of the split");
+    silent += static_cast<int64_t>(clip.utterances.size() - asked.size());
+  }
+  if (silent > 0)
+    log_warning(fmt::format("{} utterances of {} have neither labels nor an answer: they are seen, and not asked about", silent,
+                            manifest.path.string()));
+}
+
+std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, TrainingData& loaded) {
+  check_questions(manifest);
+  data::Dataset dataset = data::load_dataset(manifest, options.train.cache, options.prepare, options.train.allow_missing);
+  for (const std::string& id : dataset.missing) log_warning(fmt::format("clip '{}' is not in the cache and left out", id));
+  loaded.missing.insert(loaded.missing.end(), dataset.missing.begin(), dataset.missing.end());
+  return std::move(dataset.samples);
+}
+
+}  // namespace
+
+std::vector<int64_t> trainable_questions(const data::Clip& clip) {
+  std::vector<int64_t> questions;
+  for (size_t i = 0; i < clip.utterances.size(); ++i)
+    if (!data::answer_text(clip.utterances[i]).empty()) questions.push_back(static_cast<int64_t>(i));
+  return questions;
+}
+
+TrainingData load_training_data(const RunOptions& options) {
+  const TrainOptions& train = options.train;
+  TrainingData loaded;
+  const data::Manifest manifest = data::read_manifest(required("train.manifest", train.manifest));
+  required("train.cache", train.cache);
+  loaded.manifest_hash = manifest.hash;
+  loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, loaded);
+  if (train.valid_every == 0) return loaded;
+  const data::Manifest valid = train.valid_manifest.empty() ? manifest : data::read_manifest(train.valid_manifest);
+  loaded.valid_manifest_hash = valid.hash;
+  loaded.validation = load_samples(with_split(valid, train.valid_split, "train.valid_split"), options, loaded);
+  return loaded;
+}
+
+}  // namespace microemo::train
