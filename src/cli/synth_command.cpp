@@ -43,13 +43,15 @@ void add_synth_command(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("synth", "Make the synthetic dialogue benchmark: clips, transcripts, manifests");
   command->add_option("OUT", words->folder, "Folder to make; a set that was begun there is finished")->required();
   command->add_option("key=value", words->overrides, "Options, for instance train_clips=40 (see below)");
-  command->add_option("--config", words->files, "YAML or JSON files with options, read from left to right");
-  command->add_option("--preview", words->preview, "Also write a contact sheet (PNG) of some clips");
+  command->add_option("--config", words->files, "YAML or JSON file with options; given again, the later file wins")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command->add_option("--preview", words->preview, "Also write a contact sheet of some clips")->type_name("PNG");
   command->add_option("--workers", words->workers, "Threads; 0 takes as many as the machine allows")
       ->check(CLI::NonNegativeNumber);
   command->footer([] {
     data::SynthOptions defaults;
-    return "Options:\n" + help_text(schema_of(defaults)) +
+    return "Configuration:\n" + help_text(schema_of(defaults)) +
            "\nExample:\n  microemo synth data/synth train_clips=520 test_clips=120 --preview sheet.png";
   });
   command->callback([words, &status] { status = run(*words); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
@@ -46,7 +47,7 @@ fs::path summary_path(const fs::path& folder) { return folder / "synth.json"; }
 Json summary(const SynthOptions& options, const Photographs& photographs, bool complete) {
   Json files = Json::object(), ceilings = Json::object();
   for (const PhotographFile& file : photographs.files()) files[file.name] = file.hash;
-  for (const auto& [known, score] : score_ceilings(options.none_probability)) ceilings[known] = score;
+  for (const auto& [known, score] : score_ceilings(options.none_probability)) ceilings[known] = std::round(1e4 * score) / 1e4;
   return {{"complete", complete},
           {"options_hash", content_hash(options)},
           {"options", options_to_json(options)},

@@ -45,33 +45,54 @@ std::string read_all(int descriptor) {
   }
 }
 
-/// Standard output of espeak-ng with these words. posix_spawn because nothing may fork once LibTorch runs threads.
-std::string run_espeak(const std::vector<std::string>& words) {
+/// posix_spawn, because nothing may fork once LibTorch runs threads. In a process group of its own: Ctrl-C in a terminal stops
+/// this program after the clips in work, and must not take their voices away.
+pid_t spawn_espeak(std::vector<std::string> words, int standard_output) {
+  words.insert(words.begin(), "espeak-ng");
   std::vector<char*> arguments;
-  std::string program = "espeak-ng";
-  arguments.push_back(program.data());
-  for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+  for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw no_espeak(std::strerror(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, standard_output, STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   pid_t child = 0;
-  const int failure = posix_spawnp(&child, program.c_str(), &actions, nullptr, arguments.data(), environ);
+  const int failure = posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  std::string output = failure == 0 ? read_all(ends[0]) : std::string();
-  close(ends[0]);
   if (failure != 0) throw no_espeak(std::strerror(failure));
+  return child;
+}
+
+/// A file descriptor that is closed at the end.
+struct Descriptor {
+  int number = -1;
+  void reset() {
+    if (number >= 0) close(number);
+    number = -1;
+  }
+  ~Descriptor() { reset(); }
+};
+
+/// Standard output of espeak-ng with these words.
+std::string run_espeak(const std::vector<std::string>& words) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw no_espeak(std::strerror(errno));
+  const Descriptor output{ends[0]};
+  Descriptor input{ends[1]};
+  const pid_t child = spawn_espeak(words, input.number);
+  input.reset();
+  std::string bytes = read_all(output.number);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw no_espeak(fmt::format("it ended with status {}", status));
-  return output;
+  return bytes;
 }
 
 std::vector<float> wav_samples(const std::string& wav) {

@@ -16,6 +16,8 @@ constexpr std::array substitutes{Substitute{"\u2018", "'"},   Substitute{"\u2019
                                  Substitute{"\u201D", "\""},  Substitute{"\u2013", "-"}, Substitute{"\u2014", "-"},
                                  Substitute{"\u2026", "..."}, Substitute{"\u00A0", " "}};
 
+constexpr double large_scale = 0.9;
+
 size_t bytes_of_character(unsigned char first) {
   if (first < 0xC0) return 1;
   return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
@@ -72,10 +74,10 @@ void write(Image& image, const std::string& text, double x, double baseline, dou
   const int width = media::text_width(text, scale);
   if (align == Align::center) x -= width / 2.0;
   if (align == Align::right) x -= width;
-  // The font's strokes are one pixel wide at every size: drawn twice, side by side, they carry enough ink to be read on a
+  // The font's strokes are one pixel wide at every size: drawn again beside themselves they carry enough ink to be read on a
   // scaled-down page.
-  media::draw_text(image, text, {x, baseline}, scale, color);
-  media::draw_text(image, text, {x + 1, baseline}, scale, color);
+  const int rows = scale >= large_scale ? 2 : 1;
+  for (int i = 0; i < 2 * rows; ++i) media::draw_text(image, text, {x + i % 2, baseline + i / 2}, scale, color);
 }
 
 std::vector<std::string> wrap(const std::string& text, double scale, int width) {

@@ -25,7 +25,7 @@ Image blank_page(int width, int height);
 std::string drawable(const std::string& text, bool* lost = nullptr);
 
 enum class Align { left, center, right };
-/// One line in a stroke of two pixels, `x` the place that `align` names.
+/// One line in a stroke of about two pixels, `x` the place that `align` names.
 void write(Image& image, const std::string& text, double x, double baseline, double scale, Color color,
            Align align = Align::left);
 /// Lines of at most `width` pixels, broken at blanks; a word that is too long is broken anywhere. Nothing is lost.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 
 #include "canvas.h"
 #include "microemo/base/error.h"
@@ -23,7 +24,8 @@ Image cut_out(const Image& image, int left, int top, int side) {
 Image best_face(const Image& frame) {
   const std::vector<media::Face> faces = media::detect_faces(frame);
   if (faces.empty()) return {};
-  const media::Box& box = faces.front().box;
+  const auto weight = [](const media::Face& face) { return face.box.width() * face.box.height() * face.score; };
+  const media::Box& box = std::ranges::max_element(faces, {}, weight)->box;
   const int side = std::min({int(widening * std::max(box.width(), box.height())), frame.width, frame.height});
   const auto corner = [side](double low, double high, int most) {
     return std::clamp(int((low + high - side) / 2), 0, most - side);

@@ -113,6 +113,12 @@ TEST_F(Generate, DecodesTheTextOfTheTokens) {
   EXPECT_EQ(one.text, tiny.tokenizer->decode(one.ids));
 }
 
+TEST_F(Generate, AnswersFromTheWordsAlone) {
+  tiny = test::TinyModel(256, /*words_only=*/true);
+  never_end();
+  EXPECT_EQ(answer({{1, 0}}).front().ids.size(), 12u);
+}
+
 TEST_F(Generate, StopsWhereTheDecoderHasNoMorePositions) {
   const int64_t length = prompt({1, 0}).size(1);
   tiny = test::TinyModel(length + 2);

@@ -38,7 +38,7 @@ struct TinyModel {
   std::unique_ptr<data::BatchBuilder> builder;
   std::string tokenizer_bytes;  ///< content of its file
 
-  explicit TinyModel(int64_t max_tokens = 256) {
+  explicit TinyModel(int64_t max_tokens = 256, bool words_only = false) {
     prepare.frame_width = prepare.frame_height = 32;
     prepare.face_size = 32;
     prepare.mel_bands = 8;
@@ -50,6 +50,7 @@ struct TinyModel {
     options.decoder.layers = 2;
     options.decoder.hidden = 48;
     options.decoder.max_tokens = max_tokens;
+    options.visual.enabled = options.local.enabled = options.audio.enabled = !words_only;
     const TemporaryFolder folder;
     text::train_tokenizer(data::prompt_sentences(), {.vocabulary = 330}, folder.path() / "words.model");
     tokenizer_bytes = read_file(folder.path() / "words.model");

@@ -1,0 +1,296 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/error.h"
+#include "microemo/base/json.h"
+#include "microemo/cli/commands.h"
+#include "microemo/media/crops.h"
+#include "microemo/media/face.h"
+#include "microemo/media/image.h"
+#include "microemo/media/sound.h"
+#include "microemo/media/video_reader.h"
+
+namespace microemo::cli {
+namespace {
+
+using media::Image;
+using media::VideoFrame;
+using media::VideoInfo;
+using media::VideoReader;
+
+struct Words {
+  std::string video, sheet, wav;
+  int cells = 24, bands = 64;
+  double threshold = media::FaceTrackOptions{}.threshold;
+  bool json = false;
+};
+
+constexpr int columns = 4;
+constexpr int cell_height = 160;
+constexpr media::Color main_color{255, 220, 0}, other_color{120, 160, 255};
+
+double rounded(double value, int decimals) {
+  const double unit = std::pow(10, decimals);
+  return std::round(value * unit) / unit;
+}
+
+Json info_json(const VideoInfo& info, const std::string& path) {
+  Json json = {{"file", path},
+               {"container", info.container},
+               {"video_codec", info.video_codec},
+               {"audio_codec", info.audio_codec},
+               {"start_s", info.start_s},
+               {"duration_s", info.duration_s},
+               {"time_base", {info.time_base_num, info.time_base_den}}};
+  if (info.has_video) json.update(Json{{"width", info.width}, {"height", info.height}, {"rotation", info.rotation}});
+  return json;
+}
+
+/// One frame a line: a clip has hundreds, and 68 points each.
+void print_json_lines(const Json& head, const char* name, const std::vector<Json>& items) {
+  std::string text = head.dump();
+  text.pop_back();
+  std::printf("%s,\"%s\":[", text.c_str(), name);
+  for (size_t i = 0; i < items.size(); ++i) std::printf("%s\n%s", i ? "," : "", items[i].dump().c_str());
+  std::printf("\n]}\n");
+}
+
+void print_info(const VideoInfo& info, const std::string& path) {
+  std::printf("%s: %s, %s", path.c_str(), info.container.c_str(), info.video_codec.c_str());
+  if (info.has_video) std::printf(" %d x %d", info.width, info.height);
+  if (info.rotation) std::printf(", turned by %d degrees", info.rotation);
+  std::printf("%s%s\n", info.has_audio ? ", sound " : ", no sound", info.audio_codec.c_str());
+}
+
+/// `count` indices spread evenly over 0 … total - 1, first and last included.
+std::vector<int64_t> spread(int64_t total, int64_t count) {
+  std::vector<int64_t> indices;
+  count = std::min(count, total);
+  for (int64_t i = 0; i < count; ++i) indices.push_back(count == 1 ? 0 : i * (total - 1) / (count - 1));
+  return indices;
+}
+
+Image shrunk(const Image& image) {
+  return media::resize(image, std::max(1, int(std::lround(double(image.width) * cell_height / image.height))), cell_height);
+}
+
+/// Reads the video once more and makes a cell of each chosen frame.
+template <class MakeCell>
+void write_sheet(const Words& words, int64_t frame_count, MakeCell&& make_cell) {
+  const auto chosen = spread(frame_count, words.cells);
+  std::vector<media::Cell> cells;
+  VideoReader reader(words.video);
+  while (auto frame = reader.next())
+    if (std::binary_search(chosen.begin(), chosen.end(), frame->index)) cells.push_back(make_cell(*frame));
+  media::write_png(words.sheet, media::contact_sheet(cells, columns));
+}
+
+std::string caption(const VideoFrame& frame) { return fmt::format("{}  {:.3f} s", frame.index, frame.seconds); }
+
+void show_frames(const Words& words) {
+  VideoReader::Options options;
+  options.rgb = false;
+  options.md5 = true;
+  VideoReader reader(words.video, options);
+  std::vector<Json> frames;
+  if (!words.json) {
+    print_info(reader.info(), words.video);
+    std::printf("%7s %12s %10s %4s  %s\n", "frame", "pts", "seconds", "key", "md5");
+  }
+  int64_t count = 0;
+  for (; auto frame = reader.next(); ++count) {
+    if (words.json)
+      frames.push_back({{"index", frame->index},
+                        {"pts", frame->pts},
+                        {"seconds", rounded(frame->seconds, 6)},
+                        {"key", frame->key},
+                        {"damaged", frame->damaged},
+                        {"md5", frame->md5}});
+    else
+      std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame->index, (long long)frame->pts, frame->seconds,
+                  frame->key ? "key" : "", frame->md5.c_str(), frame->damaged ? "  damaged" : "");
+  }
+  if (words.json)
+    print_json_lines({{"video", info_json(reader.info(), words.video)}, {"bad_packets", reader.bad_packets()}}, "frames", frames);
+  if (!words.sheet.empty())
+    write_sheet(words, count, [](const VideoFrame& frame) { return media::Cell{shrunk(frame.rgb), caption(frame)}; });
+}
+
+Json face_json(const media::Face& face) {
+  Json points = Json::array();
+  for (const media::Point& p : face.landmarks) points.push_back({p.x, p.y});
+  const media::Box& box = face.box;
+  return {{"track", face.track},
+          {"score", rounded(face.score, 4)},
+          {"box", {rounded(box.left, 1), rounded(box.top, 1), rounded(box.right, 1), rounded(box.bottom, 1)}},
+          {"landmarks", points}};
+}
+
+/// The whole frame with boxes and points, the main face's aligned crop beside it.
+media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& faces, const std::optional<media::Face>& main,
+                      const std::optional<media::Similarity>& alignment) {
+  Image marked = frame.rgb;
+  const int thickness = std::max(1, frame.rgb.height / 180);
+  for (const media::Face& face : faces) {
+    const media::Color color = main && main->track == face.track ? main_color : other_color;
+    media::draw_box(marked, face.box.left, face.box.top, face.box.right, face.box.bottom, color, thickness);
+    for (const media::Point& point : face.landmarks) media::draw_dot(marked, point, thickness, color);
+  }
+  const Image small = shrunk(marked);
+  Image picture{small.width + cell_height, cell_height, 3,
+                std::vector<uint8_t>(size_t(small.width + cell_height) * cell_height * 3)};
+  media::paste(picture, small, 0, 0);
+  if (alignment) media::paste(picture, media::crop_face(frame.rgb, *alignment, cell_height), small.width, 0);
+  return {picture, caption(frame) + (main ? fmt::format("  track {}  score {:.2f}", main->track, main->score) : "  no face")};
+}
+
+struct TrackedClip {
+  VideoInfo info;
+  std::vector<double> seconds;
+  std::vector<std::vector<media::Face>> faces;
+  std::vector<std::optional<media::Face>> main;
+};
+
+TrackedClip track(const Words& words) {
+  media::FaceTrackOptions options;
+  options.threshold = words.threshold;
+  media::FaceTracker tracker(options);
+  VideoReader reader(words.video);
+  TrackedClip clip{reader.info(), {}, {}, {}};
+  while (auto frame = reader.next()) {
+    clip.seconds.push_back(frame->seconds);
+    tracker.add(frame->rgb);
+  }
+  clip.faces = tracker.finish();
+  clip.main = media::main_face(clip.faces);
+  return clip;
+}
+
+void print_faces_json(const TrackedClip& clip, const Words& words) {
+  std::vector<Json> frames;
+  Json main_track;
+  for (size_t i = 0; i < clip.faces.size(); ++i) {
+    Json faces = Json::array();
+    for (const media::Face& face : clip.faces[i]) faces.push_back(face_json(face));
+    if (clip.main[i]) main_track = clip.main[i]->track;
+    frames.push_back({{"index", i}, {"seconds", rounded(clip.seconds[i], 6)}, {"faces", faces}});
+  }
+  print_json_lines({{"video", info_json(clip.info, words.video)}, {"main_track", main_track}}, "frames", frames);
+}
+
+void print_faces(const TrackedClip& clip, const Words& words) {
+  print_info(clip.info, words.video);
+  std::printf("%7s %10s %6s %7s  %s\n", "frame", "seconds", "track", "score", "box (left top right bottom)");
+  int64_t with_face = 0;
+  for (size_t i = 0; i < clip.faces.size(); ++i) {
+    with_face += !clip.faces[i].empty();
+    if (clip.faces[i].empty()) std::printf("%7zu %10.4f      -\n", i, clip.seconds[i]);
+    for (const media::Face& face : clip.faces[i])
+      std::printf("%7zu %10.4f %5d%s %7.2f  %.0f %.0f %.0f %.0f\n", i, clip.seconds[i], face.track,
+                  clip.main[i] && clip.main[i]->track == face.track ? "*" : " ", face.score, face.box.left, face.box.top,
+                  face.box.right, face.box.bottom);
+  }
+  std::printf("faces in %lld of %zu frames; * the main face\n", (long long)with_face, clip.faces.size());
+}
+
+void show_faces(const Words& words) {
+  const TrackedClip clip = track(words);
+  words.json ? print_faces_json(clip, words) : print_faces(clip, words);
+  if (words.sheet.empty()) return;
+  const auto alignment = media::align_faces(clip.main, cell_height);
+  write_sheet(words, int64_t(clip.faces.size()), [&](const VideoFrame& frame) {
+    const auto i = size_t(frame.index);
+    return face_cell(frame, clip.faces[i], clip.main[i], alignment[i]);
+  });
+}
+
+/// Time to the right, low bands below, loud is bright.
+Image mel_picture(const media::LogMel& mel) {
+  if (mel.frames() == 0) throw DataError("the sound is shorter than one window of 25 ms").hint("give a longer clip");
+  const auto [low, high] = std::minmax_element(mel.values.begin(), mel.values.end());
+  const float least = *low, range = std::max(*high - *low, 1e-6F);
+  Image picture{int(mel.frames()), mel.bands, 1, {}};
+  for (int y = 0; y < mel.bands; ++y)
+    for (int64_t x = 0; x < mel.frames(); ++x) {
+      const float value = mel.values[size_t(x * mel.bands + mel.bands - 1 - y)];
+      picture.pixels.push_back(uint8_t(std::lround(255 * (value - least) / range)));
+    }
+  return media::resize(picture, std::max(picture.width, 640), picture.height * 3);
+}
+
+void show_sound(const Words& words) {
+  const media::Sound sound = media::read_sound(words.video);
+  double peak = 0, square = 0;
+  for (const float sample : sound.samples) {
+    peak = std::max(peak, std::abs(double(sample)));
+    square += double(sample) * sample;
+  }
+  const double duration_s = double(sound.samples.size()) / sound.rate;
+  const double rms = sound.samples.empty() ? 0 : std::sqrt(square / double(sound.samples.size()));
+  const Json json = {{"video", info_json(media::probe(words.video), words.video)},
+                     {"rate", sound.rate},
+                     {"samples", sound.samples.size()},
+                     {"start_s", rounded(sound.start_s, 6)},
+                     {"duration_s", rounded(duration_s, 6)},
+                     {"peak", rounded(peak, 6)},
+                     {"rms", rounded(rms, 6)},
+                     {"bad_packets", sound.bad_packets}};
+  if (words.json)
+    std::printf("%s\n", json.dump(2).c_str());
+  else
+    std::printf("%s: %zu samples at %d Hz, from %.4f s, %.4f s long; peak %.3f, rms %.4f; bad packets %lld\n",
+                words.video.c_str(), sound.samples.size(), sound.rate, sound.start_s, duration_s, peak, rms,
+                (long long)sound.bad_packets);
+  if (!words.wav.empty()) media::write_wav(words.wav, sound);
+  if (!words.sheet.empty()) media::write_png(words.sheet, mel_picture(media::log_mel(sound, words.bands)));
+}
+
+CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::string& description, const std::string& sheet,
+                   const std::shared_ptr<Words>& words, void (*show)(const Words&)) {
+  CLI::App* view = media_command.add_subcommand(name, description);
+  view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
+  view->add_flag("--json", words->json, "Print JSON");
+  view->add_option("--sheet", words->sheet, sheet)->type_name("PNG");
+  view->callback([words, show] { show(*words); });
+  return view;
+}
+
+void add_cells(CLI::App& view, const std::shared_ptr<Words>& words) {
+  view.add_option("--cells", words->cells, "Pictures on the contact sheet, spread over the clip")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_media_command(CLI::App& app, int&) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command = app.add_subcommand("media", "Look at what is read from a video: frames with their times, faces, sound");
+  command->require_subcommand(1);
+  CLI::App* frames = add_view(*command, "frames", "Every frame: presentation time, key, md5 of its decoded planes",
+                              "Write a contact sheet of frames with their times", words, show_frames);
+  CLI::App* faces = add_view(*command, "faces", "Every frame's faces: box, score, track, 68 landmarks",
+                             "Write a contact sheet: boxes and points, the main face's aligned crop", words, show_faces);
+  CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, 16 kHz",
+                             "Write a picture of the log-mel filter banks", words, show_sound);
+  add_cells(*frames, words);
+  add_cells(*faces, words);
+  faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")->capture_default_str();
+  audio->add_option("--wav", words->wav, "Write the sound as a WAV file")->type_name("WAV");
+  audio->add_option("--bands", words->bands, "Mel bands of the picture")->check(CLI::Range(1, 512))->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  microemo media frames clip.mp4 --sheet frames.png\n"
+      "  microemo media faces clip.mp4 --json > faces.json\n"
+      "  microemo media audio clip.mp4 --wav sound.wav");
+}
+
+}  // namespace microemo::cli

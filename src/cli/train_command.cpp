@@ -1,0 +1,214 @@
+#include <malloc.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/device.h"
+#include "microemo/base/files.h"
+#include "microemo/base/log.h"
+#include "microemo/base/workers.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/cli/commands.h"
+#include "microemo/train/load_run.h"
+#include "microemo/train/microemo_task.h"
+#include "microemo/train/run_folder.h"
+#include "microemo/train/trainer.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Words {
+  std::vector<std::string> arguments;  ///< configuration files, and key=value
+  std::string out, resume;
+  int64_t stop_after_steps = 0;
+  bool go_on = false, dry_run = false, allow_change = false, quiet = false;
+};
+
+/// A run as the words ask for it.
+struct Plan {
+  train::RunOptions options;
+  ResolvedConfig config;
+  fs::path run;
+  fs::path checkpoint;  ///< to go on from; empty for a new run
+
+  bool resumed() const { return !checkpoint.empty(); }
+};
+
+/// Freed memory stays with the process: a step asks for the same blocks again, and new pages cost more than the products of a
+/// small model.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+std::vector<std::string> command_line() {
+  std::vector<std::string> words;
+  const std::string all = read_file("/proc/self/cmdline");
+  for (size_t begin = 0; begin < all.size(); begin = all.find('\0', begin) + 1) words.emplace_back(all.c_str() + begin);
+  return words;
+}
+
+fs::path checkpoint_of_run(const fs::path& run) {
+  const fs::path checkpoint = checkpoint::find_checkpoint(run);
+  if (checkpoint == run)
+    throw ConfigError("this is a checkpoint, and a run folder is needed")
+        .where(run)
+        .hint("name the folder that holds checkpoints/");
+  return checkpoint;
+}
+
+Plan make_plan(const Words& words) {
+  Plan plan;
+  std::vector<fs::path> files;
+  std::vector<std::string> overrides;
+  for (const std::string& word : words.arguments)
+    if (word.find('=') != std::string::npos)
+      overrides.push_back(word);
+    else
+      files.emplace_back(word);
+  const std::string out = words.resume.empty() ? words.out : words.resume;
+  if (!out.empty()) overrides.push_back("train.out=" + out);
+  if (!words.resume.empty()) plan.checkpoint = checkpoint_of_run(words.resume);
+  if (plan.resumed() && files.empty()) files.emplace_back(fs::path(words.resume) / "config.json");
+  plan.config = load_config(plan.options, files, overrides);
+  if (plan.options.train.out.empty())
+    throw ConfigError("the run has no folder").hint("give --out FOLDER, or set train.out in the configuration");
+  plan.run = plan.options.train.out;
+  if (words.go_on && !plan.resumed())
+    if (const auto latest = checkpoint::find_latest(plan.run)) plan.checkpoint = latest->path;
+  return plan;
+}
+
+/// Settles device and threads, before anything is computed; says why.
+train::RunEnvironment prepare_machine(const train::TrainOptions& options) {
+  const Device device = choose_device(options.device == "auto" ? "cpu" : options.device);
+  if (device.cuda) throw EnvironmentError("training on a GPU does not exist yet").hint("use train.device=cpu");
+  ThreadBudget threads{static_cast<int>(options.threads), "train.threads"};
+  if (options.threads == 0) threads = thread_budget();
+  at::set_num_threads(threads.threads);
+  log_info(fmt::format("device cpu ({}), {} threads ({})", device.reason, threads.threads, threads.reason));
+  train::RunEnvironment environment;
+  environment.threads = threads.threads;
+  return environment;
+}
+
+int try_one_step(train::Trainer& trainer, const train::TrainOptions& options) {
+  const train::StepCost cost = trainer.try_step();
+  std::printf("one step: %lld clips, %lld questions, %.2f GFLOP a clip, %.2f s, %.0f MB of memory\n", (long long)cost.clips,
+              (long long)cost.rows, cost.flop_per_clip / 1e9, cost.seconds, cost.peak_memory_mb);
+  std::printf("%lld steps would take about %.0f s; nothing was written\n", (long long)options.steps,
+              cost.seconds * static_cast<double>(options.steps));
+  return 0;
+}
+
+int report(const train::RunOutcome& outcome, const Plan& plan) {
+  const std::string run = plan.run.string();
+  if (outcome.finished) {
+    train::write_outcome(plan.run, "finished", outcome.step, "all steps are done");
+    std::printf("finished %lld steps: %s\n", (long long)outcome.step, outcome.checkpoint.c_str());
+    return 0;
+  }
+  train::write_outcome(plan.run, "stopped", outcome.step, stop_requested() ? "a signal" : "--stop-after-steps");
+  std::printf("stopped after step %lld of %lld, resume with: microemo train --resume %s\n", (long long)outcome.step,
+              (long long)plan.options.train.steps, run.c_str());
+  return exit_code_resumable;
+}
+
+train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, int64_t most_steps) {
+  try {
+    return trainer.run(most_steps);
+  } catch (const Error& error) {
+    try {
+      train::write_outcome(folder, "failed", trainer.state().step, error.message());
+    } catch (const Error&) {
+      log_warning("outcome.json could not be written");  // a full disk may be what ended the run: that error is the one to show
+    }
+    throw;
+  }
+}
+
+void open_run(const Plan& plan, const Json& environment, const Words& words) {
+  const fs::path tokenizer = plan.options.train.tokenizer;
+  if (plan.resumed())
+    train::continue_run_folder(plan.run, plan.config, environment, tokenizer, words.allow_change);
+  else
+    train::start_run_folder(plan.run, plan.config, environment, tokenizer);
+  open_log(words.quiet ? LogLevel::warning : LogLevel::info, plan.run / "log.jsonl");
+}
+
+std::shared_ptr<const text::Tokenizer> open_tokenizer(const train::TrainOptions& options) {
+  if (options.tokenizer.empty())
+    throw ConfigError("train.tokenizer is not set").hint("give train.tokenizer=FILE; microemo tokenize --train makes one");
+  return std::make_shared<const text::Tokenizer>(options.tokenizer);
+}
+
+/// The weights of a resumed run come from its checkpoint.
+train::RunOptions without_init(train::RunOptions options) {
+  options.train.init_from.clear();
+  return options;
+}
+
+int run(const Words& words) {
+  keep_freed_memory();
+  const Plan plan = make_plan(words);
+  train::RunEnvironment environment = prepare_machine(plan.options.train);
+  const auto tokenizer = open_tokenizer(plan.options.train);
+  const auto data = std::make_shared<const train::TrainingData>(train::load_training_data(plan.options));
+  environment.manifest_hash = data->manifest_hash;
+  environment.valid_manifest_hash = data->valid_manifest_hash;
+  environment.tokenizer_hash = tokenizer->hash();
+  environment.missing_clips = data->missing;
+  const auto model = train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
+  const train::Task task = train::microemo_task(plan.options, data, tokenizer, model);
+  if (words.dry_run) {
+    train::Trainer trainer(task, plan.options.train, plan.run);
+    std::printf("%s\n", train::parameter_table(*model).c_str());
+    return try_one_step(trainer, plan.options.train);
+  }
+  open_run(plan, train::environment_json(environment, command_line()), words);
+  train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint);
+  if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
+  log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
+  return report(run_and_record(trainer, plan.run, words.stop_after_steps), plan);
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, int& status) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command = app.add_subcommand("train", "Train or fine-tune a model; a stopped run continues exactly");
+  command->add_option("CONFIG", words->arguments, "YAML or JSON files, read from left to right, and key=value (see below)");
+  command->add_option("--out", words->out, "Run folder; the same as train.out=FOLDER");
+  command
+      ->add_option("--resume", words->resume, "Continue the run in this folder, bit for bit; without CONFIG as it was configured")
+      ->excludes("--out");
+  command->add_flag("--continue", words->go_on, "Continue the run in train.out if it has a checkpoint, else start it");
+  command->add_flag("--allow-change", words->allow_change,
+                    "Continue though configuration, data or machine changed; every change is named");
+  command
+      ->add_option("--stop-after-steps", words->stop_after_steps, "Save and stop after so many steps of this call, exit code 75")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--dry-run", words->dry_run, "Build everything, try one step, print its time and memory, write nothing");
+  command->footer([] {
+    train::RunOptions defaults;
+    return "SIGTERM and Ctrl-C save, stop and exit with code 75.\n\nOptions:\n" + help_text(schema_of(defaults)) +
+           "\nExamples:\n"
+           "  microemo train train.yaml train.seed=1 model.local.enabled=false --out runs/one\n"
+           "  microemo train --resume runs/one\n"
+           "  microemo train train.yaml --out runs/one --dry-run";
+  });
+  command->callback([&app, words, &status] {
+    words->quiet = app.get_option("--quiet")->count() > 0;
+    status = run(*words);
+  });
+}
+
+}  // namespace microemo::cli

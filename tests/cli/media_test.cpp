@@ -1,0 +1,131 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "media/clips.h"
+#include "microemo/base/json.h"
+#include "microemo/media/image.h"
+
+namespace microemo::cli {
+namespace {
+
+using test::CommandResult;
+using test::run_command;
+using testing::HasSubstr;
+
+class MediaCommand : public testing::Test {
+ protected:
+  static CommandResult microemo(std::vector<std::string> words) {
+    words.insert(words.begin(), {MICROEMO_BINARY, "media"});
+    return run_command(words);
+  }
+  static Json json_of(std::vector<std::string> words) {
+    words.push_back("--json");
+    const CommandResult result = microemo(words);
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return parse_json(result.standard_output, "output");
+  }
+  std::string clip(const std::vector<std::string>& extra = {}) const { return clips.make("clip.mp4", extra).string(); }
+
+  test::Clips clips;
+};
+
+TEST_F(MediaCommand, PrintsEveryFrameWithItsTime) {
+  const Json json = json_of({"frames", clip()});
+  ASSERT_EQ(json["frames"].size(), 50u);
+  EXPECT_EQ(json["video"]["width"], 160);
+  EXPECT_EQ(json["frames"][0]["key"], true);
+  EXPECT_EQ(json["frames"][25]["index"], 25);
+  EXPECT_NEAR(json["frames"][25]["seconds"].get<double>(), 1.0, 1e-5);
+  EXPECT_EQ(json["frames"][25]["md5"].get<std::string>().size(), 32u);
+}
+
+TEST_F(MediaCommand, PrintsATableForPeople) {
+  const CommandResult result = microemo({"frames", clip()});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.standard_output, HasSubstr("160 x 120"));
+  EXPECT_EQ(std::count(result.standard_output.begin(), result.standard_output.end(), '\n'), 52);
+}
+
+TEST_F(MediaCommand, WritesAContactSheetOfAsManyCellsAsAsked) {
+  const auto wide = clips.path("wide.png"), narrow = clips.path("narrow.png");
+  ASSERT_EQ(microemo({"frames", clip(), "--sheet", wide.string(), "--cells", "8"}).exit_code, 0);
+  ASSERT_EQ(microemo({"frames", clip(), "--sheet", narrow.string(), "--cells", "2"}).exit_code, 0);
+  EXPECT_GT(media::read_image(wide).height, media::read_image(narrow).height);
+}
+
+TEST_F(MediaCommand, PrintsNoFacesWhereThereAreNone) {
+  const Json json = json_of({"faces", clip()});
+  ASSERT_EQ(json["frames"].size(), 50u);
+  EXPECT_TRUE(json["main_track"].is_null());
+  for (const Json& frame : json["frames"]) EXPECT_TRUE(frame["faces"].empty());
+}
+
+TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
+  const auto photograph = test::test_media("grace_hopper_512x512.jpg");
+  if (!photograph) GTEST_SKIP() << test::no_test_media("grace_hopper_512x512.jpg");
+  test::ffmpeg({"-loop", "1", "-i", photograph->string(), "-t", "0.4", "-r", "25", "-pix_fmt", "yuv420p",
+                clips.path("face.mp4").string()});
+  const auto sheet = clips.path("sheet.png");
+  const Json json = json_of({"faces", clips.path("face.mp4").string(), "--sheet", sheet.string()});
+  EXPECT_EQ(json["main_track"], 0);
+  for (const Json& frame : json["frames"]) {
+    ASSERT_EQ(frame["faces"].size(), 1u);
+    EXPECT_EQ(frame["faces"][0]["landmarks"].size(), 68u);
+    EXPECT_EQ(frame["faces"][0]["box"].size(), 4u);
+    EXPECT_GT(frame["faces"][0]["score"].get<double>(), 0.5);
+  }
+  EXPECT_GT(media::read_image(sheet).width, 4 * 320);
+}
+
+TEST_F(MediaCommand, PrintsAndWritesTheSound) {
+  const auto wav = clips.path("sound.wav"), picture = clips.path("mel.png");
+  const Json json = json_of({"audio", clip(), "--wav", wav.string(), "--sheet", picture.string()});
+  EXPECT_EQ(json["rate"], 16000);
+  EXPECT_NEAR(json["duration_s"].get<double>(), 2, 0.07);
+  EXPECT_NEAR(json["start_s"].get<double>(), 0, 1e-6);
+  const std::string bytes = read_file(wav);
+  EXPECT_EQ(bytes.size(), 44 + 2 * json["samples"].get<size_t>());
+  EXPECT_EQ(media::read_image(picture).height, 3 * 64);
+}
+
+TEST_F(MediaCommand, SaysWhenThereIsNoSound) {
+  const CommandResult result = microemo({"audio", clip({"-an"})});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("no sound stream"));
+  EXPECT_EQ(result.standard_output, "");
+}
+
+TEST_F(MediaCommand, SaysWhenThereIsNoVideo) {
+  const CommandResult result = microemo({"frames", clip({"-vn"})});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("no video stream"));
+}
+
+TEST_F(MediaCommand, RefusesATruncatedFile) {
+  const auto cut = clips.cut(clips.make("a.mp4"), "cut.mp4", 0.5);
+  const CommandResult result = microemo({"faces", cut.string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("truncated"));
+}
+
+TEST_F(MediaCommand, RefusesAMissingFile) {
+  const CommandResult result = microemo({"frames", "/nowhere/a.mp4", "--json"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.standard_output, "");
+}
+
+TEST_F(MediaCommand, RefusesAnUnwritableSheet) {
+  const auto blocked = clips.write("file", "x") / "sheet.png";
+  EXPECT_EQ(microemo({"frames", clip(), "--sheet", blocked.string()}).exit_code, 5);
+}
+
+TEST_F(MediaCommand, WithoutAViewIsAMistakeOfTheCommandLine) { EXPECT_EQ(microemo({"clip.mp4"}).exit_code, 2); }
+
+TEST_F(MediaCommand, HelpHasExamples) {
+  const CommandResult result = microemo({"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.standard_output, HasSubstr("Examples:"));
+}
+
+}  // namespace
+}  // namespace microemo::cli

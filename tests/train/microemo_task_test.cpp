@@ -1,0 +1,137 @@
+#include "microemo/train/microemo_task.h"
+
+#include "infer/tiny_model.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/train/load_run.h"
+#include "train/support.h"
+
+namespace microemo::train {
+namespace {
+
+/// Sixteen clips of unequal lengths, with everything the loss can use.
+class RealModel : public testing::Test {
+ protected:
+  RealModel() {
+    tiny_.options.alignment = {.movement = 0.5, .window_movement = 0.3, .window_voice = 0.2, .none_weight = 0.3};
+    options_.model = tiny_.options;
+    options_.prepare = tiny_.prepare;
+    options_.train = test::small_options(12);
+    options_.train.learning_rate = 1e-3;
+    for (uint64_t i = 0; i < 16; ++i) data_->samples.push_back(clip(i));
+  }
+
+  data::Sample clip(uint64_t i) const {
+    const double length = 0.8 + 0.1 * static_cast<double>(i % 3);
+    std::vector<data::Utterance> utterances;
+    for (uint64_t u = 0; u <= i % 2; ++u) {
+      data::Utterance utterance = test::spoken(0.4 * double(u), 0.4 * double(u) + 0.3, u == 0 ? "This frame" : "is sampled at");
+      utterance.labels = i % 3 == 0 ? std::vector<std::string>{"happy", "calm"} : std::vector<std::string>{"sad"};
+      utterance.face = i % 4 == 0 ? "none" : "brow_up";
+      utterance.voice = i % 2 == 0 ? "flat" : "lively";
+      utterances.push_back(utterance);
+    }
+    data::Sample sample = tiny_.clip(10 * i, static_cast<int64_t>(5 * length), utterances);
+    sample.index = static_cast<int64_t>(i);
+    if (i % 4 != 0) sample.clip.movements.push_back({"brow_up", 0.05, 0.15, 0.25, 0.1, 0});
+    sample.prepared.face_mask_N[1] = false;
+    return sample;
+  }
+
+  Task task() const { return microemo_task(options_, data_, tiny_.tokenizer, build_model(options_, *tiny_.tokenizer)); }
+
+  std::filesystem::path folder() {
+    const auto path = folder_.path() / std::to_string(++folders_);
+    std::filesystem::create_directories(path);
+    return path;
+  }
+
+  TemporaryFolder folder_;
+  int folders_ = 0;
+  test::TinyModel tiny_;
+  RunOptions options_;
+  std::shared_ptr<TrainingData> data_ = std::make_shared<TrainingData>();
+};
+
+TEST_F(RealModel, EveryTrainableParameterGetsAGradient) {
+  const Task model = task();
+  forward_backward(model, model.batches(0));
+  for (const auto& item : model.module->named_parameters()) EXPECT_TRUE(item.value().grad().defined()) << item.key();
+}
+
+TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
+  const Task model = task();
+  const auto before = checkpoint::tensors_of(*model.module);
+  std::map<std::string, at::Tensor> start;
+  for (const auto& [name, tensor] : before) start[name] = tensor.clone();
+  options_.train.weight_decay = 0;
+  Trainer(model, options_.train, folder()).run(4);
+  for (const auto& item : model.module->named_parameters()) EXPECT_FALSE(item.value().equal(start[item.key()])) << item.key();
+}
+
+TEST_F(RealModel, TheWayAStepIsCutDoesNotMatter) {
+  const Task whole = task();
+  const StepResult expected = forward_backward(whole, whole.batches(0));
+  for (const int64_t micro_batch : {8, 4}) {
+    options_.train.micro_batch = micro_batch;
+    const Task cut = task();
+    const StepResult result = forward_backward(cut, cut.batches(0));
+    EXPECT_NEAR(result.loss, expected.loss, 1e-6 * expected.loss) << micro_batch;
+    EXPECT_LE(test::relative_distance(test::gradients_of(*whole.module), test::gradients_of(*cut.module)), 5e-6) << micro_batch;
+    EXPECT_EQ(result.movement_accuracy, expected.movement_accuracy);
+  }
+}
+
+TEST_F(RealModel, CountsAreThoseOfTheLossWhateverIsSwitchedOff) {
+  for (const int part : {0, 1, 2, 3, 4}) {
+    options_.model = tiny_.options;
+    if (part == 1) options_.model.local.enabled = false;
+    if (part == 2) options_.model.audio.enabled = false;
+    if (part == 3) options_.model.video_qformer.windows = model::Windows::none;
+    if (part == 4) options_.model.visual.enabled = false;
+    const Task model = task();
+    const model::ClipBatch batch = model.batches(0).front();
+    TermCounts counted;
+    for (const auto& term : model.loss(batch).terms) counted[term.name] = term.count;
+    EXPECT_EQ(counted.size(), model.counts(batch).size()) << part;
+    for (const auto& [name, count] : model.counts(batch)) EXPECT_NEAR(counted[name], count, 1e-6) << name << part;
+  }
+}
+
+TEST_F(RealModel, ResumesBitForBit) {
+  options_.train.augment = {.flip = true, .face_shift = 1};
+  const auto whole = folder(), parts = folder();
+  Trainer(task(), options_.train, whole).run();
+  Trainer(task(), options_.train, parts).run(5);
+  Trainer(task(), options_.train, parts, checkpoint::find_latest(parts)->path).run();
+  EXPECT_EQ(read_file(checkpoint::step_folder(whole, 12) / "model.safetensors"),
+            read_file(checkpoint::step_folder(parts, 12) / "model.safetensors"));
+  EXPECT_EQ(test::timeless_metrics(whole), test::timeless_metrics(parts));
+}
+
+TEST_F(RealModel, ACapAsksFewerQuestions) {
+  const int64_t all = task().batches(0).front().lengths_R.size(0);
+  options_.train.questions_per_clip = 1;
+  EXPECT_EQ(all, 24);
+  EXPECT_EQ(task().batches(0).front().lengths_R.size(0), 16);
+}
+
+TEST_F(RealModel, ValidationReadsEveryClipOnce) {
+  for (uint64_t i = 20; i < 27; ++i) data_->validation.push_back(clip(i));
+  options_.train.micro_batch = 3;
+  const Task model = task();
+  std::vector<std::string> ids;
+  for (int64_t i = 0; i < model.validation_batches; ++i)
+    for (const std::string& id : model.validation_batch(i).ids) ids.push_back(id);
+  EXPECT_THAT(ids, testing::ElementsAre("clip200", "clip210", "clip220", "clip230", "clip240", "clip250", "clip260"));
+}
+
+TEST(TrainableQuestions, ThoseWithLabelsOrAnAnswer) {
+  data::Clip clip;
+  clip.utterances.resize(3);
+  clip.utterances[0].labels = {"sad"};
+  clip.utterances[2].answer = "They are sad.";
+  EXPECT_EQ(trainable_questions(clip), (std::vector<int64_t>{0, 2}));
+}
+
+}  // namespace
+}  // namespace microemo::train

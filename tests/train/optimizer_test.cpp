@@ -1,0 +1,174 @@
+#include "microemo/train/optimizer.h"
+
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/ones_like.h>
+
+#include "train/support.h"
+
+namespace microemo::train {
+namespace {
+
+using test::expect_error;
+
+const checkpoint::NamedTensors& golden() {
+  static const auto tensors =
+      checkpoint::read_tensors(std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests" / "data" / "train" / "adamw.safetensors");
+  return tensors;
+}
+
+/// The three parameters of the golden values.
+struct Golden : torch::nn::Module {
+  struct Part : torch::nn::Module {};
+  Golden() {
+    auto layer = register_module("layer", std::make_shared<Part>());
+    layer->register_parameter("bias", golden().at("start/layer.bias").clone());
+    layer->register_parameter("weight", golden().at("start/layer.weight").clone());
+    register_module("tokens", std::make_shared<Part>())->register_parameter("weight", golden().at("start/tokens.weight").clone());
+  }
+  void set_gradients(int step) {
+    for (auto& item : named_parameters()) {
+      const auto found = golden().find(fmt::format("gradient{}/{}", step, item.key()));
+      item.value().mutable_grad() = found == golden().end() ? at::Tensor() : found->second.clone();
+    }
+  }
+};
+
+TEST(AdamW, EqualsTorchOverSeveralSteps) {
+  Golden module;
+  AdamW optimizer(module, TrainOptions{});
+  for (int step = 0; step < 6; ++step) {
+    module.set_gradients(step);
+    optimizer.step(1e-2 / (step + 1));
+    for (const auto& item : module.named_parameters())
+      EXPECT_TRUE(at::allclose(item.value(), golden().at(fmt::format("after{}/{}", step, item.key())), 1e-6, 1e-7))
+          << item.key() << " in step " << step;
+  }
+}
+
+TEST(AdamW, AParameterWithoutGradientIsLeftAsItIs) {
+  Golden module;
+  AdamW optimizer(module, TrainOptions{});
+  for (int step = 0; step < 3; ++step) {
+    const at::Tensor before = module.named_parameters()["layer.weight"].detach().clone();
+    module.set_gradients(step);
+    optimizer.step(1e-2);
+    EXPECT_EQ(module.named_parameters()["layer.weight"].detach().equal(before), step == 2);
+  }
+  EXPECT_EQ(optimizer.without_gradient(), (std::vector<std::string>{"layer.weight"}));
+  EXPECT_EQ(optimizer.state().at("layer.weight.step").item<float>(), 2);
+}
+
+TEST(AdamW, AFrozenParameterHasNoState) {
+  Golden module;
+  TrainOptions options;
+  options.frozen = {"layer.*"};
+  select_trainable(module, options);
+  EXPECT_THAT(AdamW(module, options).state(), testing::SizeIs(3));
+}
+
+TEST(AdamW, GoesOnFromItsStateBitForBit) {
+  Golden through, resumed;
+  AdamW first(through, TrainOptions{}), second(resumed, TrainOptions{});
+  checkpoint::NamedTensors state;
+  for (int step = 0; step < 6; ++step) {
+    if (step == 3) {
+      second.load_state(first.state(), "state");
+      checkpoint::load_into(resumed, checkpoint::tensors_of(through), {});
+    }
+    for (auto [module, optimizer] : {std::pair{&through, &first}, std::pair{&resumed, &second}}) {
+      module->set_gradients(step);
+      optimizer->step(1e-2);
+    }
+  }
+  for (const auto& item : through.named_parameters())
+    EXPECT_TRUE(item.value().equal(resumed.named_parameters()[item.key()])) << item.key();
+}
+
+TEST(AdamW, RefusesAStateThatLacksAParameter) {
+  Golden module;
+  AdamW optimizer(module, TrainOptions{});
+  auto state = optimizer.state();
+  state.erase("layer.bias.exp_avg");
+  expect_error(
+      ErrorKind::checkpoint, [&] { optimizer.load_state(state, "x"); }, "no 'layer.bias.exp_avg'");
+}
+
+TEST(AdamW, RefusesAStateWithMore) {
+  Golden module;
+  AdamW optimizer(module, TrainOptions{});
+  auto state = optimizer.state();
+  state["other.step"] = at::zeros({});
+  expect_error(
+      ErrorKind::checkpoint, [&] { optimizer.load_state(state, "x"); }, "no 'other.step'");
+}
+
+TEST(AdamW, RefusesAStateOfAnotherShape) {
+  Golden module;
+  AdamW optimizer(module, TrainOptions{});
+  auto state = optimizer.state();
+  state["layer.bias.exp_avg"] = at::zeros({6});
+  expect_error(
+      ErrorKind::checkpoint, [&] { optimizer.load_state(state, "x"); }, "'layer.bias.exp_avg' has another shape");
+}
+
+class Clipping : public testing::Test {
+ protected:
+  std::vector<at::Tensor> gradients() const {
+    std::vector<at::Tensor> tensors;
+    for (int i = 0; i < 3; ++i) tensors.push_back(golden().at(fmt::format("unclipped/{}", i)).clone());
+    return tensors;
+  }
+};
+
+TEST_F(Clipping, EqualsTorch) {
+  for (const int most : {1, 100}) {
+    const auto clipped = gradients();
+    EXPECT_TRUE(at::allclose(clip_gradients(clipped, most), golden().at(fmt::format("norm{}", most)), 1e-6, 0));
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_TRUE(at::allclose(clipped[i], golden().at(fmt::format("clipped{}/{}", most, i)), 1e-6, 1e-9)) << most << i;
+  }
+}
+
+TEST_F(Clipping, ZeroLeavesTheGradients) {
+  const auto clipped = gradients();
+  clip_gradients(clipped, 0);
+  EXPECT_TRUE(clipped[0].equal(gradients()[0]));
+}
+
+TEST_F(Clipping, NeedsAGradient) { EXPECT_THROW(clip_gradients({}, 1), Error); }
+
+std::vector<std::string> trainable_names(const TrainOptions& options) {
+  test::Regression module;
+  select_trainable(module, options);
+  std::vector<std::string> names;
+  for (const auto& item : module.named_parameters())
+    if (item.value().requires_grad()) names.push_back(item.key());
+  return names;
+}
+
+TEST(Trainable, EverythingByDefault) { EXPECT_EQ(trainable_names({}).size(), 3u); }
+
+TEST(Trainable, FrozenWinsOverTrainable) {
+  TrainOptions options;
+  options.trainable = {"layer.*"};
+  options.frozen = {"*.bias"};
+  EXPECT_EQ(trainable_names(options), (std::vector<std::string>{"layer.weight"}));
+}
+
+TEST(Trainable, RefusesAPatternThatMatchesNothing) {
+  TrainOptions options;
+  options.frozen = {"layer.wieght"};
+  expect_error(
+      ErrorKind::config, [&] { trainable_names(options); },
+      "'layer.wieght' of train.frozen matches no parameter; did you mean 'layer.weight'?");
+}
+
+TEST(Trainable, RefusesToTrainNothing) {
+  TrainOptions options;
+  options.frozen = {"*"};
+  expect_error(
+      ErrorKind::config, [&] { trainable_names(options); }, "no parameter is left");
+}
+
+}  // namespace
+}  // namespace microemo::train
