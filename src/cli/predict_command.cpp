@@ -127,8 +127,8 @@ std::vector<report::TimelineSignal> signals_of(const data::PreparedClip& clip, d
   return signals;
 }
 
-/// A face is shown where the model has seen one: it follows a single person through the clip.
-void hide_faces_not_followed(report::Timeline& timeline) {
+/// A face is shown only where the model has seen one.
+void hide_unseen_faces(report::Timeline& timeline) {
   for (report::TimelineFrame& frame : timeline.frames) {
     const auto next = std::upper_bound(timeline.face_times.begin(), timeline.face_times.end(), frame.seconds + 1e-6);
     const auto at = next == timeline.face_times.begin() ? 0 : next - timeline.face_times.begin() - 1;
@@ -147,7 +147,7 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
     timeline.frames = report::sample_frames(prediction.sample.clip.video, clip.duration_s, shown_frames);
   timeline.face_times = numbers(clip.face_times_N);
   for (const double found : numbers(clip.face_mask_N)) timeline.face_found.push_back(found != 0);
-  hide_faces_not_followed(timeline);
+  hide_unseen_faces(timeline);
   timeline.signals = signals_of(clip, run.options.prepare.face_input);
   timeline.remarks = prediction.remarks;
   for (size_t i = 0; i < prediction.answers.size(); ++i) {

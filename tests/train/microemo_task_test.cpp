@@ -65,7 +65,11 @@ TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
   for (const auto& [name, tensor] : before) start[name] = tensor.clone();
   options_.train.weight_decay = 0;
   Trainer(model, options_.train, folder()).run(4);
-  for (const auto& item : model.module->named_parameters()) EXPECT_FALSE(item.value().equal(start[item.key()])) << item.key();
+  for (const auto& item : model.module->named_parameters()) {
+    // What stands for a missing picture or sound is read by clips that lack one; these lack nothing.
+    const bool stands_for_nothing = item.key().find("embedding_nothing") != std::string::npos;
+    EXPECT_EQ(item.value().equal(start[item.key()]), stands_for_nothing) << item.key();
+  }
 }
 
 TEST_F(RealModel, TheWayAStepIsCutDoesNotMatter) {
