@@ -15,8 +15,10 @@ int64_t batched_product(const at::Tensor& left, const at::Tensor& right) { retur
 /// Scores and weighted values: 2 x 2 L S E for each of the rows and heads.
 int64_t attention(const at::Tensor& query_BHLE, const at::Tensor& key_BHSE) { return 4 * query_BHLE.numel() * key_BHSE.size(2); }
 
-int64_t operations(std::string_view name, c10::ArrayRef<const c10::IValue> inputs) {
-  const auto tensor = [&](size_t i) -> const at::Tensor& { return inputs[i].toTensor(); };
+/// Other ranges may have no inputs to look at, so names come first.
+int64_t operations(const at::RecordFunction& function) {
+  const std::string_view name = function.name();
+  const auto tensor = [&](size_t i) -> const at::Tensor& { return function.inputs()[i].toTensor(); };
   if (name == "aten::mm" || name == "aten::bmm") return batched_product(tensor(0), tensor(1));
   if (name == "aten::addmm" || name == "aten::baddbmm") return batched_product(tensor(1), tensor(2));
   if (name == "aten::_scaled_dot_product_flash_attention_for_cpu") return attention(tensor(0), tensor(1));
@@ -26,7 +28,7 @@ int64_t operations(std::string_view name, c10::ArrayRef<const c10::IValue> input
 }
 
 std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
-  counted += operations(function.name(), function.inputs());
+  counted += operations(function);
   return nullptr;
 }
 
