@@ -50,8 +50,10 @@ std::vector<double> values(const at::Tensor& tensor) {
 
 void expect_near(const std::vector<double>& got, const std::vector<double>& wanted) {
   ASSERT_EQ(got.size(), wanted.size());
-  for (size_t i = 0; i < got.size(); ++i)
-    if (!std::isnan(wanted[i])) EXPECT_NEAR(got[i], wanted[i], 1e-6) << i;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (std::isnan(wanted[i])) continue;
+    EXPECT_NEAR(got[i], wanted[i], 1e-6) << i;
+  }
 }
 
 class PrepareClip : public testing::Test {
