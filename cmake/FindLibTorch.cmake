@@ -35,7 +35,8 @@ function(_microemo_torch_target name)
   add_library(microemo::${name} ALIAS microemo_${name})
   target_include_directories(microemo_${name} SYSTEM INTERFACE
     "${LibTorch_ROOT_DIR}/include" "${LibTorch_ROOT_DIR}/include/torch/csrc/api/include")
-  target_compile_definitions(microemo_${name} INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+  # LibTorch is built with NDEBUG, and some of its headers check flags that only a library built without it would have set.
+  target_compile_definitions(microemo_${name} INTERFACE NDEBUG USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_options(microemo_${name} INTERFACE "-Wl,-rpath,${LibTorch_ROOT_DIR}/lib" "-Wl,--allow-shlib-undefined")
 endfunction()
 

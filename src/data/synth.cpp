@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Raised when the same options begin to give other files.
-constexpr int64_t synth_version = 1;
+constexpr int64_t synth_version = 2;
 
 void check_options(const SynthOptions& options) {
   if (options.amplitude_min > options.amplitude_max)

@@ -65,7 +65,7 @@ ScriptedUtterance draw_utterance(Random& random, const SynthOptions& options, Sy
   u.unit = draw_unit(random, options.none_probability);
   u.manner = all_manners[random.below(2)];
   u.start_s = start_s;
-  u.end_s = round_to_tenth(start_s + 0.1 * double(10 + random.below(6)));
+  u.end_s = round_to_tenth(start_s + 0.1 * double(9 + random.below(6)));
   u.words_per_minute = random.uniform(210, 250);
   u.pitch = random.uniform(40, 60);
   u.placement = random.uniform();
@@ -91,13 +91,13 @@ Movement draw_movement(Random& random, const SynthOptions& options, FaceUnit uni
 }
 
 void draw_utterances(Random& random, const SynthOptions& options, ClipScript& script) {
-  double time_s = round_to_tenth(0.1 * double(3 + random.below(3)));
+  double time_s = round_to_tenth(0.1 * double(2 + random.below(3)));
   const auto count = int(1 + random.below(4));
   for (int i = 0; i < count; ++i) {
     script.utterances.push_back(draw_utterance(random, options, script.part, time_s));
     time_s = round_to_tenth(script.utterances.back().end_s + 0.1 * double(5 + random.below(3)));
   }
-  const double tail_s = 0.1 * double(3 + random.below(3));
+  const double tail_s = 0.1 * double(2 + random.below(3));
   script.frames = int(std::lround((script.utterances.back().end_s + tail_s) * synth_rate));
 }
 

@@ -147,9 +147,10 @@ media::Sound speak(const ScriptedUtterance& utterance, const std::string& voice)
   const auto room = size_t((utterance.end_s - utterance.start_s) * espeak_rate);
   media::Sound sound;
   sound.rate = espeak_rate;
-  for (double speed = utterance.words_per_minute; speed <= fastest_words_per_minute; speed *= 1.1) {
+  for (double speed = utterance.words_per_minute; speed <= fastest_words_per_minute;) {
     sound.samples = speak_at(utterance, voice, speed);
     if (sound.samples.size() <= room) return sound;
+    speed *= std::max(1.04, 1.02 * double(sound.samples.size()) / double(room));
   }
   throw InternalError("\"{}\" takes {:.2f} s at the highest speed", utterance.sentence.text(), sound.end_s());
 }

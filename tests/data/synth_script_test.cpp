@@ -84,8 +84,8 @@ TEST(SynthScript, LeavesHalfASecondBetweenUtterances) {
 
 TEST(SynthScript, KeepsEveryUtteranceInsideTheClip) {
   for (const ClipScript& script : train_scripts()) {
-    EXPECT_GE(script.utterances.front().start_s, 0.3);
-    EXPECT_LE(script.utterances.back().end_s, script.duration_s() - 0.25);
+    EXPECT_GE(script.utterances.front().start_s, 0.2);
+    EXPECT_LE(script.utterances.back().end_s, script.duration_s() - 0.15);
   }
 }
 
