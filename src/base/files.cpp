@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "microemo/base/error.h"
+#include "microemo/base/write_error.h"
 
 namespace microemo {
 namespace {
@@ -34,18 +35,6 @@ class Descriptor {
  private:
   int value_;
 };
-
-std::string step_after(int code) {
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG) return "free some space, or choose a folder on another disk";
-  if (code == EACCES || code == EPERM || code == EROFS) return "choose a folder that you may write to, or change its permissions";
-  if (code == ENOTDIR || code == EEXIST) return "a part of this path is a file where a folder is needed; rename one of them";
-  if (code == EISDIR) return "a folder has this name; rename one of them";
-  return "choose another place to write to";
-}
-
-Error write_error(const fs::path& path, int code) {
-  return EnvironmentError("the file cannot be written: {}", std::strerror(code)).where(path).hint(step_after(code));
-}
 
 void make_folder(const fs::path& folder) {
   if (folder.empty()) return;

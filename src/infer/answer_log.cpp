@@ -1,9 +1,11 @@
 #include "microemo/infer/answer_log.h"
 
+#include <cerrno>
 #include <fstream>
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "microemo/base/write_error.h"
 
 namespace microemo::infer {
 namespace {
@@ -68,10 +70,7 @@ void AnswerLog::append(const std::vector<AnswerRecord>& records) {
   for (const AnswerRecord& record : records) lines += to_json(record).dump() + "\n";
   std::ofstream out(file_, std::ios::app | std::ios::binary);
   out << lines << std::flush;
-  if (!out)
-    throw EnvironmentError("the answers cannot be written")
-        .where(file_)
-        .hint("make room on the disk and run the same command again");
+  if (!out) throw write_error(file_, errno);
   records_.insert(records_.end(), records.begin(), records.end());
 }
 
