@@ -8,6 +8,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/nearest.h"
+#include "microemo/checkpoint/tensor_source.h"
 
 namespace microemo::checkpoint {
 namespace {
@@ -90,6 +91,7 @@ LoadReport load_into(torch::nn::Module& module, const NamedTensors& tensors, con
   const NamedTensors own = tensors_of(module);
   Mismatch found = compare(own, tensors, options);
   if (found.fatal(options)) throw mismatch_error(found, own, tensors, options);
+  for (const std::string& name : found.report.loaded) require_writable(own.at(name), name);
   const at::NoGradGuard no_grad;
   for (const std::string& name : found.report.loaded) own.at(name).copy_(tensors.at(name));
   return std::move(found.report);

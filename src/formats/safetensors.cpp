@@ -64,7 +64,7 @@ void check_layout(const std::vector<SafetensorsEntry>& entries, uint64_t data_si
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) {
   auto state = std::make_shared<State>(path);
   const uint64_t size = header_size(state->file);
-  SafetensorsHeader header = parse_safetensors_header(state->file.text().substr(8, size), path);
+  SafetensorsHeader header = parse_safetensors_header(state->file.text().substr(8, size), state->file.bytes().size(), path);
   state->data_start = 8 + size;
   state->entries = std::move(header.entries);
   state->metadata = std::move(header.metadata);
@@ -93,5 +93,8 @@ const SafetensorsEntry& SafetensorsFile::find(std::string_view name) const {
 std::span<const std::byte> SafetensorsFile::bytes(const SafetensorsEntry& entry) const {
   return state_->file.bytes().subspan(state_->data_start + entry.begin, entry.end - entry.begin);
 }
+
+std::span<const std::byte> SafetensorsFile::file_bytes() const { return state_->file.bytes(); }
+uint64_t SafetensorsFile::data_start() const { return state_->data_start; }
 
 }  // namespace microemo::formats

@@ -1,103 +1,141 @@
 #include "safetensors_header.h"
 
-#include <set>
+#include <algorithm>
+#include <utility>
 
-#include <nlohmann/json.hpp>
-
-#include "microemo/base/error.h"
+#include "json_reader.h"
+#include "microemo/formats/memory_budget.h"
 #include "microemo/base/json.h"
+#include "safetensors_dtypes.h"
 
 namespace microemo::formats {
 namespace {
 
 constexpr const char* metadata_key = "__metadata__";
 
-/// nlohmann/json keeps the last of equal keys in silence; this callback remembers the keys of every open object and refuses the
-/// second.
-class DuplicateKeys {
+/// What an entry takes here and in the checkpoint room, besides its name and shape; rather too much than too little.
+constexpr uint64_t entry_cost = 512, length_cost = 64, text_cost = 128;
+
+class HeaderReader {
  public:
-  bool operator()(int, nlohmann::json::parse_event_t event, const nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    if (event == Event::object_start) open_.emplace_back();
-    if (event == Event::object_end) open_.pop_back();
-    if (event == Event::key && !open_.back().insert(parsed.get<std::string>()).second)
-      throw CheckpointError("the key '{}' stands twice in the header", parsed.get<std::string>());
-    return true;
+  HeaderReader(std::string_view json, uint64_t file_bytes) : json_(json), budget_(file_bytes) {}
+
+  SafetensorsHeader read() {
+    std::string key;
+    for (json_.begin_object(); json_.next_key(key);) {
+      budget_.take(entry_cost + 3 * key.size());
+      if (key == metadata_key)
+        read_metadata();
+      else
+        read_entry(std::move(key));
+    }
+    json_.end();
+    refuse_twins();
+    return std::move(header_);
   }
 
  private:
-  std::vector<std::set<std::string>> open_;
+  void read_metadata() {
+    if (std::exchange(has_metadata_, true)) stands_twice(metadata_key);
+    if (!json_.at_object()) throw CheckpointError("__metadata__ must be an object of texts");
+    std::string key;
+    for (json_.begin_object(); json_.next_key(key);) {
+      if (!json_.at_text()) throw CheckpointError("the value of '{}' in __metadata__ must be text", key);
+      std::string value = json_.text();
+      budget_.take(text_cost + key.size() + value.size());
+      if (!header_.metadata.emplace(key, std::move(value)).second) stands_twice(key);
+    }
+  }
+
+  void read_entry(std::string name) {
+    SafetensorsEntry& entry = header_.entries.emplace_back();
+    entry.name = std::move(name);
+    try {
+      read_facts(entry);
+    } catch (const Error& mistake) {
+      throw CheckpointError("tensor '{}': {}", entry.name, mistake.message()).hint(mistake.next_step());
+    }
+  }
+
+  void read_facts(SafetensorsEntry& entry) {
+    bool has_dtype = false, has_shape = false, has_offsets = false;
+    if (!json_.at_object()) incomplete();
+    std::string key;
+    for (json_.begin_object(); json_.next_key(key);) {
+      bool& seen = key == "dtype" ? has_dtype : key == "shape" ? has_shape : has_offsets;
+      if (key != "dtype" && key != "shape" && key != "data_offsets") incomplete();
+      if (std::exchange(seen, true)) stands_twice(key);
+      if (&seen == &has_dtype)
+        read_dtype(entry);
+      else if (&seen == &has_shape)
+        read_shape(entry);
+      else
+        read_offsets(entry);
+    }
+    if (!has_dtype || !has_shape || !has_offsets) incomplete();
+    const uint64_t size = safetensors_size(entry.dtype, entry.shape);
+    if (entry.end < entry.begin || entry.end - entry.begin != size)
+      throw CheckpointError("data_offsets [{}, {}] do not hold the {} bytes of its dtype and shape", entry.begin, entry.end,
+                            size);
+  }
+
+  void read_dtype(SafetensorsEntry& entry) {
+    if (!json_.at_text()) incomplete();
+    entry.dtype = json_.text();
+    if (find_safetensors_dtype(entry.dtype) == nullptr) throw CheckpointError("unknown dtype '{}'", entry.dtype.substr(0, 100));
+  }
+
+  void read_shape(SafetensorsEntry& entry) {
+    if (!json_.at_array()) incomplete();
+    for (json_.begin_array(); json_.next_element();) {
+      budget_.take(length_cost);
+      const uint64_t length = json_.whole_number();
+      if (length > INT64_MAX) throw CheckpointError("the shape is too large for any file");
+      entry.shape.push_back(static_cast<int64_t>(length));
+    }
+  }
+
+  void read_offsets(SafetensorsEntry& entry) {
+    if (!json_.at_array()) incomplete();
+    json_.begin_array();
+    for (uint64_t* number : {&entry.begin, &entry.end}) {
+      if (!json_.next_element()) incomplete();
+      *number = json_.whole_number();
+    }
+    if (json_.next_element()) incomplete();
+  }
+
+  void refuse_twins() const {
+    std::vector<std::string_view> names;
+    for (const SafetensorsEntry& entry : header_.entries) names.push_back(entry.name);
+    std::sort(names.begin(), names.end());
+    const auto twin = std::adjacent_find(names.begin(), names.end());
+    if (twin != names.end()) stands_twice(*twin);
+  }
+
+  [[noreturn]] static void incomplete() {
+    throw CheckpointError("expected exactly dtype (text), shape (list) and data_offsets (two numbers)");
+  }
+  [[noreturn]] static void stands_twice(std::string_view key) {
+    throw CheckpointError("the key '{}' stands twice in the header", key);
+  }
+
+  JsonReader json_;
+  MemoryBudget budget_;
+  SafetensorsHeader header_;
+  bool has_metadata_ = false;
 };
-
-nlohmann::json parse(std::string_view text) {
-  if (text.empty() || text.front() != '{') throw CheckpointError("the header does not begin with '{{'");
-  try {
-    return nlohmann::json::parse(text.begin(), text.end(), DuplicateKeys());
-  } catch (const nlohmann::json::exception& mistake) {
-    throw CheckpointError("the header is not JSON: {}", mistake.what());
-  }
-}
-
-uint64_t whole_number(const nlohmann::json& value, const char* what) {
-  if (!value.is_number_unsigned()) throw CheckpointError("{} must be whole numbers from 0", what);
-  return value.get<uint64_t>();
-}
-
-std::vector<int64_t> read_shape(const nlohmann::json& list) {
-  std::vector<int64_t> shape;
-  for (const auto& length : list) {
-    const uint64_t number = whole_number(length, "lengths of a shape");
-    if (number > INT64_MAX) throw CheckpointError("the shape is too large for any file");
-    shape.push_back(static_cast<int64_t>(number));
-  }
-  return shape;
-}
-
-SafetensorsEntry read_entry(const std::string& name, const nlohmann::json& facts) {
-  const bool complete = facts.is_object() && facts.size() == 3 && facts.contains("dtype") && facts["dtype"].is_string() &&
-                        facts.contains("shape") && facts["shape"].is_array() && facts.contains("data_offsets") &&
-                        facts["data_offsets"].is_array() && facts["data_offsets"].size() == 2;
-  if (!complete) throw CheckpointError("expected exactly dtype (text), shape (list) and data_offsets (two numbers)");
-  SafetensorsEntry entry{name, facts["dtype"], read_shape(facts["shape"]), whole_number(facts["data_offsets"][0], "data_offsets"),
-                         whole_number(facts["data_offsets"][1], "data_offsets")};
-  const uint64_t size = safetensors_size(entry.dtype, entry.shape);
-  if (entry.end < entry.begin || entry.end - entry.begin != size)
-    throw CheckpointError("data_offsets [{}, {}] do not hold the {} bytes of its dtype and shape", entry.begin, entry.end, size);
-  return entry;
-}
-
-std::map<std::string, std::string> read_metadata(const nlohmann::json& object) {
-  std::map<std::string, std::string> metadata;
-  if (!object.is_object()) throw CheckpointError("__metadata__ must be an object of texts");
-  for (const auto& [key, value] : object.items()) {
-    if (!value.is_string()) throw CheckpointError("the value of '{}' in __metadata__ must be text", key);
-    metadata[key] = value;
-  }
-  return metadata;
-}
-
-SafetensorsEntry read_named_entry(const std::string& name, const nlohmann::json& facts, const std::filesystem::path& path) {
-  try {
-    return read_entry(name, facts);
-  } catch (const Error& mistake) {
-    throw CheckpointError("tensor '{}': {}", name, mistake.message()).where(path);
-  }
-}
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(std::string_view json, const std::filesystem::path& path) {
-  SafetensorsHeader header;
-  nlohmann::json object;
+SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t file_bytes, const std::filesystem::path& path) {
   try {
-    object = parse(json);
-    if (object.contains(metadata_key)) header.metadata = read_metadata(object[metadata_key]);
+    if (json.empty() || json.front() != '{') throw CheckpointError("the header does not begin with '{{'");
+    return HeaderReader(json, file_bytes).read();
   } catch (Error& mistake) {
-    throw mistake.where(path).hint("this is no safetensors file, or it is damaged");
+    if (mistake.next_step().empty()) mistake.hint("this is no safetensors file, or it is damaged");
+    throw mistake.where(path);
   }
-  for (const auto& [name, facts] : object.items())
-    if (name != metadata_key) header.entries.push_back(read_named_entry(name, facts, path));
-  return header;
 }
 
 std::string format_safetensors_header(const SafetensorsHeader& header) {

@@ -103,4 +103,6 @@ std::span<const std::byte> ZipFile::view(const ZipEntry& entry) const {
   return {reinterpret_cast<const std::byte*>(packed.data()), packed.size()};
 }
 
+std::span<const std::byte> ZipFile::file_bytes() const { return state_->file.bytes(); }
+
 }  // namespace microemo::formats

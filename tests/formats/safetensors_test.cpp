@@ -133,11 +133,11 @@ TEST_F(Safetensors, RefusesBytesAfterTheLastTensor) {
   expect_refused(read_file(golden_file_) + "x", "1 bytes after the last tensor");
 }
 
-TEST_F(Safetensors, RefusesAHeaderThatIsNoJson) { expect_header_refused("{\"a\":", "not JSON"); }
+TEST_F(Safetensors, RefusesAHeaderThatIsNoJson) { expect_header_refused("{\"a\":", "not the JSON that is expected: it ends"); }
 
 TEST_F(Safetensors, RefusesAHeaderThatIsNoObject) { expect_header_refused("[1]", "does not begin with '{'"); }
 
-TEST_F(Safetensors, RefusesANameThatIsNotUtf8) { expect_header_refused("{\"\xff\":{}}", "not JSON"); }
+TEST_F(Safetensors, RefusesANameThatIsNotUtf8) { expect_header_refused("{\"\xff\":{}}", "a text is not UTF-8"); }
 
 TEST_F(Safetensors, RefusesATensorThatStandsTwice) {
   expect_header_refused(
@@ -163,11 +163,12 @@ TEST_F(Safetensors, RefusesAnUnknownKey) {
 }
 
 TEST_F(Safetensors, RefusesANegativeLength) {
-  expect_header_refused(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", "lengths of a shape must be whole numbers");
+  expect_header_refused(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})",
+                        "tensor 'a': this is not the JSON that is expected: a whole number");
 }
 
 TEST_F(Safetensors, RefusesAFractionalOffset) {
-  expect_header_refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8.0]}})", "data_offsets must be whole numbers");
+  expect_header_refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8.0]}})", "a whole number is expected at byte");
 }
 
 TEST_F(Safetensors, RefusesASizeThatDiffersFromTheShape) {

@@ -65,9 +65,11 @@ class TensorSource {
   /// files of today's libraries), else a copy of its own elements. The view is read from disk when it is touched and keeps the
   /// mapping alive, also without this object; views of one storage of a .pth share their storage here too.
   ///
-  /// A view is frozen: operations that would write to it throw c10::Error before any byte changes (see is_mapped); clone() it
-  /// first. A file that is shortened while it is mapped ends the process with SIGBUS, which the command line turns into a
-  /// message.
+  /// A view is frozen: LibTorch's operations that would write to it throw c10::Error ("Cannot access data pointer of Tensor …")
+  /// before any byte changes, and so do data_ptr() and mutable_data_ptr(); read with const_data_ptr(), and clone() what is to be
+  /// changed. All of LibTorch reads such tensors; oneDNN's products of half-precision matrices do not and give way, with a
+  /// warning, to slower ones, so move weights to where they are computed with (copy_to, to()). A file that is shortened while it
+  /// is mapped ends the process with SIGBUS, which the command line turns into a message.
   ///
   /// Throws Error(checkpoint) for an unknown name, or a dtype that LibTorch has no tensors of (F6_E2M3, F6_E3M2).
   at::Tensor tensor(std::string_view name) const;
@@ -90,7 +92,13 @@ class TensorSource {
   std::shared_ptr<const State> state_;
 };
 
-/// Whether a tensor, or what it is a view of, lies in a mapped file, so that it must not be written to. False for undefined ones.
-bool is_mapped(const at::Tensor& tensor);
+/// The file that a tensor, or what it is a view of, is mapped from, so that it must not be written to. Empty for other tensors
+/// and undefined ones.
+std::filesystem::path mapped_file_of(const at::Tensor& tensor);
+inline bool is_mapped(const at::Tensor& tensor) { return !mapped_file_of(tensor).empty(); }
+
+/// Throws Error(internal) naming the tensor and the file when it is mapped. For whoever is about to change or train it: LibTorch
+/// itself refuses, too, but in words that do not help.
+void require_writable(const at::Tensor& tensor, std::string_view name);
 
 }  // namespace microemo::checkpoint

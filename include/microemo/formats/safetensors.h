@@ -43,6 +43,9 @@ class SafetensorsFile {
   /// is used. It is aligned to the element only when the writer took care of that (write_safetensors does), so copy with memcpy
   /// where it must be.
   std::span<const std::byte> bytes(const SafetensorsEntry& entry) const;
+  /// The whole mapping, and where the tensors' bytes begin in it.
+  std::span<const std::byte> file_bytes() const;
+  uint64_t data_start() const;
   const std::filesystem::path& path() const;
 
  private:

@@ -46,6 +46,8 @@ class ZipFile {
   /// The content of a stored entry as a view into the mapping, its CRC unchecked: for large tensors. Throws Error(data) when it
   /// is deflated.
   std::span<const std::byte> view(const ZipEntry& entry) const;
+  /// The whole mapping, which view() gives parts of.
+  std::span<const std::byte> file_bytes() const;
   const std::filesystem::path& path() const;
 
  private:
