@@ -30,11 +30,16 @@ string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+).*" "\\1.\
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_ROOT_DIR VERSION_VAR LibTorch_VERSION)
 
+# LibTorch's wheel brings headers of another fmt than Debian's, which spdlog and the project are linked with: Debian's are found first.
+find_path(FMT_INCLUDE_DIR fmt/core.h REQUIRED)
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/fmt-headers")
+file(CREATE_LINK "${FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/fmt-headers/fmt" SYMBOLIC)
+
 function(_microemo_torch_target name)
   add_library(microemo_${name} INTERFACE)
   add_library(microemo::${name} ALIAS microemo_${name})
   target_include_directories(microemo_${name} SYSTEM INTERFACE
-    "${LibTorch_ROOT_DIR}/include" "${LibTorch_ROOT_DIR}/include/torch/csrc/api/include")
+    "${CMAKE_BINARY_DIR}/fmt-headers" "${LibTorch_ROOT_DIR}/include" "${LibTorch_ROOT_DIR}/include/torch/csrc/api/include")
   # LibTorch is built with NDEBUG, and some of its headers check flags that only a library built without it would have set.
   target_compile_definitions(microemo_${name} INTERFACE NDEBUG USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_options(microemo_${name} INTERFACE "-Wl,-rpath,${LibTorch_ROOT_DIR}/lib" "-Wl,--allow-shlib-undefined")

@@ -12,8 +12,9 @@ endif()
 add_library(microemo_flags INTERFACE)
 target_include_directories(microemo_flags INTERFACE "${PROJECT_SOURCE_DIR}/include")
 target_compile_options(microemo_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor)
-# Two versions of fmt meet in this project: Debian's and the one among LibTorch's headers. Header-only keeps each to its own file.
-target_compile_definitions(microemo_flags INTERFACE FMT_HEADER_ONLY MICROEMO_VERSION="${MICROEMO_VERSION}")
+target_compile_definitions(microemo_flags INTERFACE MICROEMO_VERSION="${MICROEMO_VERSION}")
+# Linked, not header-only: that alone would add 3 s to every file that formats an error.
+target_link_libraries(microemo_flags INTERFACE fmt::fmt)
 if(MICROEMO_ARCH)
   target_compile_options(microemo_flags INTERFACE -march=${MICROEMO_ARCH})
 endif()
