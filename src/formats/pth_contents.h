@@ -34,6 +34,9 @@ std::optional<PthStorageId> read_storage_id(const Pickle& pickle, const PickleVa
 /// The safetensors word of a storage class ("torch.FloatStorage") or of a type ("torch.float32"); empty for others.
 std::string_view dtype_of_storage_class(std::string_view global);
 std::string_view dtype_of_torch_type(std::string_view global);
+/// The other way: "FloatStorage" or "float8_e4m3fn" of the module torch; empty when there is none. UntypedStorage is no answer.
+std::string_view storage_class_of_dtype(std::string_view word);
+std::string_view torch_type_of_dtype(std::string_view word);
 /// Bytes of one element of a word that the two above give.
 int64_t dtype_width(std::string_view word);
 

@@ -44,6 +44,13 @@ std::string_view word_of(const Rows& rows, std::string_view name) {
   return {};
 }
 
+template <class Rows>
+std::string_view name_of(const Rows& rows, std::string_view word) {
+  for (const auto& [name, known] : rows)
+    if (known == word) return name;
+  return {};
+}
+
 }  // namespace
 
 std::string_view dtype_of_storage_class(std::string_view global) {
@@ -57,6 +64,9 @@ std::string_view dtype_of_torch_type(std::string_view global) {
   constexpr std::string_view module = "torch.";
   return global.starts_with(module) ? word_of(torch_types, global.substr(module.size())) : std::string_view();
 }
+
+std::string_view storage_class_of_dtype(std::string_view word) { return name_of(storage_classes, word); }
+std::string_view torch_type_of_dtype(std::string_view word) { return name_of(torch_types, word); }
 
 int64_t dtype_width(std::string_view word) {
   const int64_t one[] = {1};

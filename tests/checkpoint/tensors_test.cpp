@@ -1,5 +1,8 @@
 #include "microemo/checkpoint/tensors.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include <ATen/ops/arange.h>
 #include <ATen/ops/complex.h>
 #include <ATen/ops/ones.h>
@@ -31,6 +34,28 @@ TEST_F(Tensors, ReadsWhatPythonWroteInEveryType) {
     const auto values = row.at("values").get<std::vector<double>>();
     EXPECT_TRUE(tensor.to(at::kDouble).flatten().equal(at::tensor(values, at::kDouble))) << row;
   }
+}
+
+TEST_F(Tensors, ReadsTheRareTypesOfPython) {
+  const NamedTensors tensors = read_tensors(golden_ / "rare_types.safetensors");
+  const Json expected = read_json(golden_ / "rare_types.json");
+  ASSERT_EQ(tensors.size(), expected.size());
+  for (const Json& row : expected) {
+    const at::Tensor& tensor = tensors.at(row.at("name"));
+    EXPECT_EQ(tensor.sizes().vec(), row.at("shape").get<std::vector<int64_t>>()) << row;
+    std::string type = c10::toString(tensor.scalar_type());
+    std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
+    EXPECT_EQ(type == "complexfloat" ? "complex64" : type, row.at("name").get<std::string>());
+    std::string hex;
+    for (size_t i = 0; i < tensor.nbytes(); ++i)
+      hex += fmt::format("{:02x}", static_cast<const unsigned char*>(tensor.const_data_ptr())[i]);
+    EXPECT_EQ(hex, row.at("hex").get<std::string>()) << row;
+  }
+}
+
+TEST_F(Tensors, WritesTheRareTypesAsPython) {
+  write_tensors(folder_.path() / "again", read_tensors(golden_ / "rare_types.safetensors"), {{"format", "pt"}});
+  EXPECT_EQ(read_file(folder_.path() / "again"), read_file(golden_ / "rare_types.safetensors"));
 }
 
 TEST_F(Tensors, WritesTheSameFileAsPython) {

@@ -59,6 +59,36 @@ class PthFile {
   std::shared_ptr<const State> state_;
 };
 
+/// A tensor to write; row-major.
+struct PthPlan {
+  std::string name;
+  std::string dtype;  ///< a word of safetensors
+  std::vector<int64_t> shape;
+};
+
+/// Writes a dict of tensors as torch.save does (zip form, pickle protocol 2), one tensor after another, so that only one has to
+/// be in memory. torch.load reads it with weights_only=True and with mmap=True; every tensor begins at a multiple of 64 bytes.
+/// The file depends on content only. Appears whole at commit(), or not at all. Not thread-safe.
+class PthWriter {
+ public:
+  /// The dict keeps the order of `plan`; `sub_dict` wraps it into another dict under this key, empty leaves it bare. Throws
+  /// Error(internal) for a name used twice, text that is not UTF-8, a dtype that torch has no name for here, or a negative
+  /// length; Error(environment) when the file cannot be written, here and below.
+  PthWriter(const std::filesystem::path& path, std::vector<PthPlan> plan, const std::string& sub_dict = {});
+  ~PthWriter();
+  PthWriter(const PthWriter&) = delete;
+  PthWriter& operator=(const PthWriter&) = delete;
+
+  /// The next of the plan, little-endian, row-major. Throws Error(internal) when the size differs from dtype x shape.
+  void write(std::span<const std::byte> bytes);
+  /// Throws Error(internal) when a tensor was not written.
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Whether a file of these first bytes is one for PthFile.
 bool looks_like_pth(std::string_view first_bytes);
 

@@ -53,6 +53,31 @@ class SafetensorsFile {
   std::shared_ptr<const State> state_;
 };
 
+/// Writes a file one tensor after another, so that only one has to be in memory. The file depends on content only, not on the
+/// order of the plan: wide elements first, then by name, as the format's own library does, so that every tensor is aligned to its
+/// element; the header is padded to 8 bytes. Appears whole at commit(), or not at all. Not thread-safe.
+class SafetensorsWriter {
+ public:
+  /// `plan` says name, dtype and shape of every tensor. Throws Error(internal) for a name used twice or "__metadata__", text that
+  /// is not UTF-8, an unknown dtype or a negative length; Error(environment) when the file cannot be written, here and below.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<SafetensorsEntry> plan,
+                    const std::map<std::string, std::string>& metadata = {});
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  /// The plan in the order that the tensors have to be written in.
+  const std::vector<SafetensorsEntry>& entries() const;
+  /// The next of entries(), little-endian, row-major. Throws Error(internal) when the size differs from dtype x shape.
+  void write(std::span<const std::byte> bytes);
+  /// Throws Error(internal) when a tensor was not written.
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// A tensor to write; `bytes` (little-endian, row-major) belong to the caller.
 struct SafetensorsTensor {
   std::string name;
@@ -61,10 +86,7 @@ struct SafetensorsTensor {
   std::span<const std::byte> bytes;
 };
 
-/// Writes atomically. The file depends on the arguments' content only, not on their order: wide elements first, then by name, as
-/// the format's own library does, so that every tensor is aligned to its element; the header is padded to 8 bytes. Throws
-/// Error(internal) for a name used twice or "__metadata__", an unknown dtype, a negative length, or a size that differs from
-/// dtype x shape; Error(environment) when the file cannot be written.
+/// SafetensorsWriter for tensors that are all in memory; throws as it does.
 void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsTensor>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
