@@ -208,6 +208,21 @@ const KeyFamily* detect_family(const std::vector<std::string>& public_names) {
   return best;
 }
 
+const KeyFamily& require_family(const std::vector<std::string>& public_names, const std::filesystem::path& source) {
+  if (const KeyFamily* family = detect_family(public_names)) return *family;
+  const KeyFamily* nearest = nullptr;
+  size_t most = 0;
+  for (const KeyFamily& family : key_families())
+    if (const size_t kept = Assignment(family, public_names, KeyDirection::to_ours).kept(); kept > most) {
+      nearest = &family;
+      most = kept;
+    }
+  if (nearest) plan_keys(*nearest, public_names, KeyDirection::to_ours, source);
+  throw CheckpointError("the names are of no family of checkpoints that is known")
+      .where(source)
+      .hint("see what it holds with microemo inspect; docs/checkpoints.md lists the families");
+}
+
 bool are_our_names(const std::vector<std::string>& names) {
   for (const KeyFamily& family : key_families())
     if (Assignment(family, names, KeyDirection::to_public).unknown().empty() && !names.empty()) return true;

@@ -124,12 +124,16 @@ at::Tensor apply_step(const KeyStep& step, const std::vector<at::Tensor>& from) 
   return step.direction == KeyDirection::to_ours ? to_ours(step, from[0]) : to_public(step, from);
 }
 
-at::Tensor apply_delta(const std::string& name, DeltaRule rule, const at::Tensor& base, const at::Tensor& delta) {
+void check_delta(const std::string& name, DeltaRule rule, const at::Tensor& base, const at::Tensor& delta) {
   const bool grown = rule == DeltaRule::may_grow && base.dim() == 2 && delta.dim() == 2 && base.size(1) == delta.size(1) &&
                      base.size(0) < delta.size(0);
   if (!grown && base.sizes() != delta.sizes())
     throw CheckpointError("'{}' has the shape {} in the difference and {} in the base", name, shape_text(delta), shape_text(base))
         .hint("name the base that the difference was made from");
+}
+
+at::Tensor apply_delta(const std::string& name, DeltaRule rule, const at::Tensor& base, const at::Tensor& delta) {
+  check_delta(name, rule, base, delta);
   if (!delta.is_floating_point()) return delta;
   at::Tensor sum = delta.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   sum.narrow(0, 0, base.size(0)).add_(base.to(at::kFloat));

@@ -92,6 +92,7 @@ LoadReport load_into(torch::nn::Module& module, const NamedTensors& tensors, con
   Mismatch found = compare(own, tensors, options);
   if (found.fatal(options)) throw mismatch_error(found, own, tensors, options);
   for (const std::string& name : found.report.loaded) require_writable(own.at(name), name);
+  if (options.check_only) return std::move(found.report);
   const at::NoGradGuard no_grad;
   for (const std::string& name : found.report.loaded) own.at(name).copy_(tensors.at(name));
   return std::move(found.report);

@@ -13,16 +13,22 @@ namespace microemo::model {
 
 using nn::Linear;
 
+namespace {
+
+int64_t width_of_heads(const DecoderOptions& o) { return o.head_width > 0 ? o.head_width : o.width / o.heads; }
+
+}  // namespace
+
 /// One block: x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
 class DecoderBlock : public torch::nn::Module {
  public:
   explicit DecoderBlock(const DecoderOptions& o) : heads_(o.heads), groups_(o.key_value_heads) {
-    const int64_t head_width = o.width / o.heads;
+    const int64_t head_width = width_of_heads(o);
     attention_norm_ = register_module("attention_norm", std::make_shared<nn::RmsNorm>(o.width, o.norm_epsilon));
-    add_projection("query", o.width, o.width);
-    add_projection("key", o.width, groups_ * head_width);
-    add_projection("value", o.width, groups_ * head_width);
-    add_projection("output", o.width, o.width);
+    add_projection("query", o.width, heads_ * head_width, o.query_key_value_bias);
+    add_projection("key", o.width, groups_ * head_width, o.query_key_value_bias);
+    add_projection("value", o.width, groups_ * head_width, o.query_key_value_bias);
+    add_projection("output", heads_ * head_width, o.width, o.output_bias);
     mlp_norm_ = register_module("mlp_norm", std::make_shared<nn::RmsNorm>(o.width, o.norm_epsilon));
     add_projection("gate", o.width, o.hidden);
     add_projection("up", o.width, o.hidden);
@@ -41,8 +47,8 @@ class DecoderBlock : public torch::nn::Module {
   }
 
  private:
-  void add_projection(const std::string& name, int64_t in, int64_t out) {
-    projections_[name] = register_module(name, std::make_shared<Linear>(in, out, /*bias=*/false));
+  void add_projection(const std::string& name, int64_t in, int64_t out, bool bias = false) {
+    projections_[name] = register_module(name, std::make_shared<Linear>(in, out, bias));
   }
   at::Tensor project(const char* name, const at::Tensor& x) const { return projections_.at(name)->forward(x); }
   at::Tensor heads_of(const char* name, const at::Tensor& x_RLC, int64_t heads) const {
@@ -76,7 +82,7 @@ class DecoderBlock : public torch::nn::Module {
 namespace {
 
 void check_options(const DecoderOptions& o) {
-  if (o.width % o.heads != 0 || (o.width / o.heads) % 2 != 0)
+  if ((o.head_width == 0 && o.width % o.heads != 0) || width_of_heads(o) % 2 != 0)
     throw ConfigError("a decoder of {} channels cannot have {} heads", o.width, o.heads)
         .hint("the width of a head must be a whole, even number");
   if (o.heads % o.key_value_heads != 0)
@@ -88,13 +94,14 @@ void check_options(const DecoderOptions& o) {
 
 Decoder::Decoder(const DecoderOptions& options, int64_t vocabulary) : options_(options) {
   check_options(options);
-  rotary_ = nn::rotary_table(options.max_tokens, options.width / options.heads, options.rope_theta);
+  rotary_ = nn::rotary_table(options.max_tokens, width_of_heads(options), options.rope_theta, options.rope_scaling);
   tokens_ = register_module("tokens", std::make_shared<nn::Embedding>(vocabulary, options.width));
   if (options.utterance_embedding)
     utterances_ = register_module("utterances", std::make_shared<nn::Embedding>(options.utterances, options.width));
   for (int64_t i = 0; i < options.layers; ++i)
     blocks_.push_back(register_module("block" + std::to_string(i), std::make_shared<DecoderBlock>(options)));
   norm_ = register_module("norm", std::make_shared<nn::RmsNorm>(options.width, options.norm_epsilon));
+  if (!options.tied_output) output_ = register_module("output", std::make_shared<nn::Embedding>(vocabulary, options.width));
   if (options.lora.rank > 0) attach_lora(options.lora);
 }
 
@@ -105,19 +112,22 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
   return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(2);
 }
 
-at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache) const {
+at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states) const {
   MICROEMO_CHECK(!cache || cache->length == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
   if (cache && cache->length == 0) {
     cache->keys.resize(blocks_.size());
     cache->values.resize(blocks_.size());
   }
   at::Tensor x_RLC = tokens_RLC;
-  for (size_t i = 0; i < blocks_.size(); ++i) x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    if (states) states->push_back(x_RLC);
+    x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i);
+  }
   if (cache) cache->length += tokens_RLC.size(1);
   return norm_->forward(x_RLC);
 }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, tokens_->weight()); }
+at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, output_weight()); }
 
 void Decoder::attach_lora(const LoraOptions& options) {
   for (const auto& block : blocks_)

@@ -1,6 +1,7 @@
 #include "microemo/nn/rotary.h"
 
 #include <cmath>
+#include <numbers>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -12,10 +13,24 @@
 
 namespace microemo::nn {
 
-RotaryTable rotary_table(int64_t positions, int64_t head_width, double theta) {
+namespace {
+
+at::Tensor scaled(const at::Tensor& frequencies, const RotaryScaling& scaling) {
+  if (scaling.kind == RotaryScalingKind::none) return frequencies;
+  const at::Tensor slow = frequencies / scaling.factor;
+  if (scaling.kind == RotaryScalingKind::linear) return slow;
+  const at::Tensor turns = frequencies * (double(scaling.original_tokens) / (2 * std::numbers::pi));
+  const at::Tensor kept = ((turns - scaling.low) / (scaling.high - scaling.low)).clamp(0, 1);
+  return (1 - kept) * slow + kept * frequencies;
+}
+
+}  // namespace
+
+RotaryTable rotary_table(int64_t positions, int64_t head_width, double theta, const RotaryScaling& scaling) {
   MICROEMO_CHECK(head_width % 2 == 0, "rotary positions need an even head width, not {}", head_width);
   const at::Tensor exponents = at::arange(0, head_width, 2, at::kFloat) / double(head_width);
-  const at::Tensor angles_PE = at::outer(at::arange(positions, at::kFloat), at::pow(theta, -exponents)).repeat({1, 2});
+  const at::Tensor frequencies = scaled(at::pow(theta, -exponents), scaling);
+  const at::Tensor angles_PE = at::outer(at::arange(positions, at::kFloat), frequencies).repeat({1, 2});
   return {angles_PE.cos(), angles_PE.sin()};
 }
 

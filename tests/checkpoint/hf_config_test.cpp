@@ -164,7 +164,7 @@ TEST_F(HfConfigFile, AMissingFileIsAnError) {
 }
 
 TEST_F(HfConfigFile, BrokenJsonIsAnErrorWithItsPlace) {
-  const Error error = refusal("{\n  \"model_type\": \"llama\",,\n}", "error: ");
+  const Error error = refusal("{\n  \"model_type\": \"llama\",,\n}", "broken JSON");
   EXPECT_THAT(error.place(), HasSubstr("config.json, line 2"));
 }
 

@@ -61,6 +61,8 @@ const std::vector<KeyFamily>& key_families();
 const KeyFamily& find_family(const std::string& name);
 /// The family whose rules know every one of these public names and keep the most of them; nullptr when there is none.
 const KeyFamily* detect_family(const std::vector<std::string>& public_names);
+/// The same; where there is none, throws Error(checkpoint) at `source` that shows what the nearest family lacks.
+const KeyFamily& require_family(const std::vector<std::string>& public_names, const std::filesystem::path& source);
 /// True when every name is one of ours in some family.
 bool are_our_names(const std::vector<std::string>& names);
 
@@ -92,8 +94,9 @@ KeyPlan plan_keys(const KeyFamily& family, const std::vector<std::string>& names
 /// step, or a block that must be zero is not.
 at::Tensor apply_step(const KeyStep& step, const std::vector<at::Tensor>& from);
 
-/// base + delta in fp32, in the type of `delta`. Throws Error(checkpoint) with both shapes when they differ beyond what the rule
-/// allows. `name` is for errors.
+/// Throws Error(checkpoint) with both shapes when they differ beyond what the rule allows. `name` is for the error.
+void check_delta(const std::string& name, DeltaRule rule, const at::Tensor& base, const at::Tensor& delta);
+/// base + delta in fp32, in the type of `delta`. Checks as above.
 at::Tensor apply_delta(const std::string& name, DeltaRule rule, const at::Tensor& base, const at::Tensor& delta);
 
 }  // namespace microemo::checkpoint

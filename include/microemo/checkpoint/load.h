@@ -17,6 +17,7 @@ struct LoadOptions {
   bool allow_missing = false;         ///< what the tensors lack keeps its values in the module
   bool allow_unexpected = false;      ///< tensors that the module lacks are left aside
   bool exact_type = false;            ///< refuse to convert between floating-point types (a resume must not)
+  bool check_only = false;            ///< copy nothing
 };
 
 /// What was copied and what was not, each in order of names.

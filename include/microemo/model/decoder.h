@@ -23,8 +23,8 @@ struct KeyValueCache {
 class DecoderBlock;
 
 /// LLaMA-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, output rows shared with
-/// the token table. Rows are padded on the right and attention is causal, so no mask is needed and padding changes nothing before
-/// it.
+/// the token table unless the options say otherwise. Rows are padded on the right and attention is causal, so no mask is needed
+/// and padding changes nothing before it.
 class Decoder : public torch::nn::Module {
  public:
   Decoder(const DecoderOptions& options, int64_t vocabulary);
@@ -34,11 +34,14 @@ class Decoder : public torch::nn::Module {
   /// Adds the learned vector of each token's utterance number; 0 adds nothing.
   at::Tensor add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const;
   /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then
-  /// all rows must have the same number of real tokens. Throws Error(internal) beyond max_tokens.
-  at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr) const;
+  /// all rows must have the same number of real tokens. `states` gets what enters each block, in their order, each [R, L, C].
+  /// Throws Error(internal) beyond max_tokens.
+  at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr,
+                     std::vector<at::Tensor>* states = nullptr) const;
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
-  const at::Tensor& output_weight() const { return tokens_->weight(); }
+  const at::Tensor& output_weight() const { return output_ ? output_->weight() : tokens_->weight(); }
+  const DecoderOptions& options() const { return options_; }
 
   /// Attaches adapters to the targets of every block. Throws Error(config) on an unknown target, naming the valid ones.
   void attach_lora(const LoraOptions& options);
@@ -46,7 +49,7 @@ class Decoder : public torch::nn::Module {
  private:
   DecoderOptions options_;
   nn::RotaryTable rotary_;
-  std::shared_ptr<nn::Embedding> tokens_, utterances_;
+  std::shared_ptr<nn::Embedding> tokens_, utterances_, output_;
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;
   std::shared_ptr<nn::RmsNorm> norm_;
 };

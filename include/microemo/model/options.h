@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "microemo/base/config.h"
+#include "microemo/nn/rotary_scaling.h"
 
 namespace microemo::model {
 
@@ -20,12 +21,13 @@ struct VisualEncoderOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, VisualEncoderOptions& o) {
+  const std::string when = "model.visual.enabled is true";
   option("enabled", o.enabled,
          "Look at the picture; false leaves frames and faces out, and with audio off the words alone remain.");
-  option("width", o.width, "Channels of a patch token.").min(8);
-  option("patch", o.patch, "Side of a square patch, in pixels of a whole frame.").min(4);
-  option("layers", o.layers, "Transformer blocks of the whole-frame ViT.").min(0);
-  option("heads", o.heads, "Attention heads of each block.").min(1);
+  option("width", o.width, "Channels of a patch token.").min(8).max(8192).only_if(o.enabled, when);
+  option("patch", o.patch, "Side of a square patch, in pixels of a whole frame.").min(4).max(1024).only_if(o.enabled, when);
+  option("layers", o.layers, "Transformer blocks of the whole-frame ViT.").min(0).max(256).only_if(o.enabled, when);
+  option("heads", o.heads, "Attention heads of each block.").min(1).max(256).only_if(o.enabled, when);
 }
 
 struct ImageQFormerOptions {
@@ -34,9 +36,9 @@ struct ImageQFormerOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, ImageQFormerOptions& o) {
-  option("queries", o.queries, "Query tokens of a frame.").min(1);
-  option("layers", o.layers, "Q-Former layers.").min(1);
-  option("heads", o.heads, "Attention heads.").min(1);
+  option("queries", o.queries, "Query tokens of a frame.").min(1).max(1024);
+  option("layers", o.layers, "Q-Former layers.").min(1).max(256);
+  option("heads", o.heads, "Attention heads.").min(1).max(256);
   option("timestamp_text", o.timestamp_text, "Let the queries read \"This frame is sampled at t second.\" as TimeChat does.");
 }
 
@@ -48,19 +50,36 @@ struct LocalBranchOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, LocalBranchOptions& o) {
+  const std::string when = "model.local.enabled is true";
   option("enabled", o.enabled, "Look at the face at its native frame rate; false leaves the whole frames alone.");
-  option("patch", o.patch, "Side of a square patch of the face input.").min(2);
-  option("layers", o.layers, "Transformer blocks of the face ViT; 0 keeps the patch embedding alone.").min(0);
+  option("patch", o.patch, "Side of a square patch of the face input.").min(2).max(448).only_if(o.enabled, when);
+  option("layers", o.layers, "Transformer blocks of the face ViT; 0 keeps the patch embedding alone.")
+      .min(0)
+      .max(256)
+      .only_if(o.enabled, when);
   option("patch_features", o.patch_features,
          "Numbers each patch contributes to the face token, side by side, so that it keeps where something moved.")
-      .min(1);
-  option("temporal_layers", o.temporal_layers, "Blocks of the temporal encoder over face tokens.").min(0);
-  option("heads", o.heads, "Attention heads of the face ViT, the temporal encoder and the global-local attention.").min(1);
+      .min(1)
+      .max(8192)
+      .only_if(o.enabled, when);
+  option("temporal_layers", o.temporal_layers, "Blocks of the temporal encoder over face tokens.")
+      .min(0)
+      .max(256)
+      .only_if(o.enabled, when);
+  option("heads", o.heads, "Attention heads of the face ViT, the temporal encoder and the global-local attention.")
+      .min(1)
+      .max(256)
+      .only_if(o.enabled, when);
   option("temporal_reach_s", o.temporal_reach_s, "How far a face token sees to either side in the temporal encoder, in seconds.")
-      .above(0);
+      .above(0)
+      .max(3600)
+      .only_if(o.enabled, when)
+      .only_if(o.temporal_layers > 0, "model.local.temporal_layers is above 0");
   option("window_s", o.window_s,
          "Length of the face window around each whole frame; at least 1 / prepare.frame_rate, so that windows tile the clip.")
-      .above(0);
+      .above(0)
+      .max(3600)
+      .only_if(o.enabled, when);
 }
 
 struct VideoQFormerOptions {
@@ -70,9 +89,9 @@ struct VideoQFormerOptions {
 template <class Visitor>
 void describe(Visitor& option, VideoQFormerOptions& o) {
   option("windows", o.windows, "Tokens for the whole clip and every utterance, or for the whole clip alone.");
-  option("queries", o.queries, "Query tokens of each window.").min(1);
-  option("layers", o.layers, "Q-Former layers.").min(1);
-  option("heads", o.heads, "Attention heads.").min(1);
+  option("queries", o.queries, "Query tokens of each window.").min(1).max(4096);
+  option("layers", o.layers, "Q-Former layers.").min(1).max(256);
+  option("heads", o.heads, "Attention heads.").min(1).max(256);
 }
 
 struct AudioBranchOptions {
@@ -83,17 +102,25 @@ struct AudioBranchOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, AudioBranchOptions& o) {
+  const std::string when = "model.audio.enabled is true";
   option("enabled", o.enabled, "Listen to the sound.");
-  option("windows", o.windows, "Audio tokens for the whole clip and every utterance, or for the whole clip alone.");
-  option("width", o.width, "Channels of an audio token.").min(8);
-  option("patch_frames", o.patch_frames, "Log-mel frames (10 ms each) in one audio token.").min(1);
-  option("layers", o.layers, "Transformer blocks of the audio encoder.").min(0);
-  option("queries", o.queries, "Query tokens of each window.").min(1);
-  option("qformer_layers", o.qformer_layers, "Layers of the audio Q-Former.").min(1);
-  option("heads", o.heads, "Attention heads.").min(1);
-  option("clip_s", o.clip_s, "The encoder hears pieces of this length, in seconds; a multiple of patch_frames / 100.").above(0);
-  option("mel_mean", o.mel_mean, "Subtracted from the log-mel values (ImageBind's constant).");
-  option("mel_deviation", o.mel_deviation, "They are divided by this (ImageBind's constant).").above(0);
+  option("windows", o.windows, "Audio tokens for the whole clip and every utterance, or for the whole clip alone.")
+      .only_if(o.enabled, when);
+  option("width", o.width, "Channels of an audio token.").min(8).max(8192).only_if(o.enabled, when);
+  option("patch_frames", o.patch_frames, "Log-mel frames (10 ms each) in one audio token.")
+      .min(1)
+      .max(1000)
+      .only_if(o.enabled, when);
+  option("layers", o.layers, "Transformer blocks of the audio encoder.").min(0).max(256).only_if(o.enabled, when);
+  option("queries", o.queries, "Query tokens of each window.").min(1).max(4096).only_if(o.enabled, when);
+  option("qformer_layers", o.qformer_layers, "Layers of the audio Q-Former.").min(1).max(256).only_if(o.enabled, when);
+  option("heads", o.heads, "Attention heads.").min(1).max(256).only_if(o.enabled, when);
+  option("clip_s", o.clip_s, "The encoder hears pieces of this length, in seconds; a multiple of patch_frames / 100.")
+      .above(0)
+      .max(3600)
+      .only_if(o.enabled, when);
+  option("mel_mean", o.mel_mean, "Subtracted from the log-mel values (ImageBind's constant).").only_if(o.enabled, when);
+  option("mel_deviation", o.mel_deviation, "They are divided by this (ImageBind's constant).").above(0).only_if(o.enabled, when);
 }
 
 struct LoraOptions {
@@ -103,31 +130,43 @@ struct LoraOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, LoraOptions& o) {
-  option("rank", o.rank, "Rank of the adapters; 0 attaches none.").min(0);
-  option("alpha", o.alpha, "The adapters' output is scaled by alpha / rank.").above(0);
-  option("targets", o.targets, "Which projections of a decoder block: query, key, value, output, gate, up, down.");
+  const std::string when = "model.decoder.lora.rank is above 0";
+  option("rank", o.rank, "Rank of the adapters; 0 attaches none.").min(0).max(8192);
+  option("alpha", o.alpha, "The adapters' output is scaled by alpha / rank.").above(0).only_if(o.rank > 0, when);
+  option("targets", o.targets, "Which projections of a decoder block: query, key, value, output, gate, up, down.")
+      .only_if(o.rank > 0, when);
 }
 
 struct DecoderOptions {
   int64_t vocabulary = 0;
   int64_t width = 128, layers = 4, heads = 4, key_value_heads = 2, hidden = 320, max_tokens = 512, utterances = 16;
+  int64_t head_width = 0;
   double rope_theta = 10000;
   double norm_epsilon = 1e-5;
   bool utterance_embedding = true;
+  bool tied_output = true, query_key_value_bias = false, output_bias = false;
+  nn::RotaryScaling rope_scaling = {};
   LoraOptions lora;
 };
 template <class Visitor>
 void describe(Visitor& option, DecoderOptions& o) {
-  option("vocabulary", o.vocabulary, "Rows of the token table; 0 takes the tokenizer's size.").min(0);
-  option("width", o.width, "Channels of a token.").min(16);
-  option("layers", o.layers, "Decoder blocks.").min(1);
-  option("heads", o.heads, "Query heads.").min(1);
-  option("key_value_heads", o.key_value_heads, "Key and value heads (grouped-query attention); divides heads.").min(1);
-  option("hidden", o.hidden, "Hidden channels of the SwiGLU.").min(16);
-  option("max_tokens", o.max_tokens, "Longest row; a longer one is an error, never cut.").min(32);
-  option("utterances", o.utterances, "Most utterances of one clip.").min(1);
+  option("vocabulary", o.vocabulary, "Rows of the token table; 0 takes the tokenizer's size, and less than that is refused.")
+      .min(0)
+      .max(1 << 22);
+  option("width", o.width, "Channels of a token.").min(16).max(1 << 16);
+  option("layers", o.layers, "Decoder blocks.").min(1).max(1024);
+  option("heads", o.heads, "Query heads.").min(1).max(1024);
+  option("key_value_heads", o.key_value_heads, "Key and value heads (grouped-query attention); divides heads.").min(1).max(1024);
+  option("head_width", o.head_width, "Width of a head; 0 takes width / heads.").min(0).max(8192);
+  option("hidden", o.hidden, "Hidden channels of the SwiGLU.").min(16).max(1 << 18);
+  option("max_tokens", o.max_tokens, "Longest row; a longer one is an error, never cut.").min(32).max(1 << 20);
+  option("utterances", o.utterances, "Most utterances of one clip.").min(1).max(1 << 16);
   option("rope_theta", o.rope_theta, "Base of the rotary angles.").above(1);
+  option("rope_scaling", o.rope_scaling, "Positions stretched beyond the rows of training.");
   option("norm_epsilon", o.norm_epsilon, "Epsilon of RMSNorm.").above(0);
+  option("tied_output", o.tied_output, "Output rows are those of the token table; false gives them weights of their own.");
+  option("query_key_value_bias", o.query_key_value_bias, "Queries, keys and values have biases (Qwen2).");
+  option("output_bias", o.output_bias, "The output projection of attention has a bias.");
   option("utterance_embedding", o.utterance_embedding,
          "Add one learned vector per utterance number to its words, its media tokens and the question about it.");
   option("lora", o.lora, "Low-rank adapters of the decoder.");
@@ -156,10 +195,12 @@ struct ModelOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, ModelOptions& o) {
+  const bool picture = o.visual.enabled;
+  const std::string when = "model.visual.enabled is true";
   option("visual", o.visual, "The ViT of whole frames.");
-  option("image_qformer", o.image_qformer, "Tokens of a whole frame.");
-  option("local", o.local, "The face branch and its way into the frames' tokens.");
-  option("video_qformer", o.video_qformer, "Tokens of the clip and its utterances.");
+  option("image_qformer", o.image_qformer, "Tokens of a whole frame.").only_if(picture, when);
+  option("local", o.local, "The face branch and its way into the frames' tokens.").only_if(picture, when);
+  option("video_qformer", o.video_qformer, "Tokens of the clip and its utterances.").only_if(picture, when);
   option("audio", o.audio, "The sound branch.");
   option("decoder", o.decoder, "The LLaMA-style decoder.");
   option("alignment", o.alignment, "Additional losses of the alignment stage.");

@@ -1,0 +1,82 @@
+#include "microemo/model/hf_decoder.h"
+
+#include "microemo/base/error.h"
+#include "microemo/checkpoint/key_map.h"
+#include "microemo/checkpoint/load.h"
+#include "microemo/checkpoint/tensor_source.h"
+
+namespace microemo::model {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::NamedTensors;
+
+constexpr std::string_view our_prefix = "decoder.";
+
+nn::RotaryScaling rope_scaling(const checkpoint::HfRopeScaling& given) {
+  static_assert(int(nn::RotaryScalingKind::none) == int(checkpoint::HfRopeType::none) &&
+                int(nn::RotaryScalingKind::linear) == int(checkpoint::HfRopeType::linear) &&
+                int(nn::RotaryScalingKind::llama3) == int(checkpoint::HfRopeType::llama3));
+  return {nn::RotaryScalingKind(int(given.rope_type)), given.factor, given.low_freq_factor, given.high_freq_factor,
+          given.original_max_position_embeddings};
+}
+
+/// The tensors of the folder under the decoder's names, as views of the mapped files.
+NamedTensors decoder_tensors(const fs::path& folder) {
+  const checkpoint::TensorSource source(folder);
+  std::vector<std::string> names;
+  for (const checkpoint::TensorEntry& entry : source.entries()) names.push_back(entry.name);
+  NamedTensors tensors;
+  const auto keep = [&](const std::string& ours, const at::Tensor& tensor) {
+    if (ours.starts_with(our_prefix)) tensors.emplace(ours.substr(our_prefix.size()), tensor);
+  };
+  if (checkpoint::are_our_names(names)) {
+    for (const std::string& name : names) keep(name, source.tensor(name));
+    return tensors;
+  }
+  const auto plan = checkpoint::plan_keys(checkpoint::find_family("llama"), names, checkpoint::KeyDirection::to_ours, folder);
+  for (const checkpoint::KeyStep& step : plan.steps) keep(step.to, apply_step(step, {source.tensor(step.from.front())}));
+  return tensors;
+}
+
+/// Lets the parameters be the given tensors, of which names and shapes are known to fit.
+void share(torch::nn::Module& module, const NamedTensors& tensors) {
+  for (auto& item : module.named_parameters()) item.value().set_data(tensors.at(item.key()));
+}
+
+}  // namespace
+
+DecoderOptions decoder_options(const checkpoint::HfDecoderConfig& config, int64_t max_tokens) {
+  DecoderOptions options;
+  options.vocabulary = config.vocab_size;
+  options.width = config.hidden_size;
+  options.layers = config.num_hidden_layers;
+  options.heads = config.num_attention_heads;
+  options.key_value_heads = config.num_key_value_heads;
+  options.head_width = config.head_dim;
+  options.hidden = config.intermediate_size;
+  options.max_tokens = max_tokens > 0 ? std::min(max_tokens, config.max_tokens()) : config.max_tokens();
+  options.rope_theta = config.rope_theta;
+  options.rope_scaling = rope_scaling(config.rope_scaling);
+  options.norm_epsilon = config.rms_norm_eps;
+  options.utterance_embedding = false;
+  options.tied_output = config.tie_word_embeddings;
+  options.query_key_value_bias = config.query_key_value_bias;
+  options.output_bias = config.output_bias;
+  return options;
+}
+
+std::shared_ptr<Decoder> load_hf_decoder(const fs::path& folder, const HfDecoderLoading& loading) {
+  const checkpoint::HfDecoderConfig config = checkpoint::read_hf_decoder_config(folder);
+  NamedTensors tensors = decoder_tensors(folder);
+  // Files of tied models may hold the token table a second time.
+  if (config.tie_word_embeddings) tensors.erase("output.weight");
+  auto decoder = std::make_shared<Decoder>(decoder_options(config, loading.max_tokens), config.vocab_size);
+  for (at::Tensor& parameter : decoder->parameters()) parameter.requires_grad_(false);
+  const checkpoint::LoadOptions options{.source = folder, .check_only = loading.weights == WeightType::as_stored};
+  load_into(*decoder, tensors, options);
+  if (loading.weights == WeightType::as_stored) share(*decoder, tensors);
+  return decoder;
+}
+
+}  // namespace microemo::model
