@@ -1,0 +1,170 @@
+#include "microemo/infer/verify.h"
+
+#include <ATen/ATen.h>
+
+#include "microemo/base/files.h"
+#include "microemo/checkpoint/tensors.h"
+#include "support/errors.h"
+
+namespace microemo::infer {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::NamedTensors;
+using test::expect_error;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const fs::path data = fs::path(MICROEMO_SOURCE_DIR) / "tests/data/checkpoint";
+
+/// The recordings of tests/reference/hf_decoders.py, which a test may change.
+class Verify : public testing::Test {
+ protected:
+  Verify() : recorded_(checkpoint::read_tensors(data / "llama.reference.safetensors")) {}
+
+  VerifyReport verify(const VerifyOptions& options = {}) const {
+    checkpoint::write_tensors(file_, recorded_);
+    return verify_model(data / "llama", file_, options);
+  }
+  Error refusal(const std::string& part) const {
+    return expect_error(
+        ErrorKind::checkpoint, [&] { verify(); }, part);
+  }
+
+  TemporaryFolder place_;
+  const fs::path file_ = place_.path() / "reference.safetensors";
+  NamedTensors recorded_;
+};
+
+TEST_F(Verify, EveryGoldenModelIsWithin) {
+  for (const std::string model : {"llama", "mistral", "qwen2"}) {
+    const VerifyReport report = verify_model(data / model, data / (model + ".reference.safetensors"));
+    EXPECT_TRUE(report.within()) << to_json(report).dump(2);
+    EXPECT_EQ(report.model_type, model);
+    ASSERT_EQ(report.outputs.size(), 4u);
+    EXPECT_EQ(report.outputs[2].name, "hidden_states.2");
+    EXPECT_THAT(report.outputs[3].shape, ElementsAre(2, 40, 96));
+    EXPECT_EQ(report.outputs[3].next_token->top1, 1);
+    EXPECT_LT(report.outputs[3].next_token->max_kl, 1e-9);
+    EXPECT_TRUE(report.not_compared.empty());
+  }
+}
+
+TEST_F(Verify, TheStoredTypeComputesTheSame) { EXPECT_TRUE(verify({.as_stored = true}).within()); }
+
+TEST_F(Verify, ADifferenceIsMeasuredAndBeyond) {
+  at::Tensor changed = recorded_.at("output.logits").clone();
+  const double largest = changed.abs().max().item<double>();
+  changed[0][3][7] += 0.5;
+  recorded_["output.logits"] = changed;
+  const VerifyReport report = verify();
+  EXPECT_FALSE(report.within());
+  const OutputComparison& logits = report.outputs.back();
+  EXPECT_NEAR(logits.max_absolute, 0.5, 1e-4);
+  EXPECT_NEAR(logits.max_relative, 0.5 / largest, 1e-2);
+  EXPECT_GT(logits.next_token->max_kl, 1e-5);
+  EXPECT_TRUE(report.outputs[0].within);
+}
+
+TEST_F(Verify, KlAndTop1FollowTheirDefinitions) {
+  // A recording of one certain token everywhere: KL(recorded || ours) is then -log of what we give it.
+  const at::Tensor ours = recorded_.at("output.logits");
+  at::Tensor certain = at::full_like(ours, -1e4);
+  certain.select(2, 5).fill_(1e4);
+  recorded_["output.logits"] = certain;
+  const auto found = verify().outputs.back().next_token;
+  const at::Tensor expected = -at::log_softmax(ours.to(at::kDouble), -1).select(2, 5);
+  EXPECT_NEAR(found->mean_kl, expected.mean().item<double>(), 1e-4);
+  EXPECT_NEAR(found->max_kl, expected.max().item<double>(), 1e-4);
+  EXPECT_NEAR(found->top1, ours.argmax(-1).eq(5).to(at::kDouble).mean().item<double>(), 1e-9);
+}
+
+TEST_F(Verify, NotANumberIsNotWithin) {
+  at::Tensor broken = recorded_.at("output.logits").clone();
+  broken[0][0][0] = NAN;
+  recorded_["output.logits"] = broken;
+  EXPECT_FALSE(verify().within());
+}
+
+TEST_F(Verify, PositionsThatTheMaskLeavesOutAreNotCompared) {
+  at::Tensor mask = at::ones({2, 40}, at::kLong), logits = recorded_.at("output.logits").clone();
+  mask.slice(1, 30).zero_();
+  logits.slice(1, 30).fill_(1e3);
+  recorded_["input.attention_mask"] = mask;
+  recorded_["output.logits"] = logits;
+  EXPECT_TRUE(verify().within());
+}
+
+TEST_F(Verify, OutputsThatTheModelDoesNotHaveAreListed) {
+  recorded_["output.attentions.0"] = at::ones({2});
+  EXPECT_THAT(verify().not_compared, ElementsAre("attentions.0"));
+}
+
+TEST_F(Verify, AModelThatCannotBeRunYetIsOneClearError) {
+  write_file_atomic(place_.path() / "config.json", R"({"model_type": "clip", "vision_config": {}})");
+  expect_error(
+      ErrorKind::checkpoint, [&] { verify_model(place_.path(), file_); }, "models of type 'clip' cannot be run here yet");
+}
+
+TEST_F(Verify, AFileWithoutInputsOrOutputsIsAnError) {
+  NamedTensors all = recorded_;
+  recorded_ = {{"input.input_ids", all.at("input.input_ids")}};
+  refusal("no outputs are recorded");
+  recorded_ = {{"output.logits", all.at("output.logits")}};
+  refusal("no inputs are recorded");
+}
+
+TEST_F(Verify, AnotherNameIsAnError) {
+  recorded_["logits"] = at::ones({1});
+  const Error error = refusal("'logits' is neither input.NAME nor output.NAME");
+  EXPECT_EQ(error.place(), file_.string());
+  EXPECT_THAT(error.next_step(), HasSubstr("record.py"));
+}
+
+TEST_F(Verify, OutputsOfWhichNoneCanBeComparedAreAnError) {
+  recorded_ = {{"input.input_ids", recorded_.at("input.input_ids")}, {"output.image_embeds", at::ones({1})}};
+  refusal("none of the recorded outputs can be compared: image_embeds");
+}
+
+TEST_F(Verify, AnInputThatADecoderDoesNotTakeIsAnError) {
+  recorded_["input.pixel_values"] = at::ones({1, 3, 4, 4});
+  refusal("a decoder has no input 'pixel_values'");
+}
+
+TEST_F(Verify, IdsOfAnotherTypeOrOutsideTheVocabularyAreAnError) {
+  recorded_["input.input_ids"] = at::ones({2, 40});
+  refusal("input.input_ids is Float [2, 40]; wanted: whole numbers [rows, tokens]");
+  recorded_["input.input_ids"] = at::full({2, 40}, 96, at::kLong);
+  refusal("input.input_ids holds 96 to 96, and the vocabulary has 96 tokens");
+  recorded_["input.input_ids"] = at::full({2, 40}, -1, at::kLong);
+  refusal("input.input_ids holds -1 to -1");
+}
+
+TEST_F(Verify, RowsBeyondTheModelsLimitAreAnError) {
+  recorded_["input.input_ids"] = at::ones({1, 129}, at::kLong);
+  refusal("rows of 129 tokens, and the model reads up to 128");
+}
+
+TEST_F(Verify, PaddingOnTheLeftIsAnError) {
+  at::Tensor mask = at::ones({2, 40}, at::kLong);
+  mask.slice(1, 0, 3).zero_();
+  recorded_["input.attention_mask"] = mask;
+  refusal("input.attention_mask pads on the left");
+}
+
+TEST_F(Verify, PositionsOfTheirOwnAreAnError) {
+  recorded_["input.position_ids"] = at::arange(1, 41).view({1, 40});
+  refusal("input.position_ids are not 0, 1, 2");
+}
+
+TEST_F(Verify, AnotherShapeIsAnErrorWithBoth) {
+  recorded_["output.logits"] = at::ones({2, 40, 95});
+  refusal("output.logits has the shape [2, 40, 95], and the model's is [2, 40, 96]");
+}
+
+TEST_F(Verify, AMissingRecordingIsAnError) {
+  EXPECT_THROW(verify_model(data / "llama", place_.path() / "none.safetensors"), Error);
+}
+
+}  // namespace
+}  // namespace microemo::infer
