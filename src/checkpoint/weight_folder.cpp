@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <array>
+#include <map>
 
 #include "microemo/base/error.h"
-#include "microemo/base/json.h"
+#include "microemo/formats/shard_index.h"
 #include "weight_file.h"
 
 namespace microemo::checkpoint {
@@ -26,22 +26,8 @@ fs::path weights_in(const fs::path& folder) {
       .hint("name the file itself, or a folder with model.safetensors, pytorch_model.bin or an index of shards");
 }
 
-/// Shards lie beside their index: a name that leads elsewhere is no name of a shard.
-void check_shard_name(const std::string& name, const fs::path& index) {
-  if (name.empty() || name.find_first_of("/\\") != std::string::npos || name == "." || name == "..")
-    throw CheckpointError("the index names the file '{}', which is not beside it", name).where(index);
-}
-
 WeightFiles read_index(const fs::path& index) {
-  const Json content = read_json(index);
-  if (!content.is_object() || !content.contains("weight_map") || !content["weight_map"].is_object())
-    throw CheckpointError("the index has no weight_map").where(index);
-  std::map<std::string, std::string> shards;
-  for (const auto& [name, file] : content["weight_map"].items()) {
-    if (!file.is_string()) throw CheckpointError("the file of '{}' is not text", name).where(index);
-    check_shard_name(file, index);
-    shards[name] = file;
-  }
+  const std::map<std::string, std::string> shards = formats::read_shard_index(index);
   WeightFiles result{{}, {}, index};
   std::map<std::string, size_t> places;
   for (const auto& [name, file] : shards) places[file];

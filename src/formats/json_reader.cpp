@@ -25,7 +25,9 @@ size_t end_of_text(std::string_view json, size_t at) {
 
 }  // namespace
 
-void JsonReader::mistake(const std::string& what) const { throw CheckpointError("this is not the JSON that is expected: {} at byte {}", what, at_); }
+void JsonReader::mistake(const std::string& what) const {
+  throw CheckpointError("this is not the JSON that is expected: {} at byte {}", what, at_);
+}
 
 char JsonReader::peek() {
   while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
@@ -105,7 +107,8 @@ std::string JsonReader::text() {
   std::string text;
   text.reserve(end - at_);  // escapes only become shorter: the text never takes more than it takes in the file
   while (at_ < end) {
-    const std::string_view plain = text_.substr(at_, std::min(text_.find('\\', at_), end) - at_);
+    const std::string_view left = text_.substr(at_, end - at_);
+    const std::string_view plain = left.substr(0, left.find('\\'));
     if (std::any_of(plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }))
       mistake("a control character stands in a text");
     text.append(plain);

@@ -23,14 +23,15 @@ constexpr uint64_t record_cost = 64;
 
 std::string_view as_text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-/// Zip archives in general are data; here they are checkpoints.
+/// Zip archives in general are data; here they are checkpoints. Names the file where a reader below did not know it.
 template <class Action>
-auto as_checkpoint(Action action) {
+void as_checkpoint(const std::filesystem::path& path, Action action) {
   try {
-    return action();
+    action();
   } catch (const Error& mistake) {
-    if (mistake.kind() != ErrorKind::data) throw;
-    throw Error(ErrorKind::checkpoint, mistake.message()).at(mistake.place()).hint(mistake.next_step());
+    const ErrorKind kind = mistake.kind() == ErrorKind::data ? ErrorKind::checkpoint : mistake.kind();
+    const std::string place = mistake.place().empty() ? path.string() : mistake.place();
+    throw Error(kind, mistake.message()).at(place).hint(mistake.next_step());
   }
 }
 
@@ -94,17 +95,17 @@ PthFile::PthFile(const std::filesystem::path& path, const PthOptions& options) {
   auto state = std::make_shared<State>();
   state->path = path;
   state->file.emplace(path, ErrorKind::checkpoint);
-  if (state->file->text().starts_with("PK")) {
-    state->contents = as_checkpoint([&] {
+  as_checkpoint(path, [&] {
+    if (state->file->text().starts_with("PK")) {
       state->zip.emplace(path);
-      return read_zip_form(*state->zip, options);
-    });
-    state->bytes = state->zip->file_bytes();
-    state->file.reset();
-  } else {
-    state->contents = read_legacy_form(state->file->text(), options, path);
-    state->bytes = state->file->bytes();
-  }
+      state->contents = read_zip_form(*state->zip, options);
+      state->bytes = state->zip->file_bytes();
+    } else {
+      state->contents = read_legacy_form(state->file->text(), options, path);
+      state->bytes = state->file->bytes();
+    }
+  });
+  if (state->zip) state->file.reset();
   state_ = std::move(state);
 }
 

@@ -27,10 +27,12 @@ class Walker {
     const PickleValue start = enter_sub_dict();
     if (start.is(PickleKind::call) && !tensor_call(start)) refuse_object(start);
     visit(start);
+    refuse_twins();
     return std::move(contents_);
   }
 
  private:
+  void refuse_twins() const;
   PickleValue enter_sub_dict() const;
   std::string sub_dicts_of(const PickleValue& dict) const;
   void visit(const PickleValue& value);
@@ -66,6 +68,14 @@ void Walker::refuse_object(const PickleValue& call) const {
   throw CheckpointError("the file holds an object of '{}' and no dict of tensors; it was not run", pickle_.global_name(call))
       .where(document_.path)
       .hint("in Python, save the state_dict() of the object instead");
+}
+
+void Walker::refuse_twins() const {
+  std::vector<std::string_view> names;
+  for (const PthTensor& tensor : contents_.tensors) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  const auto twin = std::adjacent_find(names.begin(), names.end());
+  if (twin != names.end()) throw CheckpointError("two tensors have the name '{}'", *twin).where(document_.path);
 }
 
 std::string Walker::sub_dicts_of(const PickleValue& dict) const {

@@ -11,6 +11,7 @@ constexpr uint32_t zip64_end_signature = 0x06064b50, zip64_locator_signature = 0
 constexpr uint64_t end_size = 22, zip64_locator_size = 20, central_size = 46, local_size = 30;
 constexpr uint64_t longest_comment = 0xffff;
 constexpr uint64_t largest_ratio = 1032;  // of deflate: 258 bytes from 2 bits
+constexpr uint64_t entry_cost = 192;      // in memory, with its place in the index
 
 struct Table {
   uint64_t offset, size, entries;
@@ -118,7 +119,11 @@ std::vector<ZipEntry> read_zip_table(const ZipBytes& file, const ZipLimits& limi
   if (table.entries > limits.entries)
     throw DataError("the archive claims {} entries; at most {} are allowed", table.entries, limits.entries).where(file.path());
   file.slice(table.offset, table.size);
+  if (table.entries > table.size / central_size) throw file.damaged("the table of entries is damaged");
+  if (entry_cost * table.entries > 2 * file.size() + (uint64_t{16} << 20))
+    throw file.damaged(fmt::format("{} entries would take more memory than twice the file and 16 MB", table.entries));
   std::vector<ZipEntry> entries;
+  entries.reserve(table.entries);
   uint64_t at = table.offset;
   for (uint64_t i = 0; i < table.entries; ++i) {
     entries.push_back(read_entry(file, at));
@@ -132,6 +137,8 @@ std::vector<ZipEntry> read_zip_table(const ZipBytes& file, const ZipLimits& limi
 std::string_view zip_packed_bytes(const ZipBytes& file, const ZipEntry& entry) {
   if (file.u32(entry.header_offset) != local_signature)
     throw file.damaged("entry '" + entry.name + "' is not where the table says");
+  const std::string_view name = file.slice(entry.header_offset + local_size, file.u16(entry.header_offset + 26));
+  if (name != entry.name) throw file.damaged("entry '" + entry.name + "' has another name in front of its content");
   const uint64_t names = uint64_t{file.u16(entry.header_offset + 26)} + file.u16(entry.header_offset + 28);
   return file.slice(entry.header_offset + local_size + names, entry.packed_size);
 }
