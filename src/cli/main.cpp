@@ -9,6 +9,7 @@
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
+#include "microemo/cli/shortened_files.h"
 
 namespace microemo::cli {
 namespace {
@@ -44,6 +45,7 @@ int report(const Error& error) {
 }  // namespace
 
 int run(int argument_count, char** arguments) {
+  end_with_message_when_a_mapped_file_is_shortened();
   CLI::App app{"MicroEmo: train, fine-tune and evaluate a time-sensitive multimodal LLM for emotion in video dialogue.", "microemo"};
   app.set_version_flag("--version", "microemo " MICROEMO_VERSION);
   app.require_subcommand(1);
