@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "microemo/data/manifest.h"
 #include "microemo/data/sample.h"
 #include "microemo/text/tokenizer.h"
+#include "token_lines.h"
 
 namespace microemo::cli {
 namespace {
@@ -23,6 +25,9 @@ struct Words {
   std::vector<std::string> texts, manifests, whole_pieces;
   int64_t vocabulary = text::TokenizerTraining{}.vocabulary;
   bool vocabulary_given = false, no_bytes = false, json = false;
+  std::string stream_model;
+  std::optional<bool> legacy;
+  bool decode = false, add_special = false, literal = false, skip_special = false;
 };
 
 void print_json(const Json& value) { std::printf("%s\n", value.dump(2).c_str()); }
@@ -91,11 +96,44 @@ void show(const Words& words) {
       std::printf("%6lld  %s\n", (long long)one["ids"][i].get<int64_t>(), one["pieces"][i].get<std::string>().c_str());
 }
 
+/// Strings to ids, or back, line by line.
+void stream(const Words& words) {
+  if (!words.model.empty() || !words.manifests.empty())
+    throw ConfigError("--model reads standard input and takes no other words").hint("leave MODEL, TEXT and --train out");
+  const text::Tokenizer tokenizer(words.stream_model, {.legacy = words.legacy});
+  const text::EncodeOptions options = {.find_special = !words.literal, .add_special = words.add_special};
+  answer_lines([&](std::string_view line, int64_t number) {
+    try {
+      return words.decode ? write_text_line(tokenizer.decode(read_ids_line(line, number), !words.skip_special))
+                          : write_ids_line(tokenizer.encode(read_text_line(line, number), options));
+    } catch (Error& mistake) {
+      throw mistake.where("standard input", number);
+    }
+  });
+}
+
+void add_stream_options(CLI::App& command, const std::shared_ptr<Words>& words) {
+  command
+      .add_option(
+          "--model", words->stream_model,
+          "Tokenizer (tokenizer.model, tokenizer.json, tekken.json, vocab.txt) or the folder that it is in: reads one JSON "
+          "string a line from standard input, prints one JSON array of ids a line")
+      ->type_name("FILE_OR_FOLDER");
+  command.add_flag("--decode", words->decode, "The reverse: arrays of ids to strings");
+  command.add_flag("--legacy,!--no-legacy", words->legacy,
+                   "SentencePiece around special tokens as LlamaTokenizer's legacy=True (or False) has it; left out, "
+                   "tokenizer_config.json decides, and a file alone has the newer behaviour");
+  command.add_flag("--add-special", words->add_special, "Put begin and end tokens around the ids, as the tokenizer's files say");
+  command.add_flag("--literal", words->literal, "Special tokens written in a text are text");
+  command.add_flag("--skip-special", words->skip_special, "Leave special tokens out of decoded text");
+}
+
 }  // namespace
 
 void add_tokenize_command(CLI::App& app, int&) {
   auto words = std::make_shared<Words>();
-  CLI::App* command = app.add_subcommand("tokenize", "Train a SentencePiece tokenizer, or show the pieces and ids of a text");
+  CLI::App* command = app.add_subcommand(
+      "tokenize", "Turn texts into token ids and back, show a text's pieces, or train a SentencePiece tokenizer");
   command->add_option("MODEL", words->model, "SentencePiece model to show texts with")->type_name("");
   command->add_option("TEXT", words->texts, "Texts to show")->type_name("");
   command->add_option("--train", words->manifests, "Manifests whose utterances, questions and answers are trained on")
@@ -110,12 +148,15 @@ void add_tokenize_command(CLI::App& app, int&) {
   command->add_flag("--no-bytes", words->no_bytes,
                     "Do without the 256 pieces for bytes; characters that were never seen are then unknown");
   command->add_flag("--json", words->json, "Print JSON");
+  add_stream_options(*command, words);
   command->footer(
       "Examples:\n"
       "  microemo tokenize --train data/train.jsonl --out tokenizer.model --vocabulary 512\n"
-      "  microemo tokenize tokenizer.model \"What does the person feel?\"");
+      "  microemo tokenize tokenizer.model \"What does the person feel?\"\n"
+      "  echo '\"What does the person feel?\"' | microemo tokenize --model checkpoints/vicuna-7b --add-special");
   command->callback([words, command] {
     words->vocabulary_given = command->count("--vocabulary") > 0;
+    if (!words->stream_model.empty()) return stream(*words);
     words->manifests.empty() ? show(*words) : train(*words);
   });
 }

@@ -1,85 +1,90 @@
 #include "microemo/text/tokenizer.h"
 
-#include <sentencepiece_processor.h>
-
+#include "kind.h"
 #include "microemo/base/error.h"
-#include "microemo/base/files.h"
-#include "microemo/base/hash.h"
+#include "utf8.h"
 
 namespace microemo::text {
 
-struct Tokenizer::State {
-  std::filesystem::path file;
-  std::string hash;
-  sentencepiece::SentencePieceProcessor processor;
-};
-
-namespace {
-
-void load(sentencepiece::SentencePieceProcessor& processor, const std::string& model, const std::filesystem::path& file) {
-  const auto status = model.empty()
-                          ? sentencepiece::util::Status(sentencepiece::util::StatusCode::kInvalidArgument, "the file is empty")
-                          : processor.LoadFromSerializedProto(model);
-  if (!status.ok())
-    throw DataError("not a SentencePiece model: {}", status.message())
-        .where(file)
-        .hint("name a tokenizer.model file, or train one with microemo tokenize --train");
-  if (processor.bos_id() < 0 || processor.eos_id() < 0)
-    throw DataError("the SentencePiece model has no {} token", processor.bos_id() < 0 ? "begin" : "end")
-        .where(file)
-        .hint("train it with both, as LLaMA's is");
-}
-
-}  // namespace
-
-Tokenizer::Tokenizer(const std::filesystem::path& model_file) : state_(std::make_unique<State>()) {
-  const std::string model = read_file(model_file);
-  load(state_->processor, model, model_file);
-  state_->file = model_file;
-  state_->hash = sha256(model);
-}
+Tokenizer::Tokenizer(const std::filesystem::path& file_or_folder, const TokenizerOptions& options)
+    : kind_(open_kind(file_or_folder, options)) {}
 
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 
-std::vector<int64_t> Tokenizer::encode(const std::string& text) const {
-  std::vector<int> ids;
-  const auto status = state_->processor.Encode(text, &ids);
-  if (!status.ok()) throw DataError("cannot tokenize the text: {}", status.message()).where(state_->file);
-  return {ids.begin(), ids.end()};
+std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<int64_t> ids;
+  if (options.add_special) ids = kind_->before;
+  if (kind_->takes_any_bytes() || is_utf8(text))
+    kind_->encode(text, options.find_special, ids);
+  else
+    kind_->encode(with_replacements(text), options.find_special, ids);
+  if (options.add_special) ids.insert(ids.end(), kind_->after.begin(), kind_->after.end());
+  return ids;
 }
 
-std::string Tokenizer::decode(const std::vector<int64_t>& ids) const {
-  for (const int64_t id : ids)
-    if (id < 0 || id >= size())
-      throw DataError("token {} is not in the vocabulary of {}", id, size())
-          .where(state_->file)
-          .hint("use the tokenizer that the model was trained with");
+void Tokenizer::check(int64_t id) const {
+  if (id < 0 || id >= size() || kind_->piece(id).empty())
+    throw DataError("token {} is not in the vocabulary of {}", id, size())
+        .where(kind_->file)
+        .hint("use the tokenizer that the model was trained with");
+}
+
+std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool keep_special) const {
+  const auto decoder = kind_->decoder(keep_special);
   std::string text;
-  const auto status = state_->processor.Decode(std::vector<int>(ids.begin(), ids.end()), &text);
-  if (!status.ok()) throw DataError("cannot decode the tokens: {}", status.message()).where(state_->file);
+  for (const int64_t id : ids) {
+    check(id);
+    decoder->add(id, text);
+  }
+  decoder->finish(text);
   return text;
 }
 
 std::string Tokenizer::piece(int64_t id) const {
-  if (id < 0 || id >= size()) throw DataError("token {} is not in the vocabulary of {}", id, size()).where(state_->file);
-  return state_->processor.IdToPiece(int(id));
+  check(id);
+  return kind_->piece(id);
 }
 
 int64_t Tokenizer::id_of(const std::string& piece) const {
-  const int id = state_->processor.PieceToId(piece);
-  // The library answers "unknown" both for an unknown piece and for the unknown piece itself.
-  if (id == state_->processor.unk_id() && piece != state_->processor.IdToPiece(id))
+  const auto id = kind_->id_of(piece);
+  if (!id)
     throw DataError("the vocabulary has no piece \"{}\"", piece)
-        .where(state_->file)
+        .where(kind_->file)
         .hint("train the tokenizer with it among the whole pieces");
-  return id;
+  return *id;
 }
 
-int64_t Tokenizer::size() const { return state_->processor.GetPieceSize(); }
-int64_t Tokenizer::begin_id() const { return state_->processor.bos_id(); }
-int64_t Tokenizer::end_id() const { return state_->processor.eos_id(); }
-int64_t Tokenizer::unknown_id() const { return state_->processor.unk_id(); }
-const std::string& Tokenizer::hash() const { return state_->hash; }
+int64_t Tokenizer::known(const std::optional<int64_t>& id, std::string_view what) const {
+  if (!id)
+    throw DataError("the tokenizer has no {} token", what)
+        .where(kind_->file)
+        .hint("name one in tokenizer_config.json beside it, or use another tokenizer");
+  return *id;
+}
+
+int64_t Tokenizer::size() const { return kind_->size(); }
+int64_t Tokenizer::begin_id() const { return known(kind_->begin, "begin"); }
+int64_t Tokenizer::end_id() const { return known(kind_->end, "end"); }
+int64_t Tokenizer::unknown_id() const { return known(kind_->unknown, "unknown"); }
+const std::string& Tokenizer::hash() const { return kind_->hash; }
+
+TextStream::TextStream(const Tokenizer& tokenizer, bool keep_special)
+    : tokenizer_(&tokenizer), decoder_(tokenizer.kind_->decoder(keep_special)) {}
+TextStream::~TextStream() = default;
+TextStream::TextStream(TextStream&&) noexcept = default;
+
+std::string TextStream::add(int64_t id) {
+  tokenizer_->check(id);
+  std::string text;
+  decoder_->add(id, text);
+  return text;
+}
+
+std::string TextStream::finish() {
+  std::string text;
+  decoder_->finish(text);
+  return text;
+}
 
 }  // namespace microemo::text

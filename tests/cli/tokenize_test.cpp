@@ -94,5 +94,104 @@ TEST_F(TokenizeCommand, RefusesAManifestThatIsNotThere) {
   EXPECT_THAT(result.standard_error, HasSubstr("no.jsonl"));
 }
 
+/// The stream of ids and texts.
+class TokenizeLines : public testing::Test {
+ protected:
+  static CommandResult run(const std::vector<std::string>& words, const std::string& input) {
+    std::vector<std::string> all = {MICROEMO_BINARY, "tokenize", "--model", data + words.at(0)};
+    all.insert(all.end(), words.begin() + 1, words.end());
+    return run_command(all, {.standard_input = input});
+  }
+  static std::string ids_of(const std::vector<int64_t>& ids) {
+    std::string text;
+    for (const int64_t id : ids) text += (text.empty() ? "[" : ", ") + std::to_string(id);
+    return text + "]\n";
+  }
+  static inline const std::string data = MICROEMO_SOURCE_DIR "/tests/data/text/";
+};
+
+TEST_F(TokenizeLines, GiveOneArrayForEachString) {
+  const Json golden = read_json(data + "kinds/golden.json");
+  const Json& qwen2 = golden["kinds"][0];
+  ASSERT_EQ(qwen2["name"], "qwen2");
+  std::string input, wanted;
+  for (const Json& text : golden["texts"]) input += text.dump(-1, ' ', input.size() % 2 == 0) + "\n";
+  for (const Json& ids : qwen2["ids"]) wanted += ids.empty() ? "[]\n" : ids_of(ids.get<std::vector<int64_t>>());
+  const CommandResult result = run({"kinds/qwen2.json"}, input);
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(result.standard_output, wanted);
+}
+
+TEST_F(TokenizeLines, GiveBackTheStrings) {
+  const std::string texts = "\"Was it \\\"good\\\"?\\n\"\n\"<|im_end|> 🫠 \\u0001\"\n\"\"\n";
+  const CommandResult ids = run({"kinds/qwen2.json"}, texts);
+  EXPECT_EQ(run({"kinds/qwen2.json", "--decode"}, ids.standard_output).standard_output, texts);
+}
+
+TEST_F(TokenizeLines, ReadAFolder) { EXPECT_EQ(run({"kinds/bert", "--add-special"}, "\"\"\n").standard_output, "[2, 3]\n"); }
+
+TEST_F(TokenizeLines, PutSpecialTokensAroundAndLeaveThemOut) {
+  const std::string plain = run({"kinds/llama3.json"}, "\"so\"\n").standard_output;
+  const std::string special = run({"kinds/llama3.json", "--add-special"}, "\"so\"\n").standard_output;
+  EXPECT_NE(special, plain);
+  EXPECT_EQ(run({"kinds/llama3.json", "--decode"}, special).standard_output, "\"<|begin_of_text|>so\"\n");
+  EXPECT_EQ(run({"kinds/llama3.json", "--decode", "--skip-special"}, special).standard_output, "\"so\"\n");
+}
+
+TEST_F(TokenizeLines, FindSpecialTokensUnlessTextIsLiteral) {
+  const std::string text = "\"a </s> b\"\n";
+  const std::string found = run({"tokenizer.model"}, text).standard_output;
+  EXPECT_THAT(found, HasSubstr(", 2, "));
+  EXPECT_THAT(run({"tokenizer.model", "--literal"}, text).standard_output, testing::Not(HasSubstr(", 2, ")));
+  // The older behaviour puts a blank behind the special token, where one stands already.
+  EXPECT_NE(run({"tokenizer.model", "--legacy"}, text).standard_output, found);
+  EXPECT_EQ(run({"tokenizer.model", "--no-legacy"}, text).standard_output, found);
+}
+
+TEST_F(TokenizeLines, TakeALastLineWithoutAnEnd) {
+  EXPECT_EQ(run({"kinds/qwen2.json"}, "\"a\"").standard_output, run({"kinds/qwen2.json"}, "\"a\"\n").standard_output);
+  EXPECT_EQ(run({"kinds/qwen2.json"}, "").standard_output, "");
+}
+
+TEST_F(TokenizeLines, ReadHalfAPairOfSurrogatesAsAReplacement) {
+  EXPECT_EQ(run({"kinds/qwen2.json"}, "\"\\ud83d\"\n\"\\ud83dA\"\n\"\\ude00\\ud83d\"\n\"\\ud83d\\ude42\"\n").standard_output,
+            run({"kinds/qwen2.json"}, "\"\\ufffd\"\n\"\\ufffdA\"\n\"\\ufffd\\ufffd\"\n\"🙂\"\n").standard_output);
+}
+
+TEST_F(TokenizeLines, RefuseALineThatIsNoString) {
+  for (const std::string line :
+       {"so", "", "\"so", "so\"", "\"", "3", "[1]", "\"a\" \"b\"", "\"\\x\"", "\"\\u12\"", "\"\\uzzzz\"", "\"\\\"", "\"a\tb\""}) {
+    const CommandResult result = run({"kinds/qwen2.json"}, "\"good\"\n" + line + "\n");
+    EXPECT_EQ(result.exit_code, 3) << line;
+    EXPECT_THAT(result.standard_error, HasSubstr("standard input, line 2")) << line;
+    EXPECT_EQ(std::count(result.standard_output.begin(), result.standard_output.end(), '\n'), 1) << line;
+  }
+}
+
+TEST_F(TokenizeLines, RefuseALineThatIsNoArrayOfIds) {
+  for (const std::string line :
+       {"1", "[1", "1]", "[1 2]", "[1,]", "[,1]", "[1.5]", "[\"a\"]", "[99999999999999999999]", "{}", "\"a\""}) {
+    const CommandResult result = run({"kinds/qwen2.json", "--decode"}, line + "\n");
+    EXPECT_EQ(result.exit_code, 3) << line;
+    EXPECT_THAT(result.standard_error, HasSubstr("standard input, line 1")) << line;
+  }
+}
+
+TEST_F(TokenizeLines, RefuseIdsOutsideTheVocabulary) {
+  for (const std::string line : {"[-1]", "[0, 100000]", "[9223372036854775807]"}) {
+    const CommandResult result = run({"kinds/qwen2.json", "--decode"}, "[0]\n" + line + "\n");
+    EXPECT_EQ(result.exit_code, 3) << line;
+    EXPECT_THAT(result.standard_error, HasSubstr("not in the vocabulary"));
+    EXPECT_THAT(result.standard_error, HasSubstr("standard input, line 2"));
+  }
+}
+
+TEST_F(TokenizeLines, RefuseAFolderWithoutATokenizer) {
+  EXPECT_EQ(run({"kinds"}, "").exit_code, 3);
+  EXPECT_THAT(run({"kinds"}, "").standard_error, HasSubstr("looked for tokenizer.model, tokenizer.json, tekken.json, vocab.txt"));
+}
+
+TEST_F(TokenizeLines, RefuseOtherWordsBesideTheModel) { EXPECT_EQ(run({"kinds/qwen2.json", "words"}, "").exit_code, 2); }
+
 }  // namespace
 }  // namespace microemo::cli
