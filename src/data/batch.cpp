@@ -158,20 +158,20 @@ int64_t movement_at(const Clip& clip, double seconds) {
   return label;
 }
 
-std::vector<int64_t> movement_labels(const Sample& sample) {
+std::vector<int64_t> movement_labels(const Sample& sample, const Tensor& times) {
   const bool known = std::any_of(sample.clip.utterances.begin(), sample.clip.utterances.end(),
                                  [](const Utterance& u) { return !u.face.empty(); });
   std::vector<int64_t> labels;
-  const Tensor& times_N = sample.prepared.face_times_N;
-  const double* times = times_N.const_data_ptr<double>();
-  for (int64_t i = 0; i < times_N.size(0); ++i) labels.push_back(known ? movement_at(sample.clip, times[i]) : nn::ignored_label);
+  const double* seconds = times.const_data_ptr<double>();
+  for (int64_t i = 0; i < times.size(0); ++i) labels.push_back(known ? movement_at(sample.clip, seconds[i]) : nn::ignored_label);
   return labels;
 }
 
 void add_alignment(ClipBatch& batch, const std::vector<const Sample*>& samples) {
-  std::vector<std::vector<int64_t>> movement, faces, voices;
+  std::vector<std::vector<int64_t>> movement, frame_movement, faces, voices;
   for (const Sample* sample : samples) {
-    movement.push_back(movement_labels(*sample));
+    movement.push_back(movement_labels(*sample, sample->prepared.face_times_N));
+    frame_movement.push_back(movement_labels(*sample, sample->prepared.frame_times_T));
     faces.push_back({nn::ignored_label});
     voices.push_back({nn::ignored_label});
     for (const Utterance& utterance : sample->clip.utterances) {
@@ -180,6 +180,7 @@ void add_alignment(ClipBatch& batch, const std::vector<const Sample*>& samples) 
     }
   }
   batch.movement_BN = pad_integers(movement, nn::ignored_label).masked_fill_(batch.face_mask_BN.logical_not(), nn::ignored_label);
+  batch.movement_BT = pad_integers(frame_movement, nn::ignored_label);
   batch.window_movement_BW = pad_integers(faces, nn::ignored_label);
   batch.window_voice_BW = pad_integers(voices, nn::ignored_label);
 }

@@ -14,9 +14,9 @@ at::Tensor cross_entropy_sum(const at::Tensor& logits_nK, const at::Tensor& labe
                                 at::Reduction::Sum, nn::ignored_label);
 }
 
-LossTerm window_term(const char* name, const nn::Linear& head, const at::Tensor& tokens_BWQC, const at::Tensor& labels_BW,
+LossTerm window_term(const char* name, const nn::Linear& head, const at::Tensor& tokens_BWC, const at::Tensor& labels_BW,
                      double weight) {
-  const at::Tensor logits_nK = head.forward(tokens_BWQC.mean(2)).flatten(0, 1), labels_n = labels_BW.flatten();
+  const at::Tensor logits_nK = head.forward(tokens_BWC).flatten(0, 1), labels_n = labels_BW.flatten();
   return {name, cross_entropy_sum(logits_nK, labels_n), labels_n.ne(nn::ignored_label).sum().item<double>(), weight};
 }
 
@@ -28,16 +28,18 @@ AlignmentHeads::AlignmentHeads(const ModelOptions& model, const InputShapes& sha
   };
   movement_class_weights_ = at::ones({shapes.movement_classes});
   movement_class_weights_[0] = options_.none_weight;
-  if (options_.movement > 0 && model.visual.enabled && model.local.enabled)
+  if (options_.movement > 0 && model.visual.enabled)
     movement_ = add_head("movement", model.visual.width, shapes.movement_classes);
-  if (options_.window_movement > 0 && model.visual.enabled && model.video_qformer.windows == Windows::utterance)
+  if (options_.window_movement > 0 && model.visual.enabled)
     window_movement_ = add_head("window_movement", model.visual.width, shapes.movement_classes);
-  if (options_.window_voice > 0 && model.audio.enabled && model.audio.windows == Windows::utterance)
+  if (options_.window_voice > 0 && model.audio.enabled)
     window_voice_ = add_head("window_voice", model.audio.width, shapes.voice_classes);
 }
 
-void AlignmentHeads::add_movement(const ClipBatch& batch, const at::Tensor& faces_BNC, BatchLoss& loss) const {
-  const at::Tensor logits_nK = movement_->forward(faces_BNC).flatten(0, 1), labels_n = batch.movement_BN.flatten();
+void AlignmentHeads::add_movement(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const {
+  const bool faces = input.faces_BNC.defined();
+  const at::Tensor logits_nK = movement_->forward(faces ? input.faces_BNC : input.frames_BTC).flatten(0, 1),
+                   labels_n = (faces ? batch.movement_BN : batch.movement_BT).flatten();
   const at::Tensor counted = labels_n.ne(nn::ignored_label), moving = labels_n.gt(0);
   const double count =
       moving.sum().item<double>() + options_.none_weight * counted.logical_and(moving.logical_not()).sum().item<double>();
@@ -48,13 +50,13 @@ void AlignmentHeads::add_movement(const ClipBatch& batch, const at::Tensor& face
 }
 
 void AlignmentHeads::add_terms(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const {
-  if (movement_ && batch.movement_BN.defined()) add_movement(batch, input.faces_BNC, loss);
+  if (movement_ && batch.movement_BN.defined()) add_movement(batch, input, loss);
   if (window_movement_ && batch.window_movement_BW.defined())
     loss.terms.push_back(
-        window_term("window_movement", *window_movement_, input.video_BWQC, batch.window_movement_BW, options_.window_movement));
+        window_term("window_movement", *window_movement_, input.video_BWC, batch.window_movement_BW, options_.window_movement));
   if (window_voice_ && batch.window_voice_BW.defined())
     loss.terms.push_back(
-        window_term("window_voice", *window_voice_, input.audio_BWQC, batch.window_voice_BW, options_.window_voice));
+        window_term("window_voice", *window_voice_, input.audio_BWC, batch.window_voice_BW, options_.window_voice));
 }
 
 }  // namespace microemo::model

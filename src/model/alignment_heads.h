@@ -6,8 +6,8 @@
 
 namespace microemo::model {
 
-/// Linear classifiers of the alignment stage: movement of each face token, movement and manner of voice of each utterance from
-/// the mean of its tokens.
+/// Linear classifiers of the alignment stage: movement at each face token (each whole frame where there is no local branch),
+/// movement and manner of voice of each utterance.
 class AlignmentHeads : public torch::nn::Module {
  public:
   AlignmentHeads(const ModelOptions& options, const InputShapes& shapes);
@@ -15,7 +15,7 @@ class AlignmentHeads : public torch::nn::Module {
   void add_terms(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const;
 
  private:
-  void add_movement(const ClipBatch& batch, const at::Tensor& faces_BNC, BatchLoss& loss) const;
+  void add_movement(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const;
 
   AlignmentLossOptions options_;
   at::Tensor movement_class_weights_;

@@ -28,6 +28,17 @@ VitShape frame_vit_shape(const VisualEncoderOptions& o, const InputShapes& shape
           .heads = o.heads};
 }
 
+/// What a window Q-Former reads.
+struct TimedTokens {
+  at::Tensor tokens_BSC, times_BS, mask_BS;
+};
+
+/// One vector for each window, for the alignment heads.
+at::Tensor window_means(Windows windows, const at::Tensor& tokens_BWQC, const TimedTokens& memory, const ClipBatch& clips) {
+  if (windows == Windows::utterance) return tokens_BWQC.mean(2);
+  return mean_of_windows(memory.tokens_BSC, memory.times_BS, memory.mask_BS, clips.windows_BW2);
+}
+
 /// Bytes to [-1, 1].
 at::Tensor normalise_frames(const at::Tensor& bytes) { return bytes.to(at::kFloat) / 127.5 - 1; }
 
@@ -77,13 +88,15 @@ at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, AlignmentInput* for_al
         global_local_->forward(frames_BTQC, faces_BNC, clips.frame_times_BT, clips.face_times_BN, clips.face_padding_BN);
     if (for_alignment) for_alignment->faces_BNC = faces_BNC;
   }
+  if (for_alignment) for_alignment->frames_BTC = frames_BTQC.mean(2);
   frames_BTQC = frames_BTQC + nn::time_features(clips.frame_times_BT, width).unsqueeze(2);
 
   const int64_t queries = frames_BTQC.size(2);
+  const TimedTokens memory{frames_BTQC.flatten(1, 2), clips.frame_times_BT.repeat_interleave(queries, 1),
+                           clips.frame_mask_BT.repeat_interleave(queries, 1)};
   const at::Tensor video_BWQC =
-      video_qformer_->forward(frames_BTQC.flatten(1, 2), clips.frame_times_BT.repeat_interleave(queries, 1),
-                              clips.frame_mask_BT.repeat_interleave(queries, 1), clips.windows_BW2, clips.window_mask_BW);
-  if (for_alignment) for_alignment->video_BWQC = video_BWQC;
+      video_qformer_->forward(memory.tokens_BSC, memory.times_BS, memory.mask_BS, clips.windows_BW2, clips.window_mask_BW);
+  if (for_alignment) for_alignment->video_BWC = window_means(options_.video_qformer.windows, video_BWQC, memory, clips);
   return video_projection_->forward(video_BWQC);
 }
 
@@ -92,7 +105,8 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, AlignmentInput* for_al
   const at::Tensor timed_BSC = sound.tokens_BSC + nn::time_features(sound.times_BS, options_.audio.width);
   const at::Tensor audio_BWQC =
       audio_qformer_->forward(timed_BSC, sound.times_BS, sound.mask_BS, clips.windows_BW2, clips.window_mask_BW);
-  if (for_alignment) for_alignment->audio_BWQC = audio_BWQC;
+  if (for_alignment)
+    for_alignment->audio_BWC = window_means(options_.audio.windows, audio_BWQC, {timed_BSC, sound.times_BS, sound.mask_BS}, clips);
   return audio_projection_->forward(audio_BWQC);
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/where.h>
 
@@ -27,8 +28,9 @@ at::Tensor ImageQFormer::forward(const at::Tensor& patches_nPC, const at::Tensor
     const at::Tensor visible_nL = at::cat({at::ones({n, queries}, text_nL.options().dtype(at::kBool)), text_nL.ge(0)}, 1);
     mask = nn::additive_mask(visible_nL).view({n, 1, 1, -1});
   }
-  for (const auto& layer : layers_) tokens_nLC = layer->forward(tokens_nLC, queries, patches_nPC, mask, {});
-  return norm_->forward(tokens_nLC.slice(1, 0, queries));
+  for (const auto& layer : layers_)
+    tokens_nLC = layer->forward(tokens_nLC, queries, patches_nPC, mask, {}, /*queries_only=*/layer == layers_.back());
+  return norm_->forward(tokens_nLC);
 }
 
 WindowQFormer::WindowQFormer(const Shape& shape) : shape_(shape) {
@@ -52,6 +54,12 @@ at::Tensor tokens_of_windows(const at::Tensor& times_BS, const at::Tensor& mask_
   const at::Tensor positions_S = at::arange(times_BS.size(1), times_BS.options().dtype(at::kLong));
   const at::Tensor nearest_BWS = positions_S.eq(distance_BWS.argmin(2, true));
   return at::where(inside_BWS.any(2, true), inside_BWS, nearest_BWS);
+}
+
+at::Tensor mean_of_windows(const at::Tensor& memory_BSC, const at::Tensor& times_BS, const at::Tensor& mask_BS,
+                           const at::Tensor& windows_BW2) {
+  const at::Tensor seen_BWS = tokens_of_windows(times_BS, mask_BS, windows_BW2).to(memory_BSC.scalar_type());
+  return at::matmul(seen_BWS, memory_BSC) / seen_BWS.sum(2, true).clamp_min(1);
 }
 
 at::Tensor WindowQFormer::forward(const at::Tensor& memory_BSC, const at::Tensor& times_BS, const at::Tensor& mask_BS,

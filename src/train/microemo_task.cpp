@@ -64,13 +64,11 @@ TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions&
   const model::AlignmentLossOptions& alignment = options.alignment;
   TermCounts counts = {{"answer", counted(batch.labels_RL)}};
   const bool picture = options.visual.enabled, sound = options.audio.enabled;
-  if (alignment.movement > 0 && picture && options.local.enabled && batch.movement_BN.defined())
-    counts["movement"] = movement_count(batch.movement_BN, alignment.none_weight);
-  if (alignment.window_movement > 0 && picture && options.video_qformer.windows == model::Windows::utterance &&
-      batch.window_movement_BW.defined())
+  if (alignment.movement > 0 && picture && batch.movement_BN.defined())
+    counts["movement"] = movement_count(options.local.enabled ? batch.movement_BN : batch.movement_BT, alignment.none_weight);
+  if (alignment.window_movement > 0 && picture && batch.window_movement_BW.defined())
     counts["window_movement"] = counted(batch.window_movement_BW);
-  if (alignment.window_voice > 0 && sound && options.audio.windows == model::Windows::utterance &&
-      batch.window_voice_BW.defined())
+  if (alignment.window_voice > 0 && sound && batch.window_voice_BW.defined())
     counts["window_voice"] = counted(batch.window_voice_BW);
   return counts;
 }

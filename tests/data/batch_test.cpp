@@ -134,6 +134,7 @@ TEST(BatchBuilder, NamesMovementsWhereTheyAreStrongAndIgnoresTheirFaintEnds) {
   EXPECT_EQ(label_at(0.20), nn::ignored_label);
   EXPECT_EQ(label_at(0.40), 1);
   EXPECT_EQ(label_at(0.72), 0);
+  EXPECT_EQ(batch.movement_BT[0][2].item<int64_t>(), 1);  // the whole frame at 0.4 s
   EXPECT_EQ(batch.window_movement_BW[0][1].item<int64_t>(), 1);
   EXPECT_EQ(batch.window_voice_BW[0][1].item<int64_t>(), 1);
   EXPECT_EQ(batch.window_movement_BW[0][0].item<int64_t>(), nn::ignored_label);

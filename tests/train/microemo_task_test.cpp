@@ -72,6 +72,20 @@ TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
   }
 }
 
+/// What an ablation takes away is the branch, not the supervision.
+TEST_F(RealModel, AModelWithoutABranchIsTaughtTheSame) {
+  const TermCounts full = task().counts(task().batches(0).front());
+  options_.model.local.enabled = false;
+  options_.model.video_qformer.windows = options_.model.audio.windows = model::Windows::none;
+  const Task reduced = task();
+  TermCounts counts = reduced.counts(reduced.batches(0).front());
+  EXPECT_GT(counts.at("movement"), 0);
+  EXPECT_EQ(counts.at("window_movement"), full.at("window_movement"));
+  EXPECT_EQ(counts.at("window_voice"), full.at("window_voice"));
+  forward_backward(reduced, reduced.batches(0));
+  for (const auto& item : reduced.module->named_parameters()) EXPECT_TRUE(item.value().grad().defined()) << item.key();
+}
+
 TEST_F(RealModel, TheWayAStepIsCutDoesNotMatter) {
   const Task whole = task();
   const StepResult expected = forward_backward(whole, whole.batches(0));

@@ -33,8 +33,9 @@ struct ClipBatch {
   at::Tensor labels_RL;     ///< int64, already shifted: what should follow each token; nn::ignored_label elsewhere
   at::Tensor lengths_R;     ///< int64, tokens of each row without padding
 
-  at::Tensor movement_BN;  ///< int64 class of each face frame for the alignment loss, ignored_label where unknown; undefined
-                           ///< without ground truth
+  at::Tensor movement_BN,
+      movement_BT;  ///< int64 class at the time of each face frame and each whole frame for the alignment loss, ignored_label
+                    ///< where unknown; undefined without ground truth
   at::Tensor window_movement_BW,
       window_voice_BW;  ///< int64 classes of each utterance; ignored_label for window 0, padding and unknown
 

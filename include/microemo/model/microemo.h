@@ -47,9 +47,13 @@ class MicroEmo : public torch::nn::Module {
 
   /// The media table: video tokens of all windows, then audio tokens, [B*W*Q + B*W*Qa, decoder width]. Row (b*W + w)*Q + q is
   /// query q of window w of clip b; audio rows follow in the same order. W is 1 for a branch whose windows are none.
-  /// `for_alignment`, when given, receives what the alignment heads read.
+  /// `for_alignment`, when given, receives what the alignment heads read, so that a model without a branch is taught the same by
+  /// what it has instead.
   struct AlignmentInput {
-    at::Tensor faces_BNC, video_BWQC, audio_BWQC;
+    at::Tensor faces_BNC;   ///< face tokens; undefined without the local branch
+    at::Tensor frames_BTC;  ///< mean of each whole frame's tokens
+    at::Tensor video_BWC;   ///< mean of each window's video tokens; without utterance windows of the frames' tokens inside it
+    at::Tensor audio_BWC;   ///< the same of the sound
   };
   at::Tensor media_tokens(const ClipBatch& batch, AlignmentInput* for_alignment = nullptr) const;
   /// The rows' input to the decoder, [R, L, decoder width]: text and media tokens in their places.

@@ -55,4 +55,8 @@ class WindowQFormer : public torch::nn::Module {
 /// Which memory tokens each window sees, [B, W, S] bool, by the rule above.
 at::Tensor tokens_of_windows(const at::Tensor& times_BS, const at::Tensor& mask_BS, const at::Tensor& windows_BW2);
 
+/// The mean of the memory tokens that each window sees, [B, W, C].
+at::Tensor mean_of_windows(const at::Tensor& memory_BSC, const at::Tensor& times_BS, const at::Tensor& mask_BS,
+                           const at::Tensor& windows_BW2);
+
 }  // namespace microemo::model

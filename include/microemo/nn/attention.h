@@ -58,9 +58,10 @@ class QFormerLayer : public torch::nn::Module {
  public:
   QFormerLayer(int64_t width, int64_t memory_width, int64_t heads);
   /// tokens_BLC, of which the first `queries` look at memory_BSC; self_mask for [L, L], memory_mask for [queries, S], additive,
-  /// or undefined.
+  /// or undefined. `queries_only` returns the queries' places alone and does not compute the others: for the last layer, where
+  /// they are dropped.
   at::Tensor forward(const at::Tensor& tokens_BLC, int64_t queries, const at::Tensor& memory_BSC, const at::Tensor& self_mask,
-                     const at::Tensor& memory_mask) const;
+                     const at::Tensor& memory_mask, bool queries_only = false) const;
 
  private:
   std::shared_ptr<LayerNorm> self_norm_, memory_norm_, mlp_norm_;
