@@ -106,7 +106,8 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, AlignmentInput* for_al
   const at::Tensor audio_BWQC =
       audio_qformer_->forward(timed_BSC, sound.times_BS, sound.mask_BS, clips.windows_BW2, clips.window_mask_BW);
   if (for_alignment)
-    for_alignment->audio_BWC = window_means(options_.audio.windows, audio_BWQC, {timed_BSC, sound.times_BS, sound.mask_BS}, clips);
+    for_alignment->audio_BWC =
+        window_means(options_.audio.windows, audio_BWQC, {timed_BSC, sound.times_BS, sound.mask_BS}, clips);
   return audio_projection_->forward(audio_BWQC);
 }
 

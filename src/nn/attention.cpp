@@ -64,8 +64,7 @@ at::Tensor QFormerLayer::forward(const at::Tensor& tokens_BLC, int64_t queries, 
                                  const at::Tensor& self_mask, const at::Tensor& memory_mask, bool queries_only) const {
   const int64_t kept = queries_only ? queries : tokens_BLC.size(1);
   const at::Tensor normed_BLC = self_norm_->forward(tokens_BLC);
-  at::Tensor x_BLC =
-      tokens_BLC.slice(1, 0, kept) + self_attention_->forward(normed_BLC.slice(1, 0, kept), normed_BLC, self_mask);
+  at::Tensor x_BLC = tokens_BLC.slice(1, 0, kept) + self_attention_->forward(normed_BLC.slice(1, 0, kept), normed_BLC, self_mask);
   const at::Tensor queries_BQC = x_BLC.slice(1, 0, queries);
   const at::Tensor looked_BQC =
       queries_BQC + memory_attention_->forward(memory_norm_->forward(queries_BQC), memory_BSC, memory_mask);
