@@ -1,6 +1,7 @@
 #include "microemo/base/config.h"
 
 #include <map>
+#include <set>
 
 #include "config_document.h"
 #include "config_values.h"
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 struct Origin {
   std::string text = "default";  ///< "base.yaml:12"
   std::string place;             ///< the same at full length, for errors
+  bool had_effect = true;        ///< when its source had been read
 };
 
 /// The source that is being read: how its places are named.
@@ -29,6 +31,12 @@ struct Source {
     return {file.filename().string() + line, Error(ErrorKind::config, "").where(file, place.line, place.column).place()};
   }
 };
+
+std::string unmet_condition(const Option& option) {
+  for (const OptionCondition& condition : option.conditions)
+    if (!condition.holds) return condition.when;
+  return {};
+}
 
 class Loader {
  public:
@@ -64,6 +72,13 @@ class Loader {
       apply(key, {}, override_node(key, value), source);
   }
 
+  /// A source is read to its end: which of its keys have an effect, by a schema of the values so far.
+  void end_source(const Schema& so_far) {
+    for (const Option& option : so_far.options)
+      if (fresh_.contains(option.key)) origins_.at(option.key).had_effect = unmet_condition(option).empty();
+    fresh_.clear();
+  }
+
   std::map<std::string, Origin> take_origins() { return std::move(origins_); }
 
  private:
@@ -79,6 +94,7 @@ class Loader {
       throw ConfigError("the key '{}' is given a second time", key).at(source.origin(place).place).hint("remove one of the two");
     if (!assign(option.access, node)) throw wrong_type(option, node, source.origin(place));
     origins_[key] = source.origin(place);
+    fresh_.insert(key);
   }
 
   void apply_section(const std::string& key, TextPlace place, const ConfigNode& node, const Source& source) {
@@ -97,6 +113,7 @@ class Loader {
       if (option.key != key && !option.key.starts_with(key + ".")) continue;
       MICROEMO_CHECK(assign(option.access, node_of_json(defaults_[i])), "the default of '{}' cannot be set", option.key);
       origins_.erase(option.key);
+      fresh_.erase(option.key);
     }
   }
 
@@ -148,17 +165,12 @@ class Loader {
   std::map<std::string, bool> sections_, given_;
   std::vector<Json> defaults_;
   std::map<std::string, Origin> origins_;
+  std::set<std::string> fresh_;  ///< keys of the source that is being read
 };
-
-std::string unmet_condition(const Option& option) {
-  for (const OptionCondition& condition : option.conditions)
-    if (!condition.holds) return condition.when;
-  return {};
-}
 
 void check(const Option& option, const Origin& origin, bool was_set) {
   const std::string unmet = unmet_condition(option);
-  if (was_set && !unmet.empty())
+  if (was_set && !unmet.empty() && !origin.had_effect)
     throw ConfigError("'{}' has no effect unless {}", option.key, unmet)
         .at(origin.place)
         .hint(fmt::format("remove it, or see that {}; on the command line '{}=~' takes a file's value out", unmet, option.key));
@@ -188,8 +200,12 @@ ResolvedConfig resolve(const Schema& schema, const std::map<std::string, Origin>
 ResolvedConfig load_config(const SchemaSource& describe_again, const std::vector<fs::path>& files,
                            const std::vector<std::string>& overrides) {
   Loader loader(describe_again());
-  for (const fs::path& file : files) loader.apply_document(read_config_document(file), {file, {}});
+  for (const fs::path& file : files) {
+    loader.apply_document(read_config_document(file), {file, {}});
+    loader.end_source(describe_again());
+  }
   for (const std::string& text : overrides) loader.apply_override(text);
+  loader.end_source(describe_again());
   return resolve(describe_again(), loader.take_origins());
 }
 

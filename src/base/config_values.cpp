@@ -20,8 +20,11 @@ template <class Number>
 bool parse_number(std::string_view text, Number& value) {
   if (text.starts_with('+')) text.remove_prefix(1);
   if (text.empty() || text.starts_with('+')) return false;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failure == std::errc() && end == text.data() + text.size();
+  Number number = 0;  // "1e3" is a 1 with something behind it: the value must not change
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size()) return false;
+  value = number;
+  return true;
 }
 
 bool is_utf8(const std::string& text) {

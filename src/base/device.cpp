@@ -100,10 +100,10 @@ Device choose_cuda(const Wish& wish) {
   const CudaSupport support = cuda_support();
   if (!support.missing.empty())
     throw EnvironmentError("CUDA cannot be used: {}", fmt::join(support.missing, "; "))
-        .hint("install what is missing, or use --device cpu");
+        .hint("install what is missing, or give train.device=cpu");
   if (static_cast<size_t>(wish.index) >= support.devices.size())
     throw EnvironmentError("there is no GPU {}: this machine shows {}", wish.index, support.devices.size())
-        .hint("choose a smaller number, or use --device cpu");
+        .hint("choose a smaller number, or give train.device=cpu");
   return {true, wish.index, support.devices[static_cast<size_t>(wish.index)].name};
 }
 
@@ -140,10 +140,11 @@ CudaSupport cuda_support() {
 
 void check_cuda_device(int index) {
   Reason reason{};
-  if (plugin().plugin == nullptr) throw EnvironmentError("CUDA cannot be used: {}", plugin().missing).hint("use --device cpu");
+  if (plugin().plugin == nullptr)
+    throw EnvironmentError("CUDA cannot be used: {}", plugin().missing).hint("give train.device=cpu");
   if (!plugin().plugin->self_check(index, reason.data(), reason.size()))
     throw EnvironmentError("GPU {} does not compute as it should: {}", index, reason.data())
-        .hint("check the driver, or use --device cpu");
+        .hint("check the driver, or give train.device=cpu");
 }
 
 Device choose_device(const std::string& name) {

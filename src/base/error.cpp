@@ -24,7 +24,7 @@ Error& Error::hint(std::string next_step) {
 }
 
 void Error::compose() {
-  text_ = kind_ == ErrorKind::internal ? "error: internal: " + message_ : "error: " + message_;
+  text_ = fmt::format("error ({}): {}", kind_name(kind_), message_);
   if (!place_.empty()) text_ += "\n  where  " + place_;
   if (!next_step_.empty()) text_ += "\n  next   " + next_step_;
 }

@@ -46,6 +46,27 @@ void describe(Visitor& option, Options& o) {
   option("oven", o.oven, "The oven.").only_if(o.bake, "bake is true");
 }
 
+struct Room {
+  int64_t count = 0, ovens = 0;
+  Oven oven;
+};
+template <class Visitor>
+void describe(Visitor& option, Room& o) {
+  option("count", o.count, "How many.");
+  option("oven", o.oven, "The oven.");
+  option("ovens", o.ovens, "How many of them.");
+}
+
+struct House {
+  bool cooks = true;
+  Room room;
+};
+template <class Visitor>
+void describe(Visitor& option, House& o) {
+  option("cooks", o.cooks, "Cook at all.");
+  option("room", o.room, "A room.").only_if("oven", o.cooks, "cooks is true");
+}
+
 struct Twice {
   bool first = false, second = false;
 };
@@ -262,6 +283,64 @@ TEST_F(Config, RefusesAKeyWithoutEffect) {
 
 TEST_F(Config, RefusesAKeyOfASectionWithoutEffect) {
   refused("bake: false\noven: {heat: high}\n", "no effect unless bake is true");
+}
+
+TEST_F(Config, LeavesAKeyOfAFileAsideThatAnOverrideSwitchesOff) {
+  const ResolvedConfig config = load("oven: {seconds: 9}\n", {"bake=false"});
+  EXPECT_EQ(entry(config, "oven.seconds").no_effect, "bake is true");
+  EXPECT_FALSE(config.values.contains("oven"));
+}
+
+TEST_F(Config, LeavesAKeyOfAFileAsideThatALaterFileSwitchesOff) {
+  EXPECT_NO_THROW(
+      load_config(options, {file("one.yaml", "oven: {seconds: 9}\n"), file("two.yaml", "bake: false\n")}, {"count=2"}));
+}
+
+TEST_F(Config, RefusesAnOverrideOfWhatAFileSwitchedOff) {
+  const Error error = expect_error(
+      ErrorKind::config, [&] { load("bake: false\n", {"oven.seconds=9"}); }, "no effect unless bake is true");
+  EXPECT_EQ(error.place(), "command line, 'oven.seconds=9'");
+}
+
+TEST_F(Config, RefusesAnOverrideOfWhatAnotherOverrideSwitchesOff) {
+  for (const auto& overrides : {std::vector<std::string>{"oven.seconds=9", "bake=false"}, {"bake=false", "oven.seconds=9"}})
+    expect_error(
+        ErrorKind::config, [&] { load_config(options, {}, overrides); }, "no effect unless bake is true");
+}
+
+TEST_F(Config, RefusesAKeyOfAFileWithoutEffectThoughOtherKeysAreOverridden) {
+  expect_error(
+      ErrorKind::config, [&] { load("bake: false\noven: {seconds: 9}\n", {"count=4"}); }, "no effect unless bake is true");
+}
+
+TEST_F(Config, RefusesAKeyThatAnOverrideGivesAgainAfterItsFileLostIt) {
+  expect_error(
+      ErrorKind::config,
+      [&] {
+        load("oven: {seconds: 9}\n", {"bake=false", "oven.seconds=8"});
+      },
+      "'oven.seconds=8'");
+}
+
+TEST_F(Config, LeavesRecordedKeysWithoutEffectAside) {
+  options_from_json(options, {{"bake", false}, {"oven", {{"seconds", 9}}}}, "run/config.json");
+  EXPECT_FALSE(options.bake);
+}
+
+TEST_F(Config, KeepsTheValueWhenANumberHasMoreBehindIt) {
+  EXPECT_THAT(refused_override("count=1e0", "'count' is '1e0'").next_step(), HasSubstr("such as 3"));
+  EXPECT_EQ(options.count, 3);
+}
+
+TEST_F(Config, PutsAConditionOnOneKeyOfASection) {
+  kitchen::House house;
+  expect_error(
+      ErrorKind::config,
+      [&] {
+        load_config(house, {}, {"cooks=false", "room.oven.seconds=1"});
+      },
+      "'room.oven.seconds' has no effect unless cooks is true");
+  EXPECT_NO_THROW(load_config(house, {}, {"cooks=false", "room.count=1", "room.ovens=2"}));
 }
 
 TEST_F(Config, JudgesAnEffectByTheFinalValues) {

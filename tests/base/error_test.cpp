@@ -14,14 +14,14 @@ constexpr ErrorKind all_kinds[] = {ErrorKind::config, ErrorKind::data, ErrorKind
 
 TEST(Errors, PrintWhatWhereAndNext) {
   const Error error = DataError("utterance {} ends at {:.3f} s", 3, 4.8125).where("train.jsonl", 22).hint("fix the times");
-  EXPECT_STREQ(error.what(), "error: utterance 3 ends at 4.812 s\n  where  train.jsonl, line 22\n  next   fix the times");
+  EXPECT_STREQ(error.what(), "error (data): utterance 3 ends at 4.812 s\n  where  train.jsonl, line 22\n  next   fix the times");
 }
 
-TEST(Errors, PrintOnlyWhatIsKnown) { EXPECT_STREQ(ConfigError("no").what(), "error: no"); }
+TEST(Errors, PrintOnlyWhatIsKnown) { EXPECT_STREQ(ConfigError("no").what(), "error (config): no"); }
 
 TEST(Errors, NameTheColumn) { EXPECT_EQ(ConfigError("no").where("a.yaml", 2, 5).place(), "a.yaml, line 2, column 5"); }
 
-TEST(Errors, SayWhenTheyAreAProgrammersMistake) { EXPECT_STREQ(InternalError("no").what(), "error: internal: no"); }
+TEST(Errors, SayWhenTheyAreAProgrammersMistake) { EXPECT_STREQ(InternalError("no").what(), "error (internal): no"); }
 
 TEST(Errors, KeepEverythingWhenTheyAreThrownAndCopied) {
   try {

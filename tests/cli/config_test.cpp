@@ -58,7 +58,7 @@ TEST_F(ConfigCommand, RefusesBrokenYaml) {
   file("a.yaml", "train: [1\n");
   const test::CommandResult result = config({"print", "a.yaml"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.standard_error, StartsWith("error: broken YAML"));
+  EXPECT_THAT(result.standard_error, StartsWith("error (config): broken YAML"));
 }
 
 TEST_F(ConfigCommand, RefusesACommandWithoutConfiguration) { EXPECT_EQ(config({"check", "--for", "score"}).exit_code, 2); }

@@ -28,7 +28,9 @@
 //
 // Member types: bool, int64_t, double, std::string, std::vector of int64_t/double/std::string, an enum with names_of (found by
 // ADL), or another described struct (a section). Limits: min, max (inclusive), above, below (exclusive); `only_if(condition,
-// "when")` makes a value that the user set although the condition is false an error ("no effect unless when").
+// "when")` says when a key has an effect. A key is refused ("no effect unless when") that has none in the end and had none either
+// when its own source was read, where each file is a source and all overrides together are the last. So a file's key may be
+// switched off by a later file or an override (`train.yaml model.local.enabled=false`): it is then left aside.
 //
 // A command nests the sections it needs and loads them in one call:
 //
@@ -108,15 +110,21 @@ class OptionHandle {
 /// The same for a section: a condition holds for all its keys.
 class SectionHandle {
  public:
-  SectionHandle(Schema& schema, size_t first) : schema_(schema), first_(first) {}
-  SectionHandle& only_if(bool condition, const std::string& when) {
-    for (size_t i = first_; i < schema_.options.size(); ++i) schema_.options[i].conditions.push_back({condition, when});
+  SectionHandle(Schema& schema, size_t first, std::string key) : schema_(schema), first_(first), key_(std::move(key)) {}
+  SectionHandle& only_if(bool condition, const std::string& when) { return only_if("", condition, when); }
+  /// For one key or section of it: `inner` is named from here, "augment.flip" or "augment".
+  SectionHandle& only_if(const std::string& inner, bool condition, const std::string& when) {
+    const std::string key = inner.empty() ? key_ : key_ + "." + inner;
+    for (size_t i = first_; i < schema_.options.size(); ++i)
+      if (Option& option = schema_.options[i]; option.key == key || option.key.starts_with(key + "."))
+        option.conditions.push_back({condition, when});
     return *this;
   }
 
  private:
   Schema& schema_;
   size_t first_;
+  std::string key_;
 };
 
 /// The visitor that describe() meets: writes the schema down.
@@ -138,7 +146,7 @@ class SchemaVisitor {
       schema_.sections.push_back({key, std::string(doc)});
       SchemaVisitor inner(schema_, key + ".");
       describe(inner, value);
-      return SectionHandle(schema_, first);
+      return SectionHandle(schema_, first, key);
     }
   }
 
@@ -201,7 +209,7 @@ ResolvedConfig load_config(const SchemaSource& describe_again, const Json& value
 
 /// Fills `options` from its present values (the defaults), then files (.yaml, .yml or .json) from left to right, then "key=value"
 /// overrides. Throws Error(config) with file, line and column for a broken file, an unknown key (with the nearest valid one), a
-/// key given twice in one file, a value of the wrong type or outside its limits, and a key that was set and has no effect.
+/// key given twice in one file, a value of the wrong type or outside its limits, and a key without effect (see above).
 /// `options` is then half filled.
 template <class T>
 ResolvedConfig load_config(T& options, const std::vector<std::filesystem::path>& files,
@@ -209,7 +217,8 @@ ResolvedConfig load_config(T& options, const std::vector<std::filesystem::path>&
   return load_config(SchemaSource([&options] { return schema_of(options); }), files, overrides);
 }
 
-/// The same from values in memory: a configuration that a run or a checkpoint recorded as JSON.
+/// The same from values in memory: a configuration that a run or a checkpoint recorded as JSON. Keys without effect are left
+/// aside: the version that recorded them may have had a use for them.
 template <class T>
 ResolvedConfig options_from_json(T& options, const Json& values, const std::filesystem::path& name_in_errors) {
   return load_config(SchemaSource([&options] { return schema_of(options); }), values, name_in_errors);

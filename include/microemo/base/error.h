@@ -29,7 +29,7 @@ class Error : public std::exception {
   const std::string& place() const { return place_; }
   const std::string& next_step() const { return next_step_; }
 
-  /// The whole error as it is printed: "error: …", then "  where  …" and "  next   …" where they are known.
+  /// The whole error as it is printed: "error (data): …", then "  where  …" and "  next   …" where they are known.
   const char* what() const noexcept override { return text_.c_str(); }
 
  private:
