@@ -1,4 +1,4 @@
-"""Ids and texts of `microemo tokenize` beside the public libraries': python3 tests/reference/tokenizer_parity.py [--binary FILE] [--count N] [--work FOLDER] [--only WORD]
+"""Ids and texts of `microemo tokenize` beside the public libraries': python3 tests/reference/tokenizer_parity.py [--binary FILE] [--count N] [--work FOLDER] [--only WORD,…]
 
 Every kind of tokenizer gets N texts (20,000 when left out): ids must be the same, with and without begin and end tokens; decoded text must
 be the same for these ids and for random ones. Prints one line a kind and the first differences; ends with 1 when there is one. Needs
@@ -68,7 +68,7 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for kind in build(options.work or pathlib.Path(folder)):
-            if options.only not in kind.name:
+            if not any(word in kind.name for word in options.only.split(",")):
                 continue
             for name, different, count in checks(options.binary.split(), kind, strings):
                 print(f"{kind.name:38} {name:22} {count - len(different):6} of {count} the same", flush=True)
