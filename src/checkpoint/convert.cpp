@@ -158,7 +158,11 @@ LazyTensors add_delta(LazyTensors delta, const LazyTensors& base, const fs::path
     const auto rule = rules.kept.find(tensor.name);
     if (rule == rules.kept.end()) continue;
     const LazyTensor& below = *index.at(tensor.name);
-    check_delta(tensor.name, rule->second, below.meta, tensor.meta);
+    try {
+      check_delta(tensor.name, rule->second, below.meta, tensor.meta);
+    } catch (Error& error) {
+      throw error.where(source);
+    }
     tensor.make = [name = tensor.name, how = rule->second, base_of = below.make, delta_of = tensor.make] {
       return apply_delta(name, how, base_of(), delta_of());
     };

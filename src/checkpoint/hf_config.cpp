@@ -21,14 +21,14 @@ struct DecoderKeys {
 template <class Visitor>
 void describe(Visitor& option, DecoderKeys& keys) {
   HfDecoderConfig& o = keys.config;
-  option("hidden_size", o.hidden_size, "Width.").min(1);
-  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1);
-  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1);
-  option("num_attention_heads", o.num_attention_heads, "Query heads.").min(1);
+  option("hidden_size", o.hidden_size, "Width.").min(1).max(1000000);
+  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1).max(10000000);
+  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1).max(10000);
+  option("num_attention_heads", o.num_attention_heads, "Query heads.").min(1).max(100000);
   option("num_key_value_heads", o.num_key_value_heads, "Key and value heads; 0 as many as query heads.").min(0);
   option("head_dim", o.head_dim, "Width of a head; 0 hidden_size / num_attention_heads.").min(0);
-  option("vocab_size", o.vocab_size, "Rows of the token table.").min(1);
-  option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1);
+  option("vocab_size", o.vocab_size, "Rows of the token table.").min(1).max(100000000);
+  option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1).max(16777216);
   option("sliding_window", o.sliding_window, "How far attention sees.").min(0);
   option("use_sliding_window", keys.use_sliding_window, "Qwen2: whether it is limited.");
   option("rms_norm_eps", o.rms_norm_eps, "Epsilon of RMSNorm.").above(0);

@@ -14,9 +14,10 @@ constexpr std::string_view number = "{i}", anything = "{*}";
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 size_t digits_at(std::string_view text) {
+  constexpr size_t most = 9;
   size_t count = 0;
   while (count < text.size() && is_digit(text[count])) ++count;
-  return count > 1 && text[0] == '0' ? 0 : count;
+  return count > most || (count > 1 && text[0] == '0') ? 0 : count;
 }
 
 bool match_from(std::string_view pattern, std::string_view name, Captures& captures) {
@@ -124,9 +125,11 @@ std::vector<PlainRule> plain_rules(const KeyFamily& family) {
 }
 
 std::string nearest_of(std::string_view wanted, const std::vector<std::string>& names) {
-  constexpr size_t most = 3;
+  constexpr size_t most = 3, longest = 300;
+  if (wanted.size() > longest) return {};
   std::vector<std::pair<int, std::string>> ranked;
-  for (const std::string& name : names) ranked.emplace_back(edit_distance(wanted, name), name);
+  for (const std::string& name : names)
+    if (name.size() <= longest) ranked.emplace_back(edit_distance(wanted, name), name);
   std::sort(ranked.begin(), ranked.end());
   ranked.erase(std::unique(ranked.begin(), ranked.end()), ranked.end());
   std::string text;

@@ -2,8 +2,8 @@
 
 #include <cmath>
 #include <optional>
-#include <regex>
 #include <set>
+#include <string_view>
 
 #include <fmt/ranges.h>
 
@@ -33,10 +33,13 @@ struct LoraName {
 };
 
 std::optional<LoraName> parse(const std::string& name) {
-  static const std::regex form(R"((.*)\.lora_([AB])(?:\.([^.]+))?\.weight)");
-  std::smatch part;
-  if (!std::regex_match(name, part, form)) return std::nullopt;
-  return LoraName{part[1], part[3], part[2] == "A"};
+  constexpr std::string_view mark = ".lora_", end = ".weight";
+  const size_t at = name.rfind(mark);
+  if (at == std::string::npos || !name.ends_with(end)) return std::nullopt;
+  const std::string_view inside = std::string_view(name).substr(at + mark.size(), name.size() - at - mark.size() - end.size());
+  const bool is_half = inside.starts_with('A') || inside.starts_with('B');
+  if (!is_half || (inside.size() > 1 && inside[1] != '.') || inside.find('.', 2) != std::string_view::npos) return std::nullopt;
+  return LoraName{name.substr(0, at), std::string(inside.size() > 2 ? inside.substr(2) : ""), inside[0] == 'A'};
 }
 
 /// The module as its base names it: what PEFT and a model around it put before is cut off.
@@ -61,11 +64,13 @@ void check_pairs(PeftAdapter& adapter, const fs::path& source) {
   }
 }
 
-/// The value of the first pattern that the module's name ends with.
+/// The value of the first pattern that the module's name ends with; "^" at its start asks for the whole name.
 template <class T>
 T by_pattern(const std::map<std::string, T>& patterns, const std::string& module, T fallback) {
-  for (const auto& [pattern, value] : patterns)
-    if (std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")"))) return value;
+  for (const auto& [pattern, value] : patterns) {
+    const bool whole = pattern.starts_with('^');
+    if (module == pattern.substr(whole ? 1 : 0) || (!whole && module.ends_with("." + pattern))) return value;
+  }
   return fallback;
 }
 

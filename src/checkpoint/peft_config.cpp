@@ -62,6 +62,9 @@ std::map<std::string, T> pattern(const HfFile& file, const std::string& key) {
   const Json section = file.section(key);
   for (const auto& [name, value] : section.items()) {
     if (!value.is_number()) throw file.refuse(key, name, fmt::format("'{}' is no number", name), "mend the value");
+    if (name.find_first_of("*+?()[]{}|$\\", 0) != std::string::npos)
+      throw file.refuse(key, name, fmt::format("the pattern '{}' is more than the end of a name, which is not supported", name),
+                        "write the names out");
     result[name] = value.template get<T>();
   }
   return result;

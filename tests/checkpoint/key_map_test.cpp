@@ -20,7 +20,8 @@ NamedTensors mapped(const KeyPlan& plan, const NamedTensors& tensors) {
     std::vector<at::Tensor> from;
     for (const std::string& name : step.from) from.push_back(name.empty() ? at::Tensor() : tensors.at(name));
     const at::Tensor made = apply_step(step, from);
-    if (!step.to.empty()) EXPECT_TRUE(result.emplace(step.to, made).second) << step.to;
+    if (step.to.empty()) continue;
+    EXPECT_TRUE(result.emplace(step.to, made).second) << step.to;
   }
   return result;
 }
@@ -35,8 +36,10 @@ NamedTensors to_public(const std::string& family, const NamedTensors& list) {
 
 void expect_same_lists(const NamedTensors& a, const NamedTensors& b) {
   EXPECT_EQ(names_of(a), names_of(b));
-  for (const auto& [name, tensor] : a)
-    if (b.contains(name)) EXPECT_EQ(tensor.sizes(), b.at(name).sizes()) << name;
+  for (const auto& [name, tensor] : a) {
+    if (!b.contains(name)) continue;
+    EXPECT_EQ(tensor.sizes(), b.at(name).sizes()) << name;
+  }
 }
 
 /// There and back again: every name that is kept comes back with its shape, and none is made of two.
@@ -350,6 +353,14 @@ TEST(KeyMap, ALongListIsCutWithItsCount) {
   for (int i = 0; i < 20; ++i) add(list, "strange" + std::to_string(i), {1});
   expect_error(
       ErrorKind::checkpoint, [&] { to_ours("llama", list); }, "and 12 more");
+}
+
+TEST(KeyMap, NumbersAndNamesBeyondAllMeasureAreNamesWithoutARule) {
+  NamedTensors list = public_model("llama-2-7b").list;
+  add(list, "model.layers.99999999999999999999.mlp.up_proj.weight", {1});
+  add(list, "model." + std::string(1'000'000, 'x'), {1});
+  expect_error(
+      ErrorKind::checkpoint, [&] { to_ours("llama", list); }, "2 without a rule:\n    model.layers.99999999999999999999");
 }
 
 TEST(KeyMap, NamesOfNoFamilyAreNotRecognised) {

@@ -175,6 +175,17 @@ TEST_F(Peft, ARankThatTheTensorsDoNotHaveIsAnError) {
   refusal("\"r\": 4", "\"r\": 8", "has the rank 4, and adapter_config.json says 8");
 }
 
+TEST_F(Peft, APatternThatIsMoreThanANameIsRefused) {
+  refusal("\"down_proj\": 2", "\"(a+)+b\": 2", "the pattern '(a+)+b' is more than the end of a name");
+}
+
+TEST_F(Peft, ANameOfAMillionLettersIsReadToo) {
+  PeftConfig config;
+  const std::string module(1'000'000, 'x');
+  write_adapter(place_.path(), {config, {{module, {at::ones({8, 4}), at::ones({4, 8})}}}, {}});
+  EXPECT_EQ(read_adapter(place_.path()).pairs.begin()->first, module);
+}
+
 TEST_F(Peft, AnAWithoutItsBIsAnError) {
   const fs::path folder = copy();
   write_tensors(folder / "adapter_model.safetensors", {{"base_model.model." + query + ".lora_A.weight", at::ones({4, 32})}});

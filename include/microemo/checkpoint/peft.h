@@ -23,8 +23,8 @@ struct PeftConfig {
   bool use_rslora = false;      ///< scale alpha / sqrt(r) instead of alpha / r
   bool fan_in_fan_out = false;  ///< the base's weights are [in, out]
   std::string base_model_name_or_path;
-  std::vector<std::string> target_modules;  ///< last parts of names; one that is no name is a pattern, or "all-linear"
-  std::map<std::string, int64_t> rank_pattern;
+  std::vector<std::string> target_modules;      ///< last parts of names; one that is no name is a pattern, or "all-linear"
+  std::map<std::string, int64_t> rank_pattern;  ///< by the end of a module's name, or with "^" the whole
   std::map<std::string, double> alpha_pattern;
   Json others = Json::object();  ///< keys that are not needed here; kept when the config is written again
 };
