@@ -4,8 +4,7 @@
 
 #include <fmt/ranges.h>
 
-#include <ATen/core/grad_mode.h>
-
+#include "mapped_tensor.h"
 #include "microemo/base/error.h"
 #include "microemo/base/nearest.h"
 #include "microemo/checkpoint/tensor_source.h"
@@ -93,8 +92,7 @@ LoadReport load_into(torch::nn::Module& module, const NamedTensors& tensors, con
   if (found.fatal(options)) throw mismatch_error(found, own, tensors, options);
   for (const std::string& name : found.report.loaded) require_writable(own.at(name), name);
   if (options.check_only) return std::move(found.report);
-  const at::NoGradGuard no_grad;
-  for (const std::string& name : found.report.loaded) own.at(name).copy_(tensors.at(name));
+  for (const std::string& name : found.report.loaded) copy_tensor(tensors.at(name), own.at(name));
   return std::move(found.report);
 }
 

@@ -42,6 +42,10 @@ at::Tensor tensor_in(const c10::Storage& storage, at::ScalarType type, const std
 at::Tensor copied_tensor(std::span<const std::byte> storage, at::ScalarType type, const std::vector<int64_t>& shape,
                          const std::vector<int64_t>& strides, int64_t offset);
 
+/// Copies the elements of `source` to `target` of the same shape, converted to its type. Of a mapped source the pages are let go
+/// again once they are copied, so that a whole file can be copied without ever being resident besides.
+void copy_tensor(const at::Tensor& source, const at::Tensor& target);
+
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
 
 }  // namespace microemo::checkpoint

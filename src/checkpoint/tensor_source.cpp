@@ -7,7 +7,6 @@
 
 #include <fmt/ranges.h>
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
 #include "microemo/base/error.h"
@@ -123,8 +122,7 @@ void TensorSource::copy_to(const TensorEntry& entry, const at::Tensor& target) c
     throw CheckpointError("tensor '{}' has the shape [{}], and its target [{}]", entry.name, fmt::join(source.sizes(), ", "),
                           fmt::join(target.sizes(), ", "))
         .where(state_->files[entry.file]);
-  const at::NoGradGuard no_grad;
-  target.copy_(source);
+  copy_tensor(source, target);
 }
 
 }  // namespace microemo::checkpoint

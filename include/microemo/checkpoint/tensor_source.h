@@ -75,8 +75,8 @@ class TensorSource {
   at::Tensor tensor(std::string_view name) const;
   at::Tensor tensor(const TensorEntry& entry) const;
 
-  /// Copies a tensor's elements to `target` of the same shape, on any device, converted to its dtype. The faster way for whole
-  /// tensors: pages are mapped in large pieces. Throws Error(checkpoint) for another shape.
+  /// Copies a tensor's elements to `target` of the same shape, on any device, converted to its dtype. The way for whole tensors:
+  /// as fast as memcpy, and the file's pages leave memory again behind the copy. Throws Error(checkpoint) for another shape.
   void copy_to(const TensorEntry& entry, const at::Tensor& target) const;
 
   /// Text of the writer: "__metadata__" of safetensors; of a .pth its plain values (numbers, texts, true, false, none) by their
