@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <string>
 
@@ -97,19 +98,8 @@ CodecContext png_encoder(const Image& image) {
   encoder->time_base = {1, 1};
   encoder->thread_count = 1;
   if (const int code = avcodec_open2(encoder.get(), codec, nullptr); code < 0)
-    throw EnvironmentError("the PNG encoder does not start: {}", reason(code));
+    throw EnvironmentError("the PNG encoder does not start: {}", reason(code)).hint("install Debian's libavcodec");
   return encoder;
-}
-
-Frame frame_of(const Image& image, AVPixelFormat format) {
-  Frame frame = new_frame();
-  frame->width = image.width;
-  frame->height = image.height;
-  frame->format = format;
-  if (av_frame_get_buffer(frame.get(), 0) < 0) throw_out_of_memory();
-  for (int y = 0; y < image.height; ++y)
-    std::memcpy(frame->data[0] + ptrdiff_t(y) * frame->linesize[0], image.row(y), size_t(image.width) * image.channels);
-  return frame;
 }
 
 }  // namespace
@@ -124,14 +114,22 @@ Image read_image(const std::filesystem::path& path) {
   const Frame frame = decode_first(*format, *decoder, path);
   if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) throw not_a_picture(path, "its data are damaged");
   const AVFrameSideData* side = av_frame_get_side_data(frame.get(), AV_FRAME_DATA_DISPLAYMATRIX);
-  return rotated(ToRgb()(*frame), clockwise_rotation(side ? reinterpret_cast<const int32_t*>(side->data) : nullptr));
+  return rotated(ToRgb()(*frame, path), clockwise_rotation(side ? reinterpret_cast<const int32_t*>(side->data) : nullptr));
+}
+
+void check_png_name(const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  if (extension != ".png")
+    throw ConfigError("pictures are written as PNG, and this name says something else").where(path).hint("end the name in .png");
 }
 
 void write_png(const std::filesystem::path& path, const Image& image) {
   silence();
+  check_png_name(path);
   MICROEMO_CHECK(image.width > 0 && image.height > 0, "an empty picture has no PNG form");
   const CodecContext encoder = png_encoder(image);
-  const Frame frame = frame_of(image, encoder->pix_fmt);
+  const Frame frame = padded(image);
   const Packet packet = new_packet();
   int code = avcodec_send_frame(encoder.get(), frame.get());
   if (code >= 0) code = avcodec_receive_packet(encoder.get(), packet.get());
@@ -139,7 +137,8 @@ void write_png(const std::filesystem::path& path, const Image& image) {
     avcodec_send_frame(encoder.get(), nullptr);
     code = avcodec_receive_packet(encoder.get(), packet.get());
   }
-  if (code < 0) throw EnvironmentError("the PNG encoder failed: {}", reason(code)).where(path);
+  if (code < 0)
+    throw EnvironmentError("the PNG encoder failed: {}", reason(code)).where(path).hint("install Debian's libavcodec");
   write_file_atomic(path, {reinterpret_cast<const char*>(packet->data), size_t(packet->size)});
 }
 

@@ -1,10 +1,12 @@
 #include "libav.h"
 
 #include <cmath>
+#include <cstring>
 #include <mutex>
 
 extern "C" {
 #include <libavutil/display.h>
+#include <libavutil/pixdesc.h>
 }
 #include <opencv2/core.hpp>
 
@@ -12,6 +14,17 @@ extern "C" {
 #include "microemo/base/error.h"
 
 namespace microemo::media::libav {
+namespace {
+
+Error not_convertible(const AVFrame& frame, const std::filesystem::path& file) {
+  const char* const format = av_get_pix_fmt_name(AVPixelFormat(frame.format));
+  return DataError("a picture of {} x {} in the pixel format {} cannot be converted to RGB", frame.width, frame.height,
+                   format ? format : "unknown")
+      .where(file)
+      .hint("convert it to yuv420p, for instance with ffmpeg");
+}
+
+}  // namespace
 
 void Free::operator()(AVIOContext* context) const {
   av_freep(&context->buffer);
@@ -38,7 +51,24 @@ void throw_out_of_memory() {
   throw EnvironmentError("out of memory in libav").hint("close other programs or read smaller files");
 }
 
-void ToRgb::prepare(const AVFrame& frame) {
+Frame new_picture(int width, int height, AVPixelFormat format) {
+  constexpr int alignment = 64;
+  Frame frame = new_frame();
+  frame->width = width;
+  frame->height = height;
+  frame->format = format;
+  if (av_frame_get_buffer(frame.get(), alignment) < 0) throw_out_of_memory();
+  return frame;
+}
+
+Frame padded(const Image& image) {
+  Frame frame = new_picture(image.width, image.height, image.channels == 1 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_RGB24);
+  for (int y = 0; y < image.height; ++y)
+    std::memcpy(frame->data[0] + ptrdiff_t(y) * frame->linesize[0], image.row(y), size_t(image.width) * image.channels);
+  return frame;
+}
+
+void ToRgb::prepare(const AVFrame& frame, const std::filesystem::path& file) {
   // The deprecated "yuvj" formats say full range in their name, which libswscale understands by itself.
   const bool full = frame.color_range == AVCOL_RANGE_JPEG;
   if (scaler_ && width_ == frame.width && height_ == frame.height && format_ == frame.format && space_ == frame.colorspace &&
@@ -47,7 +77,8 @@ void ToRgb::prepare(const AVFrame& frame) {
   width_ = frame.width, height_ = frame.height, format_ = frame.format, space_ = frame.colorspace, range_ = full;
   scaler_.reset(sws_getContext(width_, height_, AVPixelFormat(format_), width_, height_, AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr,
                                nullptr, nullptr));
-  if (!scaler_) throw DataError("pictures of {} x {} in this pixel format cannot be converted to RGB", width_, height_);
+  if (!scaler_) throw not_convertible(frame, file);
+  rgb_ = new_picture(width_, height_, AV_PIX_FMT_RGB24);
   int *matrix = nullptr, *target_matrix = nullptr, source_range = 0, target_range = 0, brightness = 0, contrast = 0,
       saturation = 0;
   if (sws_getColorspaceDetails(scaler_.get(), &matrix, &source_range, &target_matrix, &target_range, &brightness, &contrast,
@@ -58,14 +89,17 @@ void ToRgb::prepare(const AVFrame& frame) {
                            brightness, contrast, saturation);
 }
 
-Image ToRgb::operator()(const AVFrame& frame) {
-  prepare(frame);
+Image ToRgb::operator()(const AVFrame& frame, const std::filesystem::path& file) {
+  prepare(frame, file);
+  const int rows = sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, rgb_->data, rgb_->linesize);
+  if (rows != frame.height) throw not_convertible(frame, file);
   Image image{frame.width, frame.height, 3, {}};
-  image.pixels.resize(size_t(frame.width) * frame.height * 3);
-  uint8_t* const planes[4] = {image.pixels.data()};
-  const int strides[4] = {frame.width * 3};
-  const int rows = sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides);
-  if (rows != frame.height) throw DataError("a picture of {} x {} cannot be converted to RGB", frame.width, frame.height);
+  const size_t row_bytes = size_t(frame.width) * 3;
+  image.pixels.reserve(row_bytes * size_t(frame.height));
+  for (int y = 0; y < frame.height; ++y) {
+    const uint8_t* const row = rgb_->data[0] + ptrdiff_t(y) * rgb_->linesize[0];
+    image.pixels.insert(image.pixels.end(), row, row + row_bytes);
+  }
   return image;
 }
 

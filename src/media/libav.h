@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -55,17 +56,24 @@ T* allocated(T* pointer) {
 inline Frame new_frame() { return Frame(allocated(av_frame_alloc())); }
 inline Packet new_packet() { return Packet(allocated(av_packet_alloc())); }
 
+/// A picture's buffer as libav's own programs allocate it: rows aligned to 64 bytes, and room behind the last one. libswscale and
+/// the codecs read and write whole vectors, beyond the end of rows that are packed.
+Frame new_picture(int width, int height, AVPixelFormat format);
+/// A copy in such a buffer, as RGB24 or GRAY8.
+Frame padded(const Image& image);
+
 /// Converts decoded frames to RGB. Keeps its scaler while size, format and colour space stay the same. One per thread.
 class ToRgb {
  public:
   /// Colour matrix and range as the frame says; BT.601 limited range when it says nothing (the choice of ffmpeg, OpenCV and
-  /// PyAV). Throws Error(data) when the format cannot be converted.
-  Image operator()(const AVFrame& frame);
+  /// PyAV). Throws Error(data) naming the file when the format cannot be converted.
+  Image operator()(const AVFrame& frame, const std::filesystem::path& file);
 
  private:
-  void prepare(const AVFrame& frame);
+  void prepare(const AVFrame& frame, const std::filesystem::path& file);
 
   Scaler scaler_;
+  Frame rgb_;
   int width_ = 0, height_ = 0, format_ = -1, space_ = -1, range_ = -1;
 };
 

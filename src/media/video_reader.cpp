@@ -103,7 +103,7 @@ VideoFrame VideoReader::State::take() {
   result.key = frame->key_frame != 0;
   result.damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT);
   if (options.md5) result.md5 = planes_md5(*frame);
-  if (options.rgb) result.rgb = rotated(to_rgb(*frame), file.info.rotation);
+  if (options.rgb) result.rgb = rotated(to_rgb(*frame, file.path), file.info.rotation);
   last_pts = result.pts;
   last_duration = frame->pkt_duration;
   av_frame_unref(frame.get());

@@ -103,15 +103,6 @@ Scaler rgb_to_yuv(const VideoWriterOptions& options) {
   return scaler;
 }
 
-Frame yuv_frame(const VideoWriterOptions& options) {
-  Frame frame = new_frame();
-  frame->width = options.width;
-  frame->height = options.height;
-  frame->format = AV_PIX_FMT_YUV420P;
-  if (av_frame_get_buffer(frame.get(), 0) < 0) throw_out_of_memory();
-  return frame;
-}
-
 /// Sends one frame (null: the end) to an encoder and its packets to the file.
 void encode(AVFormatContext& format, AVCodecContext& encoder, const AVStream& stream, const AVFrame* frame, AVPacket& packet,
             const std::filesystem::path& path) {
@@ -153,10 +144,8 @@ void VideoWriter::add(const Image& rgb) {
   MICROEMO_CHECK(rgb.width == s.options.width && rgb.height == s.options.height && rgb.channels == 3,
                  "a frame of {} x {} x {} for a video of {} x {}", rgb.width, rgb.height, rgb.channels, s.options.width,
                  s.options.height);
-  const Frame frame = yuv_frame(s.options);
-  const uint8_t* const planes[4] = {rgb.pixels.data()};
-  const int strides[4] = {rgb.width * 3};
-  sws_scale(s.to_yuv.get(), planes, strides, 0, rgb.height, frame->data, frame->linesize);
+  const Frame frame = new_picture(rgb.width, rgb.height, AV_PIX_FMT_YUV420P), source = padded(rgb);
+  sws_scale(s.to_yuv.get(), source->data, source->linesize, 0, rgb.height, frame->data, frame->linesize);
   frame->pts = s.frames++;
   encode(*s.format, *s.video, *s.video_stream, frame.get(), *s.packet, s.path);
 }

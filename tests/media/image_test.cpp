@@ -115,6 +115,17 @@ TEST(Images, PngIntoAMissingPlaceSaysWhere) {
       ErrorKind::environment, [&] { write_png(blocked, gradient(4, 4, 3)); }, "/file");
 }
 
+TEST(Images, RefusesToWriteAPngUnderAnotherName) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a.jpg", "a", "png", ".png"}) {
+    const auto error = expect_error(
+        ErrorKind::config, [&] { write_png(folder.path() / name, gradient(4, 4, 3)); }, name);
+    EXPECT_NE(error.next_step(), "");
+    EXPECT_FALSE(std::filesystem::exists(folder.path() / name));
+  }
+  write_png(folder.path() / "a.PNG", gradient(4, 4, 3));
+}
+
 TEST(Images, ShrinkingAverages) {
   Image image{4, 2, 1, {0, 100, 10, 20, 100, 200, 30, 40}};
   const Image small = resize(image, 2, 1);

@@ -21,7 +21,9 @@ struct Point {
 
 /// Reads a JPEG, PNG or any still picture libavcodec knows, as RGB. Throws Error(data).
 Image read_image(const std::filesystem::path& path);
-/// Writes a PNG, atomically.
+/// Throws Error(config) for a name that does not end in ".png": a picture is what its name says. For checks before long work.
+void check_png_name(const std::filesystem::path& path);
+/// Writes a PNG, atomically. Throws as check_png_name does.
 void write_png(const std::filesystem::path& path, const Image& image);
 
 /// Area interpolation when shrinking, linear when growing; the aspect ratio is the caller's business.
