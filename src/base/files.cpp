@@ -64,15 +64,19 @@ fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-  const Descriptor file(path, O_RDONLY);
+  // Without O_NONBLOCK the open alone would wait until somebody writes to a pipe.
+  const Descriptor file(path, O_RDONLY | O_NONBLOCK);
   if (!file.open()) {
     const int code = errno;
     if (code == ENOENT) throw DataError("there is no such file").where(path).hint("check the path");
     throw DataError("the file cannot be read: {}", std::strerror(code)).where(path).hint("check the path and its permissions");
   }
   struct stat facts {};
-  if (::fstat(file.get(), &facts) == 0 && S_ISDIR(facts.st_mode))
-    throw DataError("this is a folder, and a file is needed").where(path).hint("name a file in it");
+  if (::fstat(file.get(), &facts) != 0)
+    throw DataError("the file cannot be read: {}", std::strerror(errno)).where(path).hint("check the disk");
+  if (S_ISDIR(facts.st_mode)) throw DataError("this is a folder, and a file is needed").where(path).hint("name a file in it");
+  if (!S_ISREG(facts.st_mode))
+    throw DataError("this is not a regular file, but a pipe or a device").where(path).hint("copy its content to a file");
   std::string bytes;
   bytes.reserve(static_cast<size_t>(facts.st_size));
   for (std::string piece(1 << 16, '\0');;) {

@@ -1,9 +1,10 @@
 #include "microemo/text/transcript.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
-#include <regex>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -55,31 +56,113 @@ bool ends_cue(const std::vector<Line>& lines, size_t i) {
   return text.empty() || is_time_line(text) || (is_index(text) && i + 1 < lines.size() && is_time_line(lines[i + 1].text));
 }
 
-double seconds_of(const std::smatch& match, size_t group) {
-  const auto number = [&](size_t offset) { return std::stoll(match[group + offset]); };
-  const int64_t milliseconds = ((number(0) * 60 + number(1)) * 60 + number(2)) * 1000 + number(3);
-  return double(milliseconds) / 1000.0;
+constexpr const char* blanks = " \t\v\f";
+constexpr const char* digits = "0123456789";
+
+/// What is left to read of a line. The transcript is anyone's file: a scan of one pass has no depth and no time of its own that a
+/// long line could exhaust, as a regular expression has.
+struct Scanner {
+  std::string_view rest;
+
+  bool take(char wanted) {
+    if (!rest.starts_with(wanted)) return false;
+    rest.remove_prefix(1);
+    return true;
+  }
+  bool take_any(std::string_view wanted) {
+    return std::any_of(wanted.begin(), wanted.end(), [this](char c) { return take(c); });
+  }
+  size_t skip(const char* characters) {
+    const size_t count = std::min(rest.find_first_not_of(characters), rest.size());
+    rest.remove_prefix(count);
+    return count;
+  }
+  /// A number of so many digits; nothing, and nothing taken, when there are fewer or more.
+  std::optional<int64_t> number(size_t least, size_t most) {
+    const size_t count = std::min(rest.find_first_not_of(digits), rest.size());
+    if (count < least || count > most) return std::nullopt;
+    int64_t value = 0;
+    for (const char digit : rest.substr(0, count)) value = value * 10 + (digit - '0');
+    rest.remove_prefix(count);
+    return value;
+  }
+};
+
+/// Up to six digits of hours: more would not be a time, and must not overflow.
+std::optional<double> read_time(Scanner& scanner) {
+  const auto hours = scanner.number(1, 6);
+  if (!hours || !scanner.take(':')) return std::nullopt;
+  const auto minutes = scanner.number(1, 2);
+  if (!minutes || *minutes >= 60 || !scanner.take(':')) return std::nullopt;
+  const auto seconds = scanner.number(1, 2);
+  if (!seconds || *seconds >= 60 || !scanner.take_any(",.")) return std::nullopt;
+  const auto milliseconds = scanner.number(3, 3);
+  if (!milliseconds) return std::nullopt;
+  return double(((*hours * 60 + *minutes) * 60 + *seconds) * 1000 + *milliseconds) / 1000.0;
+}
+
+/// Some tools append the picture's coordinates, as in " X1:100 X2:200 Y1:300 Y2:400".
+bool skip_coordinates(Scanner& scanner) {
+  while (!scanner.rest.empty()) {
+    if (scanner.skip(blanks) == 0 || !scanner.take_any("XY") || !scanner.take_any("12") || !scanner.take(':')) return false;
+    scanner.take('-');
+    if (scanner.skip(digits) == 0) return false;
+  }
+  return true;
 }
 
 std::optional<Times> read_times(const std::string& text) {
-  // Up to six digits of hours: more would not be a time, and must not overflow. Some tools append the picture's coordinates.
-  static const std::string time = R"((\d{1,6}):([0-5]?\d):([0-5]?\d)[,.](\d{3}))";
-  static const std::regex pattern(time + R"(\s*-->\s*)" + time + R"((\s+[XY][12]:-?\d+)*)");
-  std::smatch match;
-  if (!std::regex_match(text, match, pattern)) return std::nullopt;
-  return Times{seconds_of(match, 1), seconds_of(match, 5)};
+  Scanner scanner{text};
+  const auto start = read_time(scanner);
+  scanner.skip(blanks);
+  if (!start || !scanner.take('-') || !scanner.take('-') || !scanner.take('>')) return std::nullopt;
+  scanner.skip(blanks);
+  const auto end = read_time(scanner);
+  if (!end || !skip_coordinates(scanner)) return std::nullopt;
+  return Times{*start, *end};
 }
 
-/// Only what players treat as markup goes: "<3" and "a < b" are words.
-std::string without_tags(const std::string& text) {
-  static const std::regex tags(R"(</?(i|b|u|s|font|c|v|ruby|rt)([\s.][^<>]*)?>|\{\\[^{}]*\})", std::regex::icase);
-  return trimmed(std::regex_replace(text, tags, ""));
+/// Length of the tag that the text starts with; 0 when it starts with none. Only what players treat as markup is one: "<3" and
+/// "a < b" are words.
+size_t tag_length(std::string_view text) {
+  static constexpr std::array<std::string_view, 9> names{"i", "b", "u", "s", "font", "c", "v", "ruby", "rt"};
+  if (text.starts_with("{\\")) {
+    const size_t end = text.find_first_of("{}", 1);
+    return end != std::string_view::npos && text[end] == '}' ? end + 1 : 0;
+  }
+  if (!text.starts_with('<')) return 0;
+  const size_t end = text.find_first_of("<>", 1);
+  if (end == std::string_view::npos || text[end] == '<') return 0;
+  std::string_view inside = text.substr(1, end - 1);
+  if (inside.starts_with('/')) inside.remove_prefix(1);
+  std::string name(inside.substr(0, inside.find_first_of(" \t\v\f.")));
+  for (char& letter : name) letter = letter >= 'A' && letter <= 'Z' ? char(letter - 'A' + 'a') : letter;
+  return std::find(names.begin(), names.end(), name) == names.end() ? 0 : end + 1;
+}
+
+std::string without_tags(std::string_view text) {
+  std::string kept;
+  while (!text.empty()) {
+    const size_t tag = tag_length(text);
+    if (tag == 0) kept += text[0];
+    text.remove_prefix(std::max<size_t>(tag, 1));
+  }
+  return trimmed(kept);
+}
+
+/// A line as a message shows it: the start of a long one.
+std::string shown(const std::string& text) {
+  constexpr size_t most = 80;
+  if (text.size() <= most) return text;
+  size_t length = most;
+  while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
+  return text.substr(0, length) + "...";
 }
 
 Cue read_cue(const Line& line, double earliest_s, const std::filesystem::path& file) {
   const auto times = read_times(line.text);
   if (!times)
-    throw DataError("cannot read the times \"{}\"", line.text)
+    throw DataError("cannot read the times \"{}\"", shown(line.text))
         .where(file, line.number)
         .hint("write them as 00:00:01,500 --> 00:00:03,250");
   if (times->end_s <= times->start_s)
@@ -105,7 +188,7 @@ bool find_times(const std::vector<Line>& lines, size_t& i, const std::filesystem
   if (i == lines.size()) return false;
   if (is_index(lines[i].text) && i + 1 < lines.size()) ++i;
   if (!is_time_line(lines[i].text))
-    throw DataError("expected the times of a cue, found \"{}\"", lines[i].text)
+    throw DataError("expected the times of a cue, found \"{}\"", shown(lines[i].text))
         .where(file, lines[i].number)
         .hint("every cue starts with a line such as 00:00:01,500 --> 00:00:03,250; its text has no empty line in it");
   return true;

@@ -1,5 +1,7 @@
 #include "microemo/text/transcript.h"
 
+#include <sys/stat.h>
+
 #include "microemo/base/files.h"
 #include "support/errors.h"
 
@@ -124,6 +126,39 @@ TEST(Transcript, RefusesOverlongAndSurrogateForms) {
   for (const char* bytes :
        {"\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\x80", "\xE2\x82"})
     expect_refused(std::string("1\n00:00:01,000 --> 00:00:02,000\n") + bytes + "\n", "not UTF-8", 3);
+}
+
+TEST(Transcript, ReadsALineOfAnyLength) {
+  const std::string cue = "1\n00:00:01,000 --> 00:00:02,000\n", letters(200'000, 'y');
+  EXPECT_EQ(parse(cue + "<i " + letters + "\n").at(0).text, "<i " + letters);
+  EXPECT_EQ(parse(cue + "<i " + letters + ">x\n").at(0).text, "x");
+  EXPECT_EQ(parse(cue + "{\\" + letters + "\n").at(0).text, "{\\" + letters);
+  EXPECT_EQ(parse("1\n00:00:01,000 --> " + std::string(200'000, ' ') + "00:00:02,000\nx\n").size(), 1u);
+}
+
+TEST(Transcript, RemovesTagsInCapitalsAndWithClasses) {
+  EXPECT_EQ(parse("1\n00:00:01,000 --> 00:00:02,000\n<I>a</I> <c.red>b</c> <bold>c</bold>\n").at(0).text, "a b <bold>c</bold>");
+}
+
+TEST(Transcript, RefusesCoordinatesThatAreNone) {
+  for (const char* more : {" X3:1", " X1:", " X1:1Y1:2", " Z1:1", "X1:1"})
+    expect_refused("1\n00:00:01,000 --> 00:00:02,000" + std::string(more) + "\nx\n", "cannot read the times", 2);
+  EXPECT_EQ(parse("1\n00:00:01,000 --> 00:00:02,000 X1:-" + std::string(100, '9') + "\nx\n").size(), 1u);
+}
+
+TEST(Transcript, ShowsTheStartOfALongLineItCannotRead) {
+  const Error error = expect_refused("1\n--> " + std::string(60'000, 'y') + "\n", "cannot read the times", 2);
+  EXPECT_LT(error.message().size(), 200u);
+}
+
+TEST(Transcript, RefusesAPipeInsteadOfWaitingForIt) {
+  const TemporaryFolder folder;
+  const auto pipe = folder.path() / "talk.srt";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const Error error = expect_error(
+      ErrorKind::data, [&] { read_srt(pipe); }, "not a regular file");
+  EXPECT_EQ(error.place(), pipe.string());
+  EXPECT_FALSE(error.next_step().empty());
 }
 
 TEST(Transcript, NamesAFileThatIsMissing) {
