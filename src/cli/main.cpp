@@ -25,6 +25,9 @@ void add_commands(CLI::App& app, int& status) {
   add_score_command(app, status);
   add_media_command(app, status);
   add_config_command(app, status);
+  add_inspect_command(app, status);
+  add_convert_command(app, status);
+  add_verify_command(app, status);
 }
 
 /// Wrong words on the command line are the user's configuration: exit code 2, like a wrong key in a file.

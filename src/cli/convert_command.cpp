@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "microemo/base/error.h"
+#include "microemo/base/progress.h"
+#include "microemo/checkpoint/convert.h"
+#include "microemo/checkpoint/key_map.h"
+#include "microemo/cli/commands.h"
+#include "name_tree.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::Container;
+using checkpoint::LazyTensors;
+using checkpoint::TensorSource;
+
+struct Words {
+  std::string in, out, to, from, part, delta, shard_size;
+  std::vector<std::string> merge, unmerge;
+  double alpha = 0;
+};
+
+void print(const std::string& text) { std::printf("%s\n", text.c_str()); }
+
+bool keeps_names(const Words& words) { return words.to == "safetensors" || words.to == "pth"; }
+
+Container container_of(const Words& words) {
+  const std::string extension = fs::path(words.out).extension();
+  const bool pickled = extension == ".pth" || extension == ".pt" || extension == ".bin";
+  if (words.to == "pth" && !pickled)
+    throw ConfigError("--to pth writes one file, and '{}' is not named like one", words.out).hint("let OUT end in .pth");
+  if (words.to == "safetensors" && pickled)
+    throw ConfigError("'{}' is named like a file of torch.save", words.out)
+        .hint("let OUT end in .safetensors, or name a folder, or say --to pth");
+  const Container container = pickled ? Container::pth : extension == ".safetensors" ? Container::safetensors : Container::folder;
+  if (!words.shard_size.empty() && container != Container::folder)
+    throw ConfigError("--shard-size has no effect when OUT is one file").hint("name a folder");
+  return container;
+}
+
+/// "5GB", "500MB", "4096": powers of 1000, as the public libraries count.
+uint64_t bytes_of(const std::string& text) {
+  if (text.empty()) return checkpoint::ShardOptions{}.shard_bytes;
+  constexpr double most = 1e15;
+  size_t digits = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &digits);
+  } catch (const std::exception&) {
+    digits = 0;
+  }
+  const std::string unit = text.substr(digits);
+  const double factor = unit.empty() || unit == "B" ? 1 : unit == "KB" ? 1e3 : unit == "MB" ? 1e6 : unit == "GB" ? 1e9 : 0;
+  if (digits == 0 || !(number * factor >= 1 && number * factor <= most))
+    throw ConfigError("--shard-size is '{}'", text).hint("give it a size such as 5GB, 500MB or 100KB");
+  return uint64_t(std::llround(number * factor));
+}
+
+bool same_place(const fs::path& a, const fs::path& b) { return fs::weakly_canonical(a) == fs::weakly_canonical(b); }
+
+/// Nothing that is read may be written over: not IN, nor one of its files, nor what is added to it.
+void refuse_same(const Words& words, const TensorSource& source) {
+  std::vector<fs::path> read{words.in, words.delta};
+  read.insert(read.end(), words.merge.begin(), words.merge.end());
+  read.insert(read.end(), words.unmerge.begin(), words.unmerge.end());
+  read.insert(read.end(), source.files().begin(), source.files().end());
+  for (const fs::path& path : read)
+    if (!path.empty() && same_place(path, words.out))
+      throw ConfigError("the output would be written over '{}', which is read", path.string()).hint("name another output");
+}
+
+/// Training states keep their weights under "model"; that is what is meant unless a part is named.
+TensorSource open(const Words& words) {
+  const TensorSource source(words.in, {.sub_dict = words.part});
+  const auto& entries = source.entries();
+  const auto in_model = [](const checkpoint::TensorEntry& entry) { return entry.name.starts_with("model/"); };
+  if (!words.part.empty() || std::none_of(entries.begin(), entries.end(), in_model)) return source;
+  print("reading the part 'model' (--part names another)");
+  return TensorSource(words.in, {.sub_dict = "model"});
+}
+
+LazyTensors with_adapters(LazyTensors tensors, const Words& words) {
+  const auto apply = [&](const std::vector<std::string>& folders, double sign) {
+    for (const std::string& folder : folders) {
+      checkpoint::PeftAdapter adapter = checkpoint::read_adapter(folder);
+      if (words.alpha > 0) {
+        adapter.config.lora_alpha = words.alpha;
+        adapter.config.alpha_pattern.clear();
+      }
+      tensors = checkpoint::apply_adapter(std::move(tensors), adapter, sign, words.in);
+    }
+  };
+  apply(words.unmerge, -1);
+  apply(words.merge, 1);
+  return tensors;
+}
+
+checkpoint::Renaming prepare(const Words& words, const TensorSource& source) {
+  LazyTensors tensors = checkpoint::lazy_tensors(source);
+  if (!words.delta.empty())
+    tensors = checkpoint::add_delta(std::move(tensors), checkpoint::lazy_tensors(TensorSource(words.delta)), words.in);
+  tensors = with_adapters(std::move(tensors), words);
+  if (keeps_names(words)) return {std::move(tensors), {}, ""};
+  return checkpoint::rename(std::move(tensors), words.from, words.to, words.in);
+}
+
+void print_summary(const Words& words, const checkpoint::Renaming& renaming, size_t files) {
+  double parameters = 0;
+  uint64_t bytes = 0;
+  for (const checkpoint::LazyTensor& tensor : renaming.tensors) {
+    parameters += double(tensor.meta.numel());
+    bytes += uint64_t(tensor.meta.numel()) * tensor.meta.element_size();
+  }
+  if (!renaming.from.empty()) print(fmt::format("names of {} to {}", renaming.from, words.to));
+  if (!renaming.ignored.empty())
+    print(fmt::format("left out: {} tensors that the model computes or does not have, such as {}", renaming.ignored.size(),
+                      renaming.ignored.front()));
+  print(fmt::format("{}: {} tensors, {} parameters, {} in {} {}", words.out, renaming.tensors.size(), count_text(parameters),
+                    bytes_text(bytes), files, files == 1 ? "file" : "files"));
+}
+
+void check_words(const Words& words) {
+  if (!keeps_names(words) && words.to != "microemo") checkpoint::find_family(words.to);
+  if (keeps_names(words) && !words.from.empty())
+    throw ConfigError("--from has no effect with --to {}, which keeps the names", words.to).hint("remove it");
+  if (words.alpha > 0 && words.merge.empty() && words.unmerge.empty())
+    throw ConfigError("--alpha has no effect without --merge or --unmerge").hint("remove it");
+}
+
+void run(const Words& words) {
+  check_words(words);
+  const Container container = container_of(words);
+  const uint64_t shard_bytes = bytes_of(words.shard_size);
+  const TensorSource source = open(words);
+  refuse_same(words, source);
+  const checkpoint::Renaming renaming = prepare(words, source);
+  Progress progress("convert", "tensors", int64_t(renaming.tensors.size()));
+  const auto files = checkpoint::write_tensors_as(container, words.out, renaming.tensors, shard_bytes, words.in,
+                                                  [&](const checkpoint::LazyTensor&) { progress.add(); });
+  progress.finish();
+  print_summary(words, renaming, files.size());
+}
+
+constexpr const char* footer =
+    "OUT is one file when it ends in .safetensors, .pth, .pt or .bin, else a folder with the files that stand beside the "
+    "weights.\n"
+    "Examples:\n"
+    "  microemo convert models/Llama-2-7b models/llama.safetensors --to microemo\n"
+    "  microemo convert timechat_7b.pth timechat.safetensors --to microemo\n"
+    "  microemo convert vicuna-7b-delta-v0 vicuna-7b-v0 --to safetensors --delta llama-7b\n"
+    "  microemo convert models/Llama-2-7b merged --to safetensors --merge adapter --shard-size 2GB";
+
+}  // namespace
+
+void add_convert_command(CLI::App& app, int& /*status*/) {
+  auto words = std::make_shared<Words>();
+  CLI::App* command = app.add_subcommand(
+      "convert", "Write a checkpoint in another form, under other names, or with a difference or adapters added");
+  command->add_option("IN", words->in, "A safetensors, .pth or .bin file, or a folder of a model")->required()->type_name("");
+  command->add_option("OUT", words->out, "File or folder to write")->required()->type_name("");
+  command->add_option("--to", words->to, "safetensors or pth (the names stay), microemo (our names), or a family's public names")
+      ->required()
+      ->type_name("FORM");
+  command->add_option("--from", words->from, "Family that the names are of; found out when left out")->type_name("FAMILY");
+  command->add_option("--part", words->part, "Sub-dict of a .pth; left out, 'model' where there is one")->type_name("NAME");
+  command->add_option("--shard-size", words->shard_size, "Most bytes of a file in a folder; left out, 5GB")->type_name("SIZE");
+  command->add_option("--delta", words->delta, "IN is a difference to this base; write their sum")->type_name("BASE");
+  command->add_option("--merge", words->merge, "Adapters to add to the weights")->type_name("ADAPTER")->expected(1)->take_all();
+  command->add_option("--unmerge", words->unmerge, "Adapters to take out of the weights")
+      ->type_name("ADAPTER")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--alpha", words->alpha, "Instead of the adapters' own alpha")->check(CLI::PositiveNumber);
+  command->footer(footer);
+  command->callback([words] { run(*words); });
+}
+
+}  // namespace microemo::cli

@@ -1,0 +1,34 @@
+#pragma once
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "microemo/base/files.h"
+#include "microemo/base/json.h"
+#include "support/command.h"
+
+namespace microemo::test {
+
+/// Runs `microemo` in a folder of its own; `models` holds the tiny public models of tests/reference/hf_decoders.py.
+struct CheckpointCommand : ::testing::Test {
+  TemporaryFolder place;
+  const std::filesystem::path models = std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests/data/checkpoint";
+
+  CommandResult microemo(std::vector<std::string> words) const {
+    words.insert(words.begin(), MICROEMO_BINARY);
+    return run_command(words, {.folder = place.path()});
+  }
+  Json json(std::vector<std::string> words) const {
+    words.push_back("--json");
+    const CommandResult result = microemo(words);
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return parse_json(result.standard_output, "standard output");
+  }
+  std::string model(const std::string& name) const { return models / name; }
+};
+
+}  // namespace microemo::test
