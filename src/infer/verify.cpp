@@ -83,6 +83,7 @@ at::Tensor read_mask(const Recording& recording, const at::Tensor& ids_RL) {
   if (!recording.inputs.contains("attention_mask")) return at::ones(ids_RL.sizes(), at::kBool);
   const at::Tensor mask_RL = integers(recording, "attention_mask").ne(0);
   if (mask_RL.sizes() != ids_RL.sizes()) throw recording.refuse("input.attention_mask has not the shape of input.input_ids");
+  if (!mask_RL.any().item<bool>()) throw recording.refuse("input.attention_mask leaves every position out");
   const at::Tensor later_RL = mask_RL.slice(1, 1), earlier_RL = mask_RL.slice(1, 0, -1);
   if (later_RL.logical_and(earlier_RL.logical_not()).any().item<bool>())
     throw recording.refuse("input.attention_mask pads on the left; here rows are padded on the right");

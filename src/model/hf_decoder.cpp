@@ -39,6 +39,20 @@ NamedTensors decoder_tensors(const fs::path& folder) {
   return tensors;
 }
 
+/// Before anything is allocated: a config of another model may ask for far more than its files hold.
+void check_size(const checkpoint::HfDecoderConfig& c, const NamedTensors& tensors, const fs::path& folder) {
+  double held = 0;
+  for (const auto& [name, tensor] : tensors) held += double(tensor.numel());
+  const double attention =
+      double(c.hidden_size) * double(c.head_dim) * double(2 * c.num_attention_heads + 2 * c.num_key_value_heads);
+  const double block = attention + 3.0 * double(c.hidden_size) * double(c.intermediate_size);
+  const double asked = double(c.num_hidden_layers) * block + double(c.vocab_size) * double(c.hidden_size);
+  if (asked > 4 * held + 1e6)
+    throw CheckpointError("config.json asks for {:.3g} parameters, and the files hold {:.3g}", asked, held)
+        .where(folder)
+        .hint("put the config.json of this model beside its weights");
+}
+
 /// Lets the parameters be the given tensors, of which names and shapes are known to fit.
 void share(torch::nn::Module& module, const NamedTensors& tensors) {
   for (auto& item : module.named_parameters()) item.value().set_data(tensors.at(item.key()));
@@ -71,6 +85,7 @@ std::shared_ptr<Decoder> load_hf_decoder(const fs::path& folder, const HfDecoder
   NamedTensors tensors = decoder_tensors(folder);
   // Files of tied models may hold the token table a second time.
   if (config.tie_word_embeddings) tensors.erase("output.weight");
+  check_size(config, tensors, folder);
   auto decoder = std::make_shared<Decoder>(decoder_options(config, loading.max_tokens), config.vocab_size);
   for (at::Tensor& parameter : decoder->parameters()) parameter.requires_grad_(false);
   const checkpoint::LoadOptions options{.source = folder, .check_only = loading.weights == WeightType::as_stored};

@@ -152,6 +152,11 @@ TEST_F(Verify, PaddingOnTheLeftIsAnError) {
   refusal("input.attention_mask pads on the left");
 }
 
+TEST_F(Verify, AMaskThatLeavesEverythingOutIsAnError) {
+  recorded_["input.attention_mask"] = at::zeros({2, 40}, at::kLong);
+  refusal("input.attention_mask leaves every position out");
+}
+
 TEST_F(Verify, PositionsOfTheirOwnAreAnError) {
   recorded_["input.position_ids"] = at::arange(1, 41).view({1, 40});
   refusal("input.position_ids are not 0, 1, 2");

@@ -99,6 +99,13 @@ TEST_F(HfDecoderFolder, BiasesThatTheConfigDoesNotKnowAreUnexpected) {
   refusal("6 unexpected:\n    block0.key.bias");
 }
 
+TEST_F(HfDecoderFolder, AConfigOfAFarLargerModelIsAnErrorBeforeAnythingIsAllocated) {
+  copy("qwen2");
+  change("vocab_size", 100'000'000);
+  change("hidden_size", 1'000'000);
+  refusal("config.json asks for 1.06e+14 parameters, and the files hold 1.87e+04");
+}
+
 TEST_F(HfDecoderFolder, AnEncoderIsNoDecoder) {
   copy("qwen2");
   change("model_type", "whisper");
