@@ -6,28 +6,12 @@
 
 #include <fmt/format.h>
 
+#include "latin.h"
+
 namespace microemo::report {
 namespace {
 
-struct Substitute {
-  const char *utf8, *ascii;
-};
-constexpr std::array substitutes{Substitute{"\u2018", "'"},   Substitute{"\u2019", "'"}, Substitute{"\u201C", "\""},
-                                 Substitute{"\u201D", "\""},  Substitute{"\u2013", "-"}, Substitute{"\u2014", "-"},
-                                 Substitute{"\u2026", "..."}, Substitute{"\u00A0", " "}};
-
 constexpr double large_scale = 0.9;
-
-size_t bytes_of_character(unsigned char first) {
-  if (first < 0xC0) return 1;
-  return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
-const char* substitute_of(const std::string& character) {
-  for (const Substitute& entry : substitutes)
-    if (character == entry.utf8) return entry.ascii;
-  return nullptr;
-}
 
 /// The longest start of a word that fits, at least one character.
 size_t fitting_length(const std::string& word, double scale, int width) {
@@ -53,20 +37,22 @@ Image blank_page(int width, int height) { return {width, height, 3, std::vector<
 
 std::string drawable(const std::string& text, bool* lost) {
   std::string result;
+  int64_t run = 0;
+  const auto end_run = [&] {
+    if (run > 0) result += fmt::format("[{} character{}]", run, run == 1 ? "" : "s");
+    if (run > 0 && lost) *lost = true;
+    run = 0;
+  };
   for (size_t at = 0; at < text.size();) {
-    const std::string character = text.substr(at, bytes_of_character(static_cast<unsigned char>(text[at])));
-    at += character.size();
-    if (character.size() == 1 && character[0] >= ' ' && character[0] < 127) {
-      result += character;
-    } else if (character.size() == 1 && character[0] >= 0 && character[0] < ' ') {
-      result += ' ';
-    } else if (const char* ascii = substitute_of(character)) {
-      result += ascii;
-    } else {
-      result += '?';
-      if (lost) *lost = true;
+    const auto ascii = ascii_form(next_character(text, at));
+    if (!ascii) {
+      ++run;
+      continue;
     }
+    end_run();
+    result += *ascii;
   }
+  end_run();
   return result;
 }
 
@@ -107,6 +93,8 @@ std::vector<double> ticks(double low, double high, int count) {
   for (double index = std::ceil(low / step - 1e-9); index * step <= high + step * 1e-9; ++index) values.push_back(index * step);
   return values;
 }
+
+double tick_step(const std::vector<double>& ticks) { return ticks.size() < 2 ? 1 : ticks[1] - ticks[0]; }
 
 std::string tick_text(double value, double step) {
   const int decimals = std::max(0, int(std::ceil(-std::log10(step) - 1e-9)));

@@ -20,8 +20,8 @@ Color lighter(Color color, double share);
 
 Image blank_page(int width, int height);
 
-/// The text with typographic quotes, dashes and dots written in ASCII and every other letter that the drawing font lacks as '?'.
-/// `lost` is set when there was one.
+/// The text in the letters that the drawing font has, those of ASCII: Latin letters lose their marks (ascii_form), and a run of
+/// characters of other scripts becomes their number, "[2 characters]". `lost` is set when there was one.
 std::string drawable(const std::string& text, bool* lost = nullptr);
 
 enum class Align { left, center, right };
@@ -33,6 +33,8 @@ std::vector<std::string> wrap(const std::string& text, double scale, int width);
 
 /// Round values (1, 2 or 5 times a power of ten apart) within [low, high], about `count` of them.
 std::vector<double> ticks(double low, double high, int count);
+/// How far they are apart; 1 when there are fewer than two.
+double tick_step(const std::vector<double>& ticks);
 /// A tick as people write it: no more decimals than the distance `step` needs.
 std::string tick_text(double value, double step);
 

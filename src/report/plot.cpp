@@ -46,7 +46,9 @@ Axes axes_of(const Plot& plot) {
       y.include(curve.y[i]);
     }
   }
-  if (x.low > x.high) throw DataError("there is nothing to plot in \"{}\": no value is finite", plot.title);
+  if (x.low > x.high)
+    throw DataError("there is nothing to plot in \"{}\": no value is finite", plot.title)
+        .hint("look at the numbers themselves: training may have diverged");
   if (y.low > 0) y.low = 0;
   y = y.widened();
   y.high += 0.05 * (y.high - y.low);
@@ -58,12 +60,12 @@ void draw_axes(Image& image, const Axes& axes, const Plot& plot) {
   for (const double value : y_ticks) {
     const double y = axes.place(axes.x.low, value).y;
     media::draw_line(image, {left, y}, {right, y}, rule, 1);
-    write(image, tick_text(value, y_ticks[1] - y_ticks[0]), left - 12, y + 7, text_scale, faint_ink, Align::right);
+    write(image, tick_text(value, tick_step(y_ticks)), left - 12, y + 7, text_scale, faint_ink, Align::right);
   }
   for (const double value : x_ticks) {
     const double x = axes.place(value, axes.y.low).x;
     media::draw_line(image, {x, bottom}, {x, bottom + 7}, faint_ink, 1);
-    write(image, tick_text(value, x_ticks[1] - x_ticks[0]), x, bottom + 30, text_scale, faint_ink, Align::center);
+    write(image, tick_text(value, tick_step(x_ticks)), x, bottom + 30, text_scale, faint_ink, Align::center);
   }
   media::draw_line(image, {left, bottom}, {right, bottom}, faint_ink, 2);
   write(image, drawable(plot.title), left, 50, title_scale, ink);
@@ -99,7 +101,7 @@ void draw_legend(Image& image, const Plot& plot) {
 
 double number_or_gap(const Json& value, const std::string& key, const std::filesystem::path& file, int64_t line) {
   if (value.is_null()) return std::numeric_limits<double>::quiet_NaN();
-  if (!value.is_number()) throw DataError("\"{}\" is no number", key).where(file, line);
+  if (!value.is_number()) throw DataError("\"{}\" is no number", key).where(file, line).hint("remove or mend the line");
   return value.get<double>();
 }
 
@@ -117,7 +119,10 @@ std::vector<Curve> read_curves(const std::filesystem::path& jsonl, const std::st
     }
   });
   for (const Curve& curve : curves)
-    if (curve.x.empty()) throw DataError("no line has both \"{}\" and \"{}\"", x_key, curve.name).where(jsonl);
+    if (curve.x.empty())
+      throw DataError("no line has both \"{}\" and \"{}\"", x_key, curve.name)
+          .where(jsonl)
+          .hint("name keys that stand in the file");
   return curves;
 }
 

@@ -17,6 +17,8 @@ using media::Point;
 constexpr int page_width = 1600;
 constexpr double margin = 40, track_left = 200, track_right = page_width - margin;
 constexpr double text_scale = 0.65, title_scale = 1.15, subtitle_scale = 0.7;
+constexpr double highest_frame = 320;
+constexpr double longest_frame_s = 1;
 constexpr int strip_gap = 6, row_gap = 22, signal_height = 64, bar_height = 40, found_height = 16;
 
 /// The page grows downwards; `y` is where the next part begins.
@@ -51,12 +53,12 @@ double cell_width(const Timeline& timeline) {
   return (track_right - track_left) / double(std::max<size_t>(timeline.frames.size(), 1));
 }
 
-/// The highest frame when all are made as wide as their cell.
+/// The highest frame when all are made as wide as their cell, as far as the page allows.
 double frame_height(const Timeline& timeline) {
   double height = 0;
   for (const TimelineFrame& frame : timeline.frames)
     height = std::max(height, (cell_width(timeline) - strip_gap) * frame.frame.height / frame.frame.width);
-  return height;
+  return std::min(height, highest_frame);
 }
 
 double face_side(const Timeline& timeline) { return has_faces(timeline) ? std::min(150.0, cell_width(timeline) - strip_gap) : 0; }
@@ -74,9 +76,11 @@ void draw_strip(Page& page) {
   page.name_row("frames", height);
   for (size_t i = 0; i < page.timeline.frames.size(); ++i) {
     const Image& frame = page.timeline.frames[i].frame;
-    const int width = int(cell) - strip_gap;
-    media::paste(page.image, media::resize(frame, width, std::max(1, width * frame.height / frame.width)),
-                 int(track_left + double(i) * cell + strip_gap / 2.0), int(page.y));
+    const int widest = int(cell) - strip_gap;
+    const int width = std::clamp(int(height * frame.width / frame.height + 1e-6), 1, widest);
+    media::paste(page.image,
+                 media::resize(frame, width, std::clamp(width * frame.height / frame.width, 1, int(std::ceil(height)))),
+                 int(track_left + double(i) * cell + strip_gap / 2.0 + (widest - width) / 2.0), int(page.y));
   }
   page.y += height + strip_gap;
   if (side == 0) return;
@@ -94,7 +98,7 @@ void draw_strip(Page& page) {
   page.y += side + strip_gap;
 }
 
-/// Every looked-at frame owns the time up to the next one.
+/// Every looked-at frame owns the time up to the next one, but a gap in the clip is no time in which a face was seen.
 void draw_found(Page& page) {
   const Timeline& timeline = page.timeline;
   if (timeline.face_times.empty()) return;
@@ -102,7 +106,8 @@ void draw_found(Page& page) {
   page.name_row("face found", found_height);
   media::fill_box(page.image, track_left, page.y, track_right, page.y + found_height, shade);
   for (size_t i = 0; i < timeline.face_times.size(); ++i) {
-    const double end = i + 1 < timeline.face_times.size() ? timeline.face_times[i + 1] : timeline.duration_s;
+    const double next = i + 1 < timeline.face_times.size() ? timeline.face_times[i + 1] : timeline.duration_s;
+    const double end = std::min(next, timeline.face_times[i] + longest_frame_s);
     if (timeline.face_found[i])
       media::fill_box(page.image, page.x_of(timeline.face_times[i]), page.y, page.x_of(end), page.y + found_height,
                       series_color(2));
@@ -157,10 +162,12 @@ void draw_axis(Page& page) {
   const std::vector<double> values = ticks(0, page.timeline.duration_s, 10);
   for (const double value : values) {
     media::draw_line(page.image, {page.x_of(value), page.y}, {page.x_of(value), page.y + 7}, faint_ink, 1);
-    write(page.image, tick_text(value, values[1] - values[0]), page.x_of(value), page.y + 30, text_scale, faint_ink,
-          Align::center);
+    const std::string text = tick_text(value, tick_step(values));
+    const double half = media::text_width(text, text_scale) / 2.0;
+    write(page.image, text, std::min(page.x_of(value), track_right - half), page.y + 30, text_scale, faint_ink, Align::center);
   }
-  write(page.image, "seconds", track_left - 16, page.y + 30, text_scale, faint_ink, Align::right);
+  const double beside = media::text_width(tick_text(0, tick_step(values)), text_scale) / 2.0 + 16;
+  write(page.image, "seconds", track_left - beside, page.y + 30, text_scale, faint_ink, Align::right);
   page.y += 48;
 }
 
@@ -176,6 +183,17 @@ void draw_remarks(Page& page, const std::vector<std::string>& remarks) {
   }
 }
 
+/// A remark that is made about several utterances stands there once, with their number.
+std::vector<std::string> once_each(const std::vector<std::string>& remarks) {
+  std::vector<std::string> list;
+  for (auto remark = remarks.begin(); remark != remarks.end(); ++remark) {
+    if (std::find(remarks.begin(), remark, *remark) != remark) continue;
+    const auto times = std::count(remark, remarks.end(), *remark);
+    list.push_back(times == 1 ? *remark : fmt::format("{} ({} times)", *remark, times));
+  }
+  return list;
+}
+
 std::vector<std::string> all_remarks(const Timeline& timeline) {
   bool lost = false;
   drawable(timeline.title + timeline.subtitle, &lost);
@@ -183,8 +201,8 @@ std::vector<std::string> all_remarks(const Timeline& timeline) {
     drawable(utterance.words + utterance.answer, &lost);
     for (const std::string& label : utterance.labels) drawable(label, &lost);
   }
-  std::vector<std::string> remarks = timeline.remarks;
-  if (lost) remarks.push_back("\"?\" stands for a letter that this picture cannot draw; the JSON beside it has the text");
+  std::vector<std::string> remarks = once_each(timeline.remarks);
+  if (lost) remarks.push_back("[n characters] stands for letters that this picture cannot draw; the JSON beside it has the text");
   return remarks;
 }
 

@@ -76,6 +76,62 @@ TEST(Timeline, SaysWhenLettersCannotBeDrawn) {
   EXPECT_EQ(draw_timeline(timeline).height, before + 30);
 }
 
+TEST(Timeline, DrawsLatinLettersWithoutTheirMarks) {
+  Timeline timeline = two_utterances();
+  timeline.utterances[0].words = "deja vu, naive, strasse";
+  const Image plain_letters = draw_timeline(timeline);
+  timeline.utterances[0].words = "d\u00E9j\u00E0 vu, nai\u0308ve, stra\u00DFe";
+  EXPECT_EQ(draw_timeline(timeline).pixels, plain_letters.pixels);
+}
+
+TEST(Timeline, CountsTheLettersItCannotDraw) {
+  Timeline timeline = two_utterances();
+  timeline.utterances[0].words = "\u4F60\u597D [2 characters]";
+  const Image both = draw_timeline(timeline);
+  timeline.utterances[0].words = "[2 characters] \u4F60\u597D";
+  EXPECT_EQ(draw_timeline(timeline).pixels, both.pixels);
+}
+
+TEST(Timeline, TakesBytesThatAreNoText) {
+  Timeline timeline = two_utterances();
+  for (const char* bytes : {"\xFF", "\xC3", "\xE5\xA5", "\xF0\x9F\x98", "\x80\x80", "\xC0\xAF"}) {
+    timeline.utterances[0].words = bytes;
+    EXPECT_GT(draw_timeline(timeline).height, 100);
+  }
+}
+
+TEST(Timeline, MakesARemarkOnce) {
+  Timeline timeline = two_utterances();
+  const int before = draw_timeline(timeline).height;
+  timeline.remarks = {"an answer has no end", "no sound", "an answer has no end", "an answer has no end"};
+  EXPECT_EQ(draw_timeline(timeline).height, before + 2 * 30);
+}
+
+TEST(Timeline, DoesNotFillThePageWithOneFrame) {
+  Timeline timeline = two_utterances();
+  timeline.frames = {{0.5, plain(90, 160, 10), {}}};
+  const Image image = draw_timeline(timeline);
+  EXPECT_EQ(count(image, 10, 10, 10), 180 * 320);
+  EXPECT_LT(image.height, 1000);
+}
+
+TEST(Timeline, FindsNoFaceInAGap) {
+  Timeline timeline = two_utterances();
+  timeline.utterances.clear();
+  timeline.duration_s = 100'000;
+  timeline.face_times = {0, 1, 99'999};
+  timeline.face_found = {true, true, true};
+  EXPECT_LT(count(draw_timeline(timeline), 0, 158, 115), 3 * 16);
+}
+
+TEST(Timeline, KeepsEveryTickOnThePage) {
+  Timeline timeline = two_utterances();
+  timeline.duration_s = 100'000;
+  const Image image = draw_timeline(timeline);
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 1570; x < 1600; ++x) ASSERT_EQ(image.row(y)[3 * x], 255) << x << ", " << y;
+}
+
 TEST(Timeline, DrawsAClipWithoutPictureSoundOrUtterances) {
   Timeline timeline;
   timeline.title = "silence";

@@ -33,14 +33,14 @@ struct Timeline {
   std::vector<double> face_times;       ///< of every frame in which a face was looked for
   std::vector<bool> face_found;         ///< as many
   std::vector<TimelineSignal> signals;  ///< drawn one below the other, each scaled to its own largest value
-  std::vector<std::string> remarks;     ///< "no sound in this file", one line each
+  std::vector<std::string> remarks;     ///< "no sound in this file", one line each; the same one only once
   std::vector<TimelineUtterance> utterances;
 };
 
 /// One picture of a clip and of what was said about it, 1600 pixels wide, as high as needed: frames and faces along time, where a
-/// face was found, the signals, the utterances, and under them a card for each with times, labels, words and answer. Letters the
-/// drawing font lacks appear as '?', and a line of the picture says so. Throws Error(internal) when times and values differ in
-/// number or the duration is not above 0.
+/// face was found, the signals, the utterances, and under them a card for each with times, labels, words and answer. Latin
+/// letters are drawn without their marks, letters of other scripts as their number, and a line of the picture says so. Throws
+/// Error(internal) when times and values differ in number or the duration is not above 0.
 media::Image draw_timeline(const Timeline& timeline);
 
 }  // namespace microemo::report
