@@ -72,12 +72,12 @@ void read_added_decoder(const Json& tokens, const fs::path& file, FolderConfig& 
 void read_added_file(const fs::path& file, FolderConfig& result) {
   const Json tokens = read_if_there(file);
   if (!tokens.is_object()) throw DataError("there is no object of tokens and ids here").where(file).hint("mend the file");
-  for (const auto& [content, id] : tokens.items()) {
+  for (const auto& member : tokens.items()) {
     AddedToken token;
-    token.content = content;
-    token.id = json_get<int64_t>(tokens, content, file);
-    token.special =
-        std::any_of(result.special.begin(), result.special.end(), [&](const AddedToken& one) { return one.content == content; });
+    token.content = member.key();
+    token.id = json_get<int64_t>(tokens, token.content, file);
+    token.special = std::any_of(result.special.begin(), result.special.end(),
+                                [&](const AddedToken& one) { return one.content == token.content; });
     token.normalized = !token.special;
     result.added.push_back(token);
   }
