@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr int64_t format_version = 1;
 constexpr const char* manifest_name = "manifest.json";
 constexpr const char* partial_suffix = ".partial";
+constexpr const char* replaced_suffix = ".replaced";
 constexpr std::string_view step_prefix = "step-";
 
 Error folder_error(const fs::path& path, const std::string& reason) {
@@ -93,6 +94,11 @@ std::string check_manifest(const fs::path& folder) {
   return {};
 }
 
+/// A folder that was to be replaced counts as long as the new one has not its name.
+bool was_replaced(const fs::path& path) {
+  return path.extension() == replaced_suffix && fs::exists(path.parent_path() / path.stem());
+}
+
 std::optional<int64_t> step_of(const std::string& name) {
   int64_t step = 0;
   if (!name.starts_with(step_prefix)) return std::nullopt;
@@ -115,9 +121,15 @@ PendingFolder::~PendingFolder() { remove_folder(partial_); }
 void PendingFolder::commit() {
   write_json(partial_ / manifest_name, {{"format", format_version}, {"files", describe_files(partial_)}});
   sync(partial_);
-  if (fs::exists(final_)) retire(final_);
+  // At every moment one of the two is there under a name that list_checkpoints knows.
+  const fs::path replaced = with_suffix(final_, replaced_suffix);
+  if (fs::exists(final_)) {
+    remove_folder(replaced);
+    rename_folder(final_, replaced);
+  }
   rename_folder(partial_, final_);
   sync(final_.parent_path());
+  remove_folder(replaced);
 }
 
 std::string damage_of(const fs::path& folder) {
@@ -139,8 +151,12 @@ fs::path step_folder(const fs::path& run, int64_t step) {
 std::vector<RunCheckpoint> list_checkpoints(const fs::path& run) {
   std::vector<RunCheckpoint> found;
   std::error_code absent;
-  for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
-    if (const auto step = step_of(entry.path().filename().string())) found.push_back({*step, entry.path()});
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent)) {
+    const fs::path name = entry.path().filename();
+    if (was_replaced(entry.path())) continue;
+    const auto step = step_of((name.extension() == replaced_suffix ? name.stem() : name).string());
+    if (step) found.push_back({*step, entry.path()});
+  }
   std::sort(found.begin(), found.end(), [](const RunCheckpoint& a, const RunCheckpoint& b) { return a.step < b.step; });
   return found;
 }
@@ -174,7 +190,7 @@ void prune_checkpoints(const fs::path& run, int64_t keep_last) {
   std::error_code absent;
   std::vector<fs::path> remainders;
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
-    if (entry.path().extension() == partial_suffix) remainders.push_back(entry.path());
+    if (entry.path().extension() == partial_suffix || was_replaced(entry.path())) remainders.push_back(entry.path());
   for (const fs::path& path : remainders) remove_folder(path);
   const std::vector<RunCheckpoint> all = list_checkpoints(run);
   const auto keep = static_cast<size_t>(keep_last);

@@ -17,6 +17,11 @@ constexpr const char* state_file = "state.json";
 Checkpoints::Checkpoints(std::filesystem::path run, const TrainOptions& options)
     : run_(std::move(run)), save_every_(options.save_every), keep_last_(options.keep_last), save_minutes_(options.save_minutes) {}
 
+void Checkpoints::resumed_from(const std::filesystem::path& checkpoint, const TrainState& state) {
+  std::error_code absent;
+  if (std::filesystem::equivalent(checkpoint, checkpoint::step_folder(run_, state.step), absent)) saved_step_ = state.step;
+}
+
 bool Checkpoints::due(const TrainState& state) const {
   const std::chrono::duration<double, std::ratio<60>> since = std::chrono::steady_clock::now() - saved_at_;
   return (save_every_ > 0 && state.step % save_every_ == 0) || (save_minutes_ > 0 && since.count() >= save_minutes_);

@@ -91,7 +91,9 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
       optimizer_(make_optimizer(*task_.module, options)),
       checkpoints_(run, options),
       run_(run) {
-  if (!resume_from.empty()) state_ = load_checkpoint(resume_from, *task_.module, optimizer_);
+  if (resume_from.empty()) return;
+  state_ = load_checkpoint(resume_from, *task_.module, optimizer_);
+  checkpoints_.resumed_from(resume_from, state_);
 }
 
 RunOutcome Trainer::run(int64_t most_steps) {

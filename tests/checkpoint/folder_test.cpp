@@ -1,7 +1,9 @@
 #include "microemo/checkpoint/folder.h"
 
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "checkpoint/support.h"
 #include "microemo/base/json.h"
@@ -73,6 +75,49 @@ TEST_F(Folder, ReplacesAFolderOfItsName) {
   save(5, "new");
   EXPECT_EQ(read_file(step_folder(run_, 5) / "model.safetensors"), "new");
   EXPECT_EQ(names(), (std::vector<std::string>{"step-00000005"}));
+}
+
+TEST_F(Folder, ARunThatWasCutWhileACheckpointWasReplacedHasTheOldOne) {
+  fs::rename(save(5, "old"), step_folder(run_, 5).string() + ".replaced");
+  fs::create_directories(step_folder(run_, 5).string() + ".partial");
+  prune_checkpoints(run_, 1);
+  const auto latest = find_latest(run_);
+  ASSERT_TRUE(latest);
+  EXPECT_EQ(latest->step, 5);
+  EXPECT_EQ(read_file(latest->path / "model.safetensors"), "old");
+  save(5, "new");
+  EXPECT_EQ(names(), (std::vector<std::string>{"step-00000005"}));
+  EXPECT_EQ(read_file(step_folder(run_, 5) / "model.safetensors"), "new");
+}
+
+TEST_F(Folder, ARunThatWasCutAfterACheckpointWasReplacedHasTheNewOne) {
+  fs::rename(save(5, "old"), step_folder(run_, 5).string() + ".replaced");
+  fs::create_directories(folder_.path() / "aside");
+  fs::rename(step_folder(run_, 5).string() + ".replaced", folder_.path() / "aside" / "old");
+  save(5, "new");
+  fs::rename(folder_.path() / "aside" / "old", step_folder(run_, 5).string() + ".replaced");
+  EXPECT_EQ(list_checkpoints(run_).size(), 1u);
+  EXPECT_EQ(read_file(find_latest(run_)->path / "model.safetensors"), "new");
+  prune_checkpoints(run_, 1);
+  EXPECT_EQ(names(), (std::vector<std::string>{"step-00000005"}));
+}
+
+TEST_F(Folder, TheOldOneIsRemovedOnlyWhenTheNewOneIsInItsPlace) {
+  save(5, "old");
+  const int watch = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(::inotify_add_watch(watch, (run_ / "checkpoints").c_str(), IN_MOVED_TO | IN_DELETE), 0);
+  save(5, "new");
+  std::vector<std::string> seen;
+  alignas(inotify_event) char buffer[4096];
+  const ssize_t got = ::read(watch, buffer, sizeof buffer);
+  for (ssize_t at = 0; at < got;) {
+    const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+    seen.push_back(std::string((event->mask & IN_DELETE) != 0 ? "removed " : "named ") + event->name);
+    at += ssize_t(sizeof(inotify_event)) + event->len;
+  }
+  ::close(watch);
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{"named step-00000005.replaced", "named step-00000005", "removed step-00000005.replaced"}));
 }
 
 TEST_F(Folder, AFlippedByteIsSeen) {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <limits>
 
@@ -60,6 +61,27 @@ TEST_F(Training, StoppedAtAnyStepContinuesBitForBit) {
     EXPECT_TRUE(resume(run).finished);
     expect_same(whole_, run);
   }
+}
+
+TEST_F(Training, AFinishedRunThatIsResumedKeepsItsCheckpointAsItIs) {
+  options_.keep_last = 1;
+  train(whole_);
+  const auto inode = [&] {
+    struct stat facts {};
+    ::stat((checkpoint::step_folder(whole_, steps) / "model.safetensors").c_str(), &facts);
+    return facts.st_ino;
+  };
+  const ino_t before = inode();
+  const RunOutcome again = resume(whole_);
+  EXPECT_TRUE(again.finished);
+  EXPECT_EQ(again.checkpoint, checkpoint::step_folder(whole_, steps));
+  EXPECT_EQ(inode(), before);
+}
+
+TEST_F(Training, ARunThatGoesOnFromACheckpointElsewhereSavesItsOwn) {
+  train(whole_);
+  train(parts_, 0, checkpoint::step_folder(whole_, steps));
+  EXPECT_TRUE(checkpoint::is_whole(checkpoint::step_folder(parts_, steps)));
 }
 
 TEST_F(Training, StoppedAfterEveryStepContinuesBitForBit) {

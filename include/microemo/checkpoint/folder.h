@@ -7,7 +7,8 @@
 
 // A checkpoint is a folder of safetensors and JSON files with a manifest.json of their sizes and SHA-256. It is written under a
 // temporary name (NAME.partial), synced, and renamed: a folder without a manifest, or with one that does not match, is not used.
-// A run keeps its checkpoints as RUN/checkpoints/step-00000500.
+// A run keeps its checkpoints as RUN/checkpoints/step-00000500. One that is written again is NAME.replaced until the new one has
+// its name, and is found there.
 
 namespace microemo::checkpoint {
 
@@ -22,8 +23,8 @@ class PendingFolder {
   PendingFolder& operator=(const PendingFolder&) = delete;
 
   const std::filesystem::path& path() const { return partial_; }
-  /// Hashes and syncs every file, writes manifest.json, renames, syncs the parent. A folder of that name is replaced. Throws
-  /// Error(environment).
+  /// Hashes and syncs every file, writes manifest.json, renames, syncs the parent. A folder of that name is replaced, and removed
+  /// when the new one is in its place. Throws Error(environment).
   void commit();
 
  private:

@@ -21,6 +21,8 @@ class Checkpoints {
  public:
   Checkpoints(std::filesystem::path run, const TrainOptions& options);
 
+  /// Where the run goes on from: a step that lies in its folder already is not saved again.
+  void resumed_from(const std::filesystem::path& checkpoint, const TrainState& state);
   /// After so many steps, or minutes since the last save or the start.
   bool due(const TrainState& state) const;
   /// Then removes old ones (keep_last). Does nothing when this step was saved last. Throws Error(environment); the checkpoints
