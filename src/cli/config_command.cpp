@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -34,7 +35,9 @@ template <class Options>
 Kind kind() {
   return {[](const std::vector<fs::path>& files, const std::vector<std::string>& overrides) {
             Options options;
-            return load_config(options, files, overrides);
+            ResolvedConfig config = load_config(options, files, overrides);
+            if constexpr (std::is_same_v<Options, train::RunOptions>) train::check_options(options);
+            return config;
           },
           [] {
             Options defaults;

@@ -1,5 +1,6 @@
 #include "microemo/train/load_run.h"
 
+#include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/folder.h"
@@ -20,10 +21,20 @@ void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_ch
   for (const std::string& name : report.unexpected) log_info("left aside: " + name);
 }
 
+std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
+  const model::InputShapes shapes = data::input_shapes(options.prepare, tokenizer);
+  const int64_t rows = options.model.decoder.vocabulary;
+  if (rows > 0 && rows < shapes.vocabulary)
+    throw ConfigError("model.decoder.vocabulary is {}, and the tokenizer has {} tokens", rows, shapes.vocabulary)
+        .at("model.decoder.vocabulary and train.tokenizer")
+        .hint("leave model.decoder.vocabulary at 0, which takes the tokenizer's size");
+  return std::make_shared<model::MicroEmo>(options.model, shapes);
+}
+
 }  // namespace
 
 std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
-  auto model = std::make_shared<model::MicroEmo>(options.model, data::input_shapes(options.prepare, tokenizer));
+  auto model = make_model(options, tokenizer);
   nn::initialise(*model, static_cast<uint64_t>(options.train.seed));
   if (!options.train.init_from.empty()) load_weights(*model, options.train.init_from, options.train.init_partial);
   return model;
@@ -36,7 +47,7 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
   options_from_json(run.options, read_json(config), config);
   run.step = json_get<int64_t>(read_json(state), "step", state);
   run.tokenizer = std::make_shared<text::Tokenizer>(run.checkpoint / "tokenizer.model");
-  run.model = std::make_shared<model::MicroEmo>(run.options.model, data::input_shapes(run.options.prepare, *run.tokenizer));
+  run.model = make_model(run.options, *run.tokenizer);
   load_weights(*run.model, run.checkpoint, /*partial=*/false);
   run.model->eval();
   return run;

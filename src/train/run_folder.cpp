@@ -67,9 +67,10 @@ void start_run_folder(const fs::path& run, const ResolvedConfig& config, const J
 std::vector<std::string> differences(const Json& recorded_config, const Json& config, const Json& recorded_environment,
                                      const Json& environment) {
   std::vector<std::string> texts;
+  // A key that has no effect now is not in `config`: what switches it off is.
   for (const ConfigDifference& difference : diff_configs(recorded_config, config))
-    if (std::find(without_effect_on_result.begin(), without_effect_on_result.end(), difference.key) ==
-        without_effect_on_result.end())
+    if (!difference.right.is_null() && std::find(without_effect_on_result.begin(), without_effect_on_result.end(),
+                                                 difference.key) == without_effect_on_result.end())
       texts.push_back(difference_text(difference));
   for (const ConfigDifference& difference : diff_configs(exact_part(recorded_environment), exact_part(environment)))
     texts.push_back(difference_text(difference));

@@ -65,7 +65,7 @@ TEST(ChooseDevice, RefusesNamesOfNoDevice) {
 
 TEST(ChooseDeviceDeathTest, SaysWhatIsMissingForCuda) {
   ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
-  in_own_process([] { print(choose_device("cuda")); }, "environment .*CUDA cannot be used: .+");
+  in_own_process([] { print(choose_device("cuda")); }, "environment .*CUDA cannot be used: .+train.device=cpu");
   ::unsetenv("CUDA_VISIBLE_DEVICES");
 }
 

@@ -46,6 +46,18 @@ TEST_F(ConfigCommand, RefusesAnUnknownKeyWithItsPlaceAndTheNearestName) {
   EXPECT_EQ(result.standard_output, "");
 }
 
+TEST_F(ConfigCommand, RefusesFaceWindowsThatLeaveGaps) {
+  const test::CommandResult result = config({"check", "model.local.window_s=0.01"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.standard_error, HasSubstr("leave gaps"));
+}
+
+TEST_F(ConfigCommand, RefusesAKeyWithoutEffectAndNamesItsSwitch) {
+  const test::CommandResult result = config({"check", "model.local.enabled=false", "model.local.window_s=0.3"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.standard_error, HasSubstr("'model.local.window_s' has no effect unless model.local.enabled is true"));
+}
+
 TEST_F(ConfigCommand, RefusesAWrongType) { EXPECT_EQ(config({"check", "train.steps=many"}).exit_code, 2); }
 
 TEST_F(ConfigCommand, RefusesAFileThatDoesNotExist) {
@@ -90,7 +102,8 @@ TEST_F(ConfigCommand, ComparesRunFoldersByWhatTheyRecorded) {
 
 TEST_F(ConfigCommand, WritesTheReferencePage) {
   ASSERT_EQ(config({"reference", "--output", "page.md"}).exit_code, 0);
-  EXPECT_THAT(read_file(place.path() / "page.md"), HasSubstr("| `train.steps` | a whole number | `1000` | at least 1 |"));
+  EXPECT_THAT(read_file(place.path() / "page.md"),
+              HasSubstr("| `train.steps` | a whole number | `1000` | at least 1, at most 1000000000 |"));
 }
 
 }  // namespace

@@ -14,10 +14,13 @@ struct GenerateOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, GenerateOptions& o) {
-  option("max_new_tokens", o.max_new_tokens, "An answer without an end stops after so many tokens, and says so.").min(1);
+  option("max_new_tokens", o.max_new_tokens, "An answer without an end stops after so many tokens, and says so.")
+      .min(1)
+      .max(1 << 20);
   option("batch_clips", o.batch_clips,
          "Clips whose questions are held in memory and answered together; answers do not depend on it.")
-      .min(1);
+      .min(1)
+      .max(1 << 16);
 }
 
 struct Answer {

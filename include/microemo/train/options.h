@@ -51,20 +51,23 @@ void describe(Visitor& option, TrainOptions& o) {
          "Accept that init_from lacks parameters (they are drawn from the seed) or has others (they are left aside).")
       .only_if(!o.init_from.empty(), "train.init_from is set");
   option("seed", o.seed, "Seed of weights, data order and augmentation.").min(0);
-  option("steps", o.steps, "Updates of the weights.").min(1);
-  option("batch", o.batch, "Clips of one update.").min(1);
+  option("steps", o.steps, "Updates of the weights.").min(1).max(1e9);
+  option("batch", o.batch, "Clips of one update.").min(1).max(1 << 16);
   option("micro_batch", o.micro_batch,
          "Clips of one forward pass; gradients add up to the whole batch. 0 takes the batch at once.")
-      .min(0);
+      .min(0)
+      .max(1 << 16);
   option("questions_per_clip", o.questions_per_clip, "Utterances of a clip that are asked about in a step; 0 asks about all.")
-      .min(0);
+      .min(0)
+      .max(1 << 16);
   option("learning_rate", o.learning_rate, "Highest learning rate of AdamW.").above(0);
   option("beta1", o.beta1, "Decay of the mean of gradients.").min(0).below(1);
   option("beta2", o.beta2, "Decay of the mean of squared gradients.").min(0).below(1);
   option("epsilon", o.epsilon, "Added to the root of the mean of squared gradients.").above(0);
   option("weight_decay", o.weight_decay, "Decoupled weight decay of matrices; vectors and no_decay have none.").min(0);
-  option("no_decay", o.no_decay, "Patterns (* and ?) of parameter names without weight decay, such as tables.");
-  option("warmup_steps", o.warmup_steps, "The learning rate rises linearly over so many steps.").min(0);
+  option("no_decay", o.no_decay, "Patterns (* and ?) of parameter names without weight decay, such as tables.")
+      .only_if(o.weight_decay > 0, "train.weight_decay is above 0");
+  option("warmup_steps", o.warmup_steps, "The learning rate rises linearly over so many steps.").min(0).max(1e9);
   option("schedule", o.schedule, "How the learning rate falls after the warm-up.");
   option("final_fraction", o.final_fraction, "Part of the learning rate that is left at the end.")
       .min(0)
@@ -73,11 +76,13 @@ void describe(Visitor& option, TrainOptions& o) {
   option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
   option("trainable", o.trainable, "Patterns (* and ?) of parameter names that are trained.");
   option("frozen", o.frozen, "Patterns of those that are not, though trainable names them.");
-  option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1);
-  option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0);
-  option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0);
-  option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.").min(0);
-  option("keep_last", o.keep_last, "Checkpoints that are kept; 0 keeps all.").min(0);
+  option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
+  option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
+  option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0).max(1e9);
+  option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.")
+      .min(0)
+      .max(1e6);
+  option("keep_last", o.keep_last, "Checkpoints that are kept; 0 keeps all.").min(0).max(1e6);
   option("threads", o.threads, "Threads of a matrix product; 0 takes what the machine grants. Results depend on it.")
       .min(0)
       .max(256);
@@ -94,9 +99,15 @@ struct RunOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, RunOptions& o) {
-  option("train", o.train, "Data, optimizer, schedule and checkpoints.");
+  option("train", o.train, "Data, optimizer, schedule and checkpoints.")
+      .only_if("augment", o.model.visual.enabled, "model.visual.enabled is true")
+      .only_if("augment.face_shift", o.model.local.enabled, "model.local.enabled is true");
   option("prepare", o.prepare, "What was taken from the clips; has to be that of microemo prepare.");
   option("model", o.model, "The model.");
 }
+
+/// What no single key can say: the face windows have to tile the clip. Throws Error(config). Needs no data; `train` and `config
+/// check` ask it.
+void check_options(const RunOptions& options);
 
 }  // namespace microemo::train
