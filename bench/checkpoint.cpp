@@ -3,6 +3,7 @@
 //   checkpoint_bench sparse FOLDER GB       write a folder of sparse safetensors shards
 //   checkpoint_bench dense FILE GB          write a safetensors file of random bytes
 //   checkpoint_bench pth FILE GB            write a .pth of random bytes
+//   checkpoint_bench rewrite FILES…         read each safetensors file and write it again beside it, as FILE.again
 //   checkpoint_bench open PATH              seconds to open, resident MB that it took, resident MB after reading one tensor
 //   checkpoint_bench scan FILE ROUNDS       seconds to read() in blocks of 128 KB, and through the mapping, in turns
 //   checkpoint_bench copy FILE ROUNDS       seconds of memcpy between two buffers, of opening and copy_to, and of copy_to from
@@ -29,6 +30,7 @@
 #include "microemo/base/json.h"
 #include "microemo/checkpoint/tensor_source.h"
 #include "microemo/checkpoint/tensor_writer.h"
+#include "microemo/checkpoint/tensors.h"
 
 namespace {
 
@@ -209,10 +211,19 @@ int peak(const fs::path& path) {
   return 0;
 }
 
+int rewrite(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    const checkpoint::TensorSource source(file);
+    checkpoint::write_tensors(file + ".again", checkpoint::read_tensors(file), source.metadata());
+  }
+  return 0;
+}
+
 int run(const std::vector<std::string>& words) {
   const std::string& what = words.at(1);
   if (what == "sparse") return write_sparse(words.at(2), std::stod(words.at(3)));
   if (what == "dense" || what == "pth") return write_dense(words.at(2), std::stod(words.at(3)), what == "pth");
+  if (what == "rewrite") return rewrite({words.begin() + 2, words.end()});
   if (what == "open") return open_once(words.at(2));
   if (what == "scan") return scan(words.at(2), std::stoi(words.at(3)));
   if (what == "copy") return copy(words.at(2), std::stoi(words.at(3)));

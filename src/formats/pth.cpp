@@ -88,7 +88,9 @@ PthContents read_zip_form(const ZipFile& zip, const PthOptions& options) {
 }  // namespace
 
 bool looks_like_pth(std::string_view first) {
-  return first.starts_with("PK\3\4") || (first.size() > 1 && first[0] == '\x80' && first[1] <= 5);
+  // The size of a safetensors header may begin like the other two; its upper half is zero and '{' follows.
+  const bool safetensors = first.size() > 8 && first.substr(4, 4) == std::string_view("\0\0\0\0", 4) && first[8] == '{';
+  return !safetensors && (first.starts_with("PK\3\4") || (first.size() > 1 && first[0] == '\x80' && first[1] <= 5));
 }
 
 PthFile::PthFile(const std::filesystem::path& path, const PthOptions& options) {

@@ -89,6 +89,12 @@ TEST_F(Source, EntriesAreKnownWithoutTheirBytes) {
   EXPECT_EQ(source.format(), "safetensors");
 }
 
+TEST_F(Source, AHeaderWhoseSizeBeginsLikeAPickleIsSafetensors) {
+  write_tensors(folder_.path() / "x", {{std::string(328, 'a'), at::ones({1})}});
+  ASSERT_EQ(read_file(folder_.path() / "x").substr(0, 2), "\x80\x01");
+  EXPECT_EQ(TensorSource(folder_.path() / "x").format(), "safetensors");
+}
+
 TEST_F(Source, AFolderOfShardsReadsAsOneFile) {
   write_shards();
   const TensorSource source(folder_.path());
