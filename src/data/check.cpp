@@ -152,6 +152,17 @@ std::vector<Examined> read_all(const std::vector<fs::path>& manifests, Findings&
   return clips;
 }
 
+/// Opens every video; how many were before a signal stopped it.
+int64_t examine_all(std::vector<Examined>& clips, int workers, Findings& findings) {
+  if (clips.empty()) return 0;
+  std::mutex mutex;
+  Progress progress("check", "clips", int64_t(clips.size()));
+  return for_each_parallel(int64_t(clips.size()), workers, [&](int64_t i, int) {
+    examine(clips[size_t(i)], findings, mutex);
+    progress.add();
+  });
+}
+
 }  // namespace
 
 const char* name_of(Severity severity) { return severity == Severity::error ? "error" : "warning"; }
@@ -166,13 +177,7 @@ CheckReport check_manifests(const std::vector<fs::path>& manifests, int workers)
   CheckReport report;
   Findings findings;
   std::vector<Examined> clips = read_all(manifests, findings, report.lines);
-  std::mutex mutex;
-  Progress progress("check", "clips", int64_t(clips.size()));
-  const int64_t finished = for_each_parallel(int64_t(clips.size()), workers, [&](int64_t i, int) {
-    examine(clips[size_t(i)], findings, mutex);
-    progress.add();
-  });
-  report.stopped = finished < int64_t(clips.size());
+  report.stopped = examine_all(clips, workers, findings) < int64_t(clips.size());
   for (const Examined& clip : clips) {
     check_labels(clip, findings);
     if (!clip.info) continue;

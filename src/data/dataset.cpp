@@ -1,9 +1,27 @@
 #include <ATen/core/Tensor.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/json.h"
 #include "microemo/data/sample.h"
 
 namespace microemo::data {
+namespace {
+
+/// What microemo prepare needs on its command line to take the same from the clips: the options that are not at their defaults.
+std::string prepare_words(const PrepareOptions& options) {
+  const Json defaults = options_to_json(PrepareOptions()), values = options_to_json(options);
+  std::string words;
+  for (const auto& [key, value] : values.items())
+    if (!defaults.contains(key) || defaults[key] != value)
+      words += fmt::format(" prepare.{}={}", key, value.is_string() ? value.get<std::string>() : value.dump());
+  return words;
+}
+
+std::string prepare_command(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options) {
+  return fmt::format("microemo prepare {} --cache {}{}", manifest.path.string(), cache.string(), prepare_words(options));
+}
+
+}  // namespace
 
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                      bool allow_missing) {
@@ -12,21 +30,22 @@ Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cach
   for (size_t i = 0; i < manifest.clips.size(); ++i) {
     const Clip& clip = manifest.clips[i];
     const std::filesystem::path file = cache_file(cache, clip, options);
-    if (std::filesystem::exists(file)) {
+    std::error_code trouble;
+    if (std::filesystem::exists(file, trouble)) {
       dataset.samples.push_back({clip, read_prepared(file), int64_t(i)});
     } else if (allow_missing) {
       dataset.missing.push_back(clip.id);
     } else {
       throw DataError("clip '{}' is not in the feature cache '{}'", clip.id, cache.string())
           .where(manifest.path, clip.line)
-          .hint(fmt::format("run: microemo prepare {} --cache {} (skipped.jsonl there lists clips that could not be read)",
-                            manifest.path.string(), cache.string()));
+          .hint(fmt::format("run: {} (skipped.jsonl there lists clips that could not be read)",
+                            prepare_command(manifest, cache, options)));
     }
   }
   if (dataset.samples.empty())
     throw DataError("none of the {} clips is in the feature cache", manifest.clips.size())
         .where(manifest.path)
-        .hint("run microemo prepare first");
+        .hint("run: " + prepare_command(manifest, cache, options));
   return dataset;
 }
 

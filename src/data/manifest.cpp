@@ -16,6 +16,10 @@ namespace fs = std::filesystem;
 
 /// Utterances may touch; times that went through decimal text may differ in their last bits.
 constexpr double touching_s = 1e-6;
+/// 115 days: no clip is so long, and later times are slips (milliseconds, dates).
+constexpr double latest_s = 1e7;
+/// Paths that are longer are shown by their ends.
+constexpr size_t longest_shown = 200;
 
 const std::vector<std::string> clip_keys = {"id",     "video",      "split",      "identity", "speaker",
                                             "labels", "transcript", "utterances", "movements"};
@@ -69,15 +73,47 @@ std::vector<Utterance> utterances_of_line(const Json& object, const Place& place
   return utterances;
 }
 
-std::vector<Utterance> utterances_of_transcript(const fs::path& transcript, const Place& place) {
-  if (!fs::exists(transcript))
-    throw DataError("the transcript {} does not exist", transcript.string())
+std::string time_text(double seconds) {
+  return std::abs(seconds) <= latest_s ? fmt::format("{:.3f} s", seconds) : fmt::format("{:g} s", seconds);
+}
+
+std::string shown(const std::string& path) {
+  if (path.size() <= longest_shown) return path;
+  return path.substr(0, longest_shown / 2) + "..." + path.substr(path.size() - longest_shown / 2);
+}
+
+/// The file that a clip names under "video" or "transcript".
+fs::path named_file(const Json& object, const char* key, const Place& place) {
+  const auto name = needed_member<std::string>(object, key, place);
+  if (name.find('\0') != std::string::npos)
+    throw DataError("the path under \"{}\" has a character of code 0 in it", key)
         .where(place.file, place.line)
-        .hint("correct \"transcript\"; relative paths start at the manifest's folder");
+        .hint("write the path without it");
+  const fs::path file = place.file.parent_path() / name;
+  std::error_code trouble;
+  const fs::file_status status = fs::status(file, trouble);
+  if (status.type() == fs::file_type::not_found)
+    throw DataError("the {} {} does not exist", key, shown(file.string()))
+        .where(place.file, place.line)
+        .hint(fmt::format("correct \"{}\"; relative paths start at the manifest's folder", key));
+  if (trouble)
+    throw DataError("the {} {} cannot be opened: {}", key, shown(file.string()), trouble.message())
+        .where(place.file, place.line)
+        .hint(fmt::format("correct \"{}\", or the file's name, links or permissions", key));
+  // A pipe would be waited for without end.
+  if (status.type() != fs::file_type::regular)
+    throw DataError("the {} {} is no file", key, shown(file.string()))
+        .where(place.file, place.line)
+        .hint(fmt::format("name a {} file; a folder, pipe or device is none", key));
+  return file;
+}
+
+std::vector<Utterance> utterances_of_transcript(const fs::path& transcript) {
   std::vector<Utterance> utterances;
   for (const text::Cue& cue : text::read_srt(transcript)) {
     if (!utterances.empty() && cue.start_s < utterances.back().end_s - touching_s)
-      throw DataError("the cue starts at {:.3f} s, before the one above it ends ({:.3f} s)", cue.start_s, utterances.back().end_s)
+      throw DataError("the cue starts at {}, before the one above it ends ({})", time_text(cue.start_s),
+                      time_text(utterances.back().end_s))
           .where(transcript, cue.line)
           .hint("utterances must not overlap: cut one of the two");
     utterances.push_back({.start_s = cue.start_s, .end_s = cue.end_s, .text = cue.text});
@@ -90,15 +126,20 @@ void check_utterances(const Clip& clip, const Place& place) {
     const auto [start, end] = std::pair{clip.utterances[i].start_s, clip.utterances[i].end_s};
     const std::string name = fmt::format("utterance {} of clip \"{}\"", i + 1, clip.id);
     if (start < 0)
-      throw DataError("{} starts at {:.3f} s", name, start)
+      throw DataError("{} starts at {}", name, time_text(start))
           .where(place.file, place.line)
           .hint("times count from the start of the clip, 0 s");
     if (end <= start)
-      throw DataError("{} starts at {:.3f} s and ends at {:.3f} s", name, start, end)
+      throw DataError("{} starts at {} and ends at {}", name, time_text(start), time_text(end))
           .where(place.file, place.line)
           .hint("an utterance must end after it starts");
+    if (end > latest_s)
+      throw DataError("{} ends at {}, and no clip is so long", name, time_text(end))
+          .where(place.file, place.line)
+          .hint("times are seconds from the start of the clip");
     if (i > 0 && start < clip.utterances[i - 1].end_s - touching_s)
-      throw DataError("{} starts at {:.3f} s, before the one above it ends ({:.3f} s)", name, start, clip.utterances[i - 1].end_s)
+      throw DataError("{} starts at {}, before the one above it ends ({})", name, time_text(start),
+                      time_text(clip.utterances[i - 1].end_s))
           .where(place.file, place.line)
           .hint("utterances stand in order of time and do not overlap: correct the times");
   }
@@ -114,28 +155,17 @@ Movement read_movement(const Json& object, const Clip& clip, const Place& place)
   movement.amplitude = optional_member<double>(object, "amplitude", place);
   movement.utterance = json_get_or<int64_t>(object, "utterance", -1, place.file, place.line);
   const std::string name = fmt::format("movement \"{}\" of clip \"{}\"", movement.unit, clip.id);
-  if (movement.onset_s < 0 || movement.apex_s < movement.onset_s || movement.offset_s < movement.apex_s)
-    throw DataError("{} has onset {:.3f} s, apex {:.3f} s, offset {:.3f} s", name, movement.onset_s, movement.apex_s,
-                    movement.offset_s)
+  if (movement.onset_s < 0 || movement.apex_s < movement.onset_s || movement.offset_s < movement.apex_s ||
+      movement.offset_s > latest_s)
+    throw DataError("{} has onset {}, apex {}, offset {}", name, time_text(movement.onset_s), time_text(movement.apex_s),
+                    time_text(movement.offset_s))
         .where(place.file, place.line)
-        .hint("the three times must not be negative and must follow each other");
+        .hint("the three times are seconds of the clip: not negative, and each not before the one above it");
   if (movement.utterance < -1 || movement.utterance >= int64_t(clip.utterances.size()))
     throw DataError("{} names utterance {}, and the clip has {}", name, movement.utterance, clip.utterances.size())
         .where(place.file, place.line)
         .hint("utterances are counted from 0; -1 is none");
   return movement;
-}
-
-fs::path existing_video(const Json& object, const Place& place) {
-  const fs::path video = place.file.parent_path() / needed_member<std::string>(object, "video", place);
-  if (!fs::exists(video))
-    throw DataError("the video {} does not exist", video.string())
-        .where(place.file, place.line)
-        .hint("correct \"video\"; relative paths start at the manifest's folder");
-  // A pipe would be waited for without end.
-  if (!fs::is_regular_file(video))
-    throw DataError("the video {} is no file", video.string()).where(place.file, place.line).hint("name a media file");
-  return video;
 }
 
 void read_utterances_into(Clip& clip, const Json& object, const Place& place) {
@@ -144,9 +174,7 @@ void read_utterances_into(Clip& clip, const Json& object, const Place& place) {
     throw DataError("clip \"{}\" has both \"transcript\" and \"utterances\"", clip.id)
         .where(place.file, place.line)
         .hint("keep one of the two");
-  if (named)
-    clip.utterances =
-        utterances_of_transcript(place.file.parent_path() / needed_member<std::string>(object, "transcript", place), place);
+  if (named) clip.utterances = utterances_of_transcript(named_file(object, "transcript", place));
   if (object.contains("utterances")) clip.utterances = utterances_of_line(object, place);
   check_utterances(clip, place);
 }
@@ -157,7 +185,7 @@ Clip read_clip(const Json& object, const Place& place) {
   clip.line = place.line;
   clip.id = needed_member<std::string>(object, "id", place);
   if (clip.id.empty()) throw DataError("the clip's id is empty").where(place.file, place.line).hint("give every clip its own id");
-  clip.video = existing_video(object, place);
+  clip.video = named_file(object, "video", place);
   clip.split = optional_member<std::string>(object, "split", place);
   clip.identity = optional_member<std::string>(object, "identity", place);
   clip.speaker = optional_member<std::string>(object, "speaker", place);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -33,6 +34,11 @@ class OneThread {
   int before_;
 };
 
+bool is_there(const fs::path& file) {
+  std::error_code trouble;
+  return fs::exists(file, trouble);
+}
+
 std::string manifest_name(const Manifest& manifest) { return fs::absolute(manifest.path).lexically_normal().string(); }
 
 Json skipped_line(const Manifest& manifest, const Clip& clip, const Error& error) {
@@ -46,12 +52,14 @@ Json skipped_line(const Manifest& manifest, const Clip& clip, const Error& error
           {"next", error.next_step()}};
 }
 
-/// Lines that belong to other manifests prepared into the same cache.
-std::vector<Json> lines_of_others(const fs::path& file, const Manifest& manifest) {
+/// The lines that stay: those of other manifests prepared into the same cache, and those of clips of this one that were not
+/// looked at again.
+std::vector<Json> lines_to_keep(const fs::path& file, const Manifest& manifest, const std::set<std::string>& not_looked_at) {
   std::vector<Json> lines;
-  if (!fs::exists(file)) return lines;
-  read_jsonl(file, [&](const Json& line, int64_t) {
-    if (line.value("manifest", std::string()) != manifest_name(manifest)) lines.push_back(line);
+  if (!is_there(file)) return lines;
+  read_jsonl(file, [&](const Json& line, int64_t number) {
+    const auto text = [&](const char* key) { return json_get_or<std::string>(line, key, {}, file, number); };
+    if (text("manifest") != manifest_name(manifest) || not_looked_at.contains(text("id"))) lines.push_back(line);
   });
   return lines;
 }
@@ -61,6 +69,7 @@ class Preparation {
   Preparation(const Manifest& manifest, const fs::path& cache, const PrepareOptions& options)
       : manifest_(manifest), cache_(cache), options_(options), progress_("prepare", "clips", int64_t(manifest.clips.size())) {
     report_.clips = int64_t(manifest.clips.size());
+    for (const Clip& clip : manifest.clips) not_looked_at_.insert(clip.id);
   }
 
   /// One clip; called from several threads.
@@ -71,7 +80,7 @@ class Preparation {
  private:
   std::optional<PreparedFacts> existing_entry(const fs::path& file) const;
   PreparedFacts new_entry(const Clip& clip, const fs::path& file) const;
-  void count(const PreparedFacts& facts, bool is_new);
+  void count(const Clip& clip, const PreparedFacts& facts, bool is_new);
   void skip(const Clip& clip, const Error& error);
 
   const Manifest& manifest_;
@@ -81,6 +90,7 @@ class Preparation {
   std::mutex mutex_;
   PrepareReport report_;
   std::vector<Json> skipped_;
+  std::set<std::string> not_looked_at_;  ///< ids
 };
 
 void Preparation::prepare(const Clip& clip) {
@@ -91,7 +101,7 @@ void Preparation::prepare(const Clip& clip) {
     const std::optional<PreparedFacts> existing = existing_entry(file);
     const PreparedFacts facts = existing ? *existing : new_entry(clip, file);
     check_utterances(clip, facts.duration_s);
-    count(facts, !existing);
+    count(clip, facts, !existing);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     skip(clip, error);
@@ -99,7 +109,7 @@ void Preparation::prepare(const Clip& clip) {
 }
 
 std::optional<PreparedFacts> Preparation::existing_entry(const fs::path& file) const {
-  if (!fs::exists(file)) return std::nullopt;
+  if (!is_there(file)) return std::nullopt;
   try {
     return read_prepared_facts(file);
   } catch (const Error& error) {
@@ -113,8 +123,9 @@ PreparedFacts Preparation::new_entry(const Clip& clip, const fs::path& file) con
   return read_prepared_facts(file);
 }
 
-void Preparation::count(const PreparedFacts& facts, bool is_new) {
+void Preparation::count(const Clip& clip, const PreparedFacts& facts, bool is_new) {
   const std::lock_guard lock(mutex_);
+  not_looked_at_.erase(clip.id);
   ++(is_new ? report_.done : report_.already_there);
   report_.seconds += facts.duration_s;
   report_.source_frames += facts.source_frames;
@@ -130,8 +141,9 @@ void Preparation::count(const PreparedFacts& facts, bool is_new) {
 }
 
 void Preparation::skip(const Clip& clip, const Error& error) {
-  log_warning(fmt::format("skipped clip {}: {}", clip.id, error.what()));
+  log_info(fmt::format("skipped clip {}: {}", clip.id, error.message()));
   const std::lock_guard lock(mutex_);
+  not_looked_at_.erase(clip.id);
   ++report_.skipped;
   skipped_.push_back(skipped_line(manifest_, clip, error));
   progress_.add();
@@ -139,14 +151,14 @@ void Preparation::skip(const Clip& clip, const Error& error) {
 
 void Preparation::write_skipped() const {
   const fs::path file = cache_ / "skipped.jsonl";
-  std::vector<Json> lines = skipped_;
-  std::sort(lines.begin(), lines.end(), [](const Json& a, const Json& b) { return a["line"] < b["line"]; });
-  const std::vector<Json> others = lines_of_others(file, manifest_);
-  lines.insert(lines.begin(), others.begin(), others.end());
-  if (lines.empty())
-    fs::remove(file);
-  else
-    write_jsonl(file, lines);
+  std::vector<Json> lines = lines_to_keep(file, manifest_, not_looked_at_);
+  lines.insert(lines.end(), skipped_.begin(), skipped_.end());
+  const auto is_of_other = [&](const Json& line) { return line["manifest"] != manifest_name(manifest_); };
+  const auto own = std::stable_partition(lines.begin(), lines.end(), is_of_other);
+  std::stable_sort(own, lines.end(), [](const Json& a, const Json& b) { return a["line"] < b["line"]; });
+  if (!lines.empty()) return write_jsonl(file, lines);
+  std::error_code absent;
+  fs::remove(file, absent);
 }
 
 void refuse_too_many(const PrepareReport& report, double max_skipped, const fs::path& cache) {

@@ -66,7 +66,7 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_byt
   // container says.
   pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
-  pictures.faces = watched_faces(tracker.finish());
+  pictures.faces = media::watched_faces(tracker.finish());
   report_repairs(clip, "packets of video", reader.bad_packets());
   report_repairs(clip, "frames", damaged);
   return pictures;
@@ -91,7 +91,7 @@ void visit_sources(const Clip& clip, const PrepareOptions& options, const KeptFr
 /// Aligned crops of every face frame. The alignment is smoothed over frames to come, so they can only be cut once the whole clip
 /// was seen.
 std::vector<FaceCrop> crop_faces(const Clip& clip, const PrepareOptions& options, const Pictures& pictures) {
-  const auto similarities = align_tracks(pictures.faces, options.face_size);
+  const auto similarities = media::align_tracks(pictures.faces, int(options.face_size));
   std::vector<FaceCrop> crops(similarities.size());
   size_t last = similarities.size();
   while (last > 0 && !similarities[last - 1]) --last;

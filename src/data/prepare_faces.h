@@ -11,19 +11,11 @@
 
 namespace microemo::data {
 
-/// The face to look at in each frame. Tracks are taken by weight (sum of box area times score over the clip); each has the frames
-/// from its first to its last, in which a short loss is a frame without a face, and the next ones have what is left: in a
-/// dialogue that cuts from one person to the other, each is seen in turn.
-std::vector<std::optional<media::Face>> watched_faces(const std::vector<std::vector<media::Face>>& faces);
-
 /// A face cut out of its frame; an empty picture where there is none.
 struct FaceCrop {
   media::Image image;
   int track = -1;
 };
-
-/// Alignment of each frame's face, track by track (media::align_faces).
-std::vector<std::optional<media::Similarity>> align_tracks(const std::vector<std::optional<media::Face>>& faces, int64_t size);
 
 /// What crops are cut from: the frame in colour where face_input is rgb, else in grey.
 media::Image face_source(const media::Image& frame, const PrepareOptions& options);

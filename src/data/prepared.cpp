@@ -57,7 +57,9 @@ Number number_of(const std::map<std::string, std::string>& metadata, const char*
 }
 
 formats::SafetensorsFile open_entry(const fs::path& file) {
-  if (!fs::exists(file)) throw DataError("the clip is not in the feature cache").where(file).hint("run microemo prepare first");
+  std::error_code trouble;
+  if (!fs::exists(file, trouble))
+    throw DataError("the clip is not in the feature cache").where(file).hint("run microemo prepare first");
   try {
     formats::SafetensorsFile opened(file);
     const auto layout = opened.metadata().find(layout_key);

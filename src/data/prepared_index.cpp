@@ -25,7 +25,8 @@ int64_t nanoseconds(const timespec& time) { return int64_t(time.tv_sec) * 1'000'
 }  // namespace
 
 ContentHashes::ContentHashes(fs::path index) : index_(std::move(index)) {
-  if (!fs::exists(index_)) return;
+  std::error_code trouble;
+  if (!fs::exists(index_, trouble)) return;
   try {
     load();
   } catch (const Error& error) {

@@ -71,7 +71,8 @@ bool is_plausible(const Extent& now, const Extent& before) {
 }  // namespace
 
 std::filesystem::path default_landmark_model() {
-  if (!std::filesystem::exists(landmark_model))
+  std::error_code trouble;
+  if (!std::filesystem::exists(landmark_model, trouble))
     throw EnvironmentError("the 68-point landmark model is missing")
         .where(landmark_model)
         .hint("install the Debian package libdlib-data (tools/setup does)");

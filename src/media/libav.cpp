@@ -58,6 +58,8 @@ Frame new_picture(int width, int height, AVPixelFormat format) {
   frame->height = height;
   frame->format = format;
   if (av_frame_get_buffer(frame.get(), alignment) < 0) throw_out_of_memory();
+  for (const AVBufferRef* buffer : frame->buf)
+    if (buffer) std::memset(buffer->data, 0, buffer->size);
   return frame;
 }
 

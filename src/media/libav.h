@@ -57,7 +57,8 @@ inline Frame new_frame() { return Frame(allocated(av_frame_alloc())); }
 inline Packet new_packet() { return Packet(allocated(av_packet_alloc())); }
 
 /// A picture's buffer as libav's own programs allocate it: rows aligned to 64 bytes, and room behind the last one. libswscale and
-/// the codecs read and write whole vectors, beyond the end of rows that are packed.
+/// the codecs read and write whole vectors, beyond the end of rows that are packed. Black, so that what they make of the padding
+/// is always the same.
 Frame new_picture(int width, int height, AVPixelFormat format);
 /// A copy in such a buffer, as RGB24 or GRAY8.
 Frame padded(const Image& image);

@@ -33,7 +33,10 @@ bool is_text(const std::string& bytes) {
 void check_regular(const std::filesystem::path& path) {
   std::error_code code;
   const auto status = std::filesystem::status(path, code);
-  if (!std::filesystem::exists(status)) throw DataError("there is no such file").where(path).hint("check the path");
+  if (status.type() == std::filesystem::file_type::not_found)
+    throw DataError("there is no such file").where(path).hint("check the path");
+  if (code)
+    throw DataError("the file cannot be opened: {}", code.message()).where(path).hint("check its name, links and permissions");
   if (std::filesystem::is_directory(status))
     throw DataError("this is a folder, not a media file").where(path).hint("name a file in it");
   if (!std::filesystem::is_regular_file(status))

@@ -70,7 +70,9 @@ void Collector::prepare(const AVFrame& frame) {
   if (code >= 0) code = av_opt_set_double(context, "rematrix_maxval", 1.0, 0);
   if (code >= 0) code = swr_init(context);
   if (code < 0)
-    throw DataError("its sound ({} channels, {} Hz) cannot be resampled: {}", channels_, rate_, reason(code)).where(file_.path);
+    throw DataError("its sound ({} channels, {} Hz) cannot be resampled: {}", channels_, rate_, reason(code))
+        .where(file_.path)
+        .hint("convert its sound to AAC in stereo, for instance with ffmpeg");
 }
 
 void Collector::convert(const AVFrame* frame) {
@@ -84,7 +86,10 @@ void Collector::convert(const AVFrame* frame) {
   const auto** source = frame ? const_cast<const uint8_t**>(frame->extended_data) : nullptr;
   const int written = swr_convert(resampler_.get(), &target, room, source, count);
   sound_.samples.resize(before + size_t(std::max(written, 0)));
-  if (written < 0) throw DataError("its sound cannot be resampled: {}", reason(written)).where(file_.path);
+  if (written < 0)
+    throw DataError("its sound cannot be resampled: {}", reason(written))
+        .where(file_.path)
+        .hint("convert its sound to AAC, for instance with ffmpeg");
 }
 
 /// Takes the start from the first frame and fills holes with silence, so that later samples stay at their time.

@@ -72,6 +72,20 @@ TEST_F(Check, ListsEveryBrokenLineWithItsNumber) {
   EXPECT_EQ(report.errors(), 2);
 }
 
+TEST_F(Check, GoesOnAfterAPathThatTheSystemDoesNotTake) {
+  const auto line = [](const std::string& id, const std::string& path) {
+    return R"({"id": ")" + id + R"(", "video": ")" + path +
+           R"(", "utterances": [{"start_s": 0, "end_s": 0.4, "labels": ["x"]}]})" + "\n";
+  };
+  fs::create_symlink("loop", root() / "loop");
+  write_file_atomic(root() / "m.jsonl", line("long", std::string(5000, 'x')) + line("loop", "loop") +
+                                            line("zero", "a.mp4\\u0000x") + line("a", video("a.mp4").string()));
+  const CheckReport report = check_manifests({root() / "m.jsonl"}, 1);
+  EXPECT_EQ(report.lines, 4);
+  ASSERT_EQ(report.findings.size(), 3u) << to_json(report).dump(1);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(report.findings[i].line, int64_t(i) + 1);
+}
+
 TEST_F(Check, FindsTextNamedMp4) {
   write_file_atomic(root() / "text.mp4", "This is a letter.");
   Clip text = clip("a");

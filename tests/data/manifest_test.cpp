@@ -1,5 +1,7 @@
 #include "microemo/data/manifest.h"
 
+#include <sys/stat.h>
+
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "support/errors.h"
@@ -204,6 +206,57 @@ TEST(Manifest, RefusesAVideoThatDoesNotExist) {
 }
 
 TEST(Manifest, RefusesAVideoThatIsAFolder) { expect_refused(R"({"id": "a", "video": "videos"})", "videos is no file", 1); }
+
+TEST(Manifest, RefusesPathsThatTheSystemDoesNotTake) {
+  const std::string longer(5000, 'x');
+  expect_refused(R"({"id": "a", "video": ")" + longer + "\"}", "File name too long", 1);
+  expect_refused(std::string(plain_b) + "\n" + clip_with("\"transcript\": \"" + longer + "\""), "File name too long", 2);
+}
+
+TEST(Manifest, ShowsALongPathByItsEnds) {
+  const Folder folder(R"({"id": "a", "video": ")" + std::string(5000, 'x') + ".mp4\"}");
+  const Error error = expect_error(
+      ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "xxx.mp4");
+  EXPECT_LT(error.message().size(), 400u);
+}
+
+TEST(Manifest, RefusesLinksThatGoInACircle) {
+  for (const std::string key : {"video", "transcript"}) {
+    const Folder folder(key == "video" ? R"({"id": "a", "video": "one"})" : clip_with(R"("transcript": "one")"));
+    std::filesystem::create_symlink("two", folder.root() / "one");
+    std::filesystem::create_symlink("one", folder.root() / "two");
+    const Error error = expect_error(
+        ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "symbolic links");
+    EXPECT_THAT(error.place(), HasSubstr("line 1"));
+  }
+}
+
+TEST(Manifest, RefusesAPathWithACharacterOfCodeZero) {
+  expect_refused(R"({"id": "a", "video": "videos/a.mp4\u0000x"})", "code 0", 1);
+  expect_refused(clip_with(R"("transcript": "a.srt\u0000")"), "code 0", 1);
+}
+
+TEST(Manifest, RefusesPipesInsteadOfWaitingForThem) {
+  for (const std::string key : {"video", "transcript"}) {
+    const Folder folder(key == "video" ? R"({"id": "a", "video": "pipe"})" : clip_with(R"("transcript": "pipe")"));
+    ASSERT_EQ(::mkfifo((folder.root() / "pipe").c_str(), 0600), 0);
+    expect_error(
+        ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "pipe is no file");
+    expect_error(
+        ErrorKind::data, [&] { read_manifest(folder.root() / "pipe"); }, "not a regular file");
+  }
+}
+
+TEST(Manifest, RefusesTimesThatNoClipHas) {
+  for (const char* end : {"1e300", "10000001"}) {
+    const Folder folder(clip_with(fmt::format(R"("utterances": [{{"start_s": 0, "end_s": {}}}])", end)));
+    const Error error = expect_error(
+        ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "no clip is so long");
+    EXPECT_LT(error.message().size(), 100u);
+  }
+  expect_refused(clip_with(R"("utterances": [{"start_s": -1e300, "end_s": 1}])"), "starts at -1e+300 s", 1);
+  expect_refused(clip_with(R"("movements": [{"unit": "lid", "onset_s": 0, "apex_s": 1, "offset_s": 1e300}])"), "1e+300 s", 1);
+}
 
 TEST(Manifest, RefusesATranscriptThatDoesNotExist) {
   expect_refused(clip_with(R"("transcript": "b.srt")"), "b.srt does not exist", 1);

@@ -332,6 +332,17 @@ TEST(PrepareDialogue, FollowsTheSpeakersOfMegamind) {
   EXPECT_GE(prepared.faces_found, 260);
   expect_near(values(prepared.face_times_N), ffprobe_times(*video));  // the sound starts at 0, so both clocks agree
   EXPECT_NEAR(values(prepared.mel_times_F).back(), prepared.duration_s, 0.3);
+  for (const Utterance& utterance : clip.utterances) {
+    int64_t seen = 0, heard = 0;
+    for (int64_t i = 0; i < prepared.face_times_N.size(0); ++i) {
+      const double seconds = values(prepared.face_times_N)[size_t(i)];
+      seen += prepared.face_mask_N[i].item<bool>() && seconds >= utterance.start_s && seconds < utterance.end_s;
+    }
+    for (const double seconds : values(prepared.mel_times_F)) heard += seconds >= utterance.start_s && seconds < utterance.end_s;
+    const double length_s = utterance.end_s - utterance.start_s;
+    EXPECT_GE(double(seen), 0.9 * 23.976 * length_s);
+    EXPECT_NEAR(double(heard), 100 * length_s, 1.5);
+  }
 }
 
 class PrepareManifest : public testing::Test {
@@ -489,6 +500,29 @@ TEST_F(PrepareManifest, StopsBetweenClipsWhenAsked) {
   EXPECT_TRUE(report.stopped);
   EXPECT_EQ(report.done, 0);
   EXPECT_EQ(prepare(manifest).done, 2);
+}
+
+TEST_F(PrepareManifest, AStoppedRunKeepsTheSkippedClipsThatItDidNotLookAtAgain) {
+  const Manifest manifest = make_manifest(3);
+  write_file_atomic(manifest.clips[1].video, "no film");
+  prepare(manifest, 0.5);
+  ASSERT_EQ(skipped().size(), 1u);
+  request_stop();
+  EXPECT_TRUE(prepare(manifest, 0.5).stopped);
+  clear_stop_request();
+  ASSERT_EQ(skipped().size(), 1u);
+  EXPECT_EQ(skipped()[0]["id"], "b");
+}
+
+TEST_F(PrepareManifest, ForgetsSkippedClipsThatLeftTheManifest) {
+  const Manifest manifest = make_manifest(2);
+  write_file_atomic(manifest.clips[1].video, "no film");
+  prepare(manifest, 0.5);
+  const Manifest smaller = manifest_of("m.jsonl", {manifest.clips[0]});
+  request_stop();
+  prepare(smaller);
+  clear_stop_request();
+  EXPECT_FALSE(fs::exists(cache() / "skipped.jsonl"));
 }
 
 TEST_F(PrepareManifest, RemembersContentsInTheIndex) {

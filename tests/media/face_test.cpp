@@ -170,6 +170,22 @@ TEST(MainFace, IsTheTrackWithTheLargestSumOfAreaTimesScore) {
   EXPECT_EQ(chosen[2]->track, 0);
 }
 
+TEST(WatchedFaces, TurnToAnotherTrackBeforeAndAfterTheHeaviest) {
+  const auto watched = watched_faces({{face_of(1, 10, 1)},
+                                      {face_of(0, 20, 1), face_of(1, 10, 1)},
+                                      {face_of(1, 10, 1)},
+                                      {face_of(0, 20, 1)},
+                                      {face_of(1, 10, 1)},
+                                      {}});
+  ASSERT_EQ(watched.size(), 6u);
+  EXPECT_EQ(watched[0]->track, 1);
+  EXPECT_EQ(watched[1]->track, 0);
+  EXPECT_FALSE(watched[2]);  // a short loss of the face that is looked at
+  EXPECT_EQ(watched[3]->track, 0);
+  EXPECT_EQ(watched[4]->track, 1);
+  EXPECT_FALSE(watched[5]);
+}
+
 TEST(MainFace, IsNothingInFramesWithoutIt) {
   const auto chosen = main_face({{face_of(7, 10, 1)}, {}, {face_of(8, 2, 1)}});
   EXPECT_TRUE(chosen[0].has_value());

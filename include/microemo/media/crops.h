@@ -18,6 +18,9 @@ struct Similarity {
 /// `smooth_frames`, so that what moves in the crops is the face and not the crop. Frames without a face get nothing.
 std::vector<std::optional<Similarity>> align_faces(const std::vector<std::optional<Face>>& track, int size, double smooth_frames = 3.0);
 
+/// The same for faces of several tracks, as watched_faces gives them, track by track.
+std::vector<std::optional<Similarity>> align_tracks(const std::vector<std::optional<Face>>& faces, int size);
+
 /// Cuts one aligned crop out of a frame (bilinear, borders repeated). Channels as in the frame.
 Image crop_face(const Image& frame, const Similarity& similarity, int size);
 

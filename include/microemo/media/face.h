@@ -61,7 +61,12 @@ class FaceTracker {
   std::unique_ptr<State> state_;
 };
 
-/// The track to look at: largest sum of box area times score over the clip. Per frame the face of that track, or nothing.
+/// The face to look at in each frame. Tracks are taken by weight (sum of box area times score over the clip); each has the frames
+/// from its first to its last, in which a short loss is a frame without a face, and the next ones have what is left: in a
+/// dialogue that cuts from one person to the other, each is seen in turn.
+std::vector<std::optional<Face>> watched_faces(const std::vector<std::vector<Face>>& faces);
+
+/// The track with the largest sum of box area times score over the clip. Per frame the face of that track, or nothing.
 std::vector<std::optional<Face>> main_face(const std::vector<std::vector<Face>>& faces);
 
 }  // namespace microemo::media
