@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -13,7 +14,7 @@
 namespace microemo::cli {
 namespace {
 
-constexpr size_t most_labels = 20;
+constexpr size_t most_labels = 20, most_findings = 50;
 
 struct Words {
   std::vector<std::string> manifests;
@@ -25,6 +26,11 @@ struct Words {
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
+std::string counted(int64_t count, const std::string& noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s"); }
+
+/// Paths and broken lines are quoted in it, whose bytes need not be UTF-8.
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
 void print_finding(const data::Finding& finding) {
   print(fmt::format("{}: {}", name_of(finding.severity), finding.message));
   print(fmt::format("  where  {}, line {}{}", finding.manifest.string(), finding.line,
@@ -34,13 +40,23 @@ void print_finding(const data::Finding& finding) {
   if (!finding.next_step.empty()) print("  next   " + finding.next_step);
 }
 
+/// Errors stand before warnings where not all are shown.
+void print_findings(std::vector<data::Finding> findings) {
+  if (findings.size() > most_findings)
+    std::stable_partition(findings.begin(), findings.end(),
+                          [](const data::Finding& finding) { return finding.severity == data::Severity::error; });
+  for (size_t i = 0; i < std::min(findings.size(), most_findings); ++i) print_finding(findings[i]);
+  if (findings.size() > most_findings) print(fmt::format("and {} more; --json lists all", findings.size() - most_findings));
+}
+
 int check(const Words& words) {
   const data::CheckReport report = data::check_manifests(words.paths(), words.workers);
   if (words.json) {
-    print(to_json(report).dump(2));
+    print(json_text(to_json(report)));
   } else {
-    for (const data::Finding& finding : report.findings) print_finding(finding);
-    print(fmt::format("{} clips: {} errors, {} warnings", report.lines, report.errors(), report.warnings()));
+    print_findings(report.findings);
+    print(fmt::format("{}: {}, {}", counted(report.lines, "clip"), counted(report.errors(), "error"),
+                      counted(report.warnings(), "warning")));
     if (report.stopped) print("stopped before every clip was opened");
   }
   if (report.stopped) return exit_code_resumable;
@@ -66,7 +82,7 @@ void print_stats(const data::ManifestStats& stats) {
   print(fmt::format("\n{:.1f} minutes of media by the containers' claim", stats.media_s / 60));
   print(fmt::format("utterances of {:.2f} to {:.2f} s, median {:.2f} s", stats.utterance_min_s, stats.utterance_max_s,
                     stats.utterance_median_s));
-  print(fmt::format("{} clips without sound, {} without a picture", stats.without_sound, stats.without_picture));
+  print(fmt::format("{} without sound, {} without a picture", counted(stats.without_sound, "clip"), stats.without_picture));
   print_counts("pictures", stats.pictures);
   print_counts("codecs", stats.codecs);
   print_counts("labels", stats.labels);
@@ -76,7 +92,7 @@ void print_stats(const data::ManifestStats& stats) {
 void show_stats(const Words& words) {
   const data::ManifestStats stats = data::manifest_stats(words.paths(), words.workers);
   if (words.json)
-    print(to_json(stats).dump(2));
+    print(json_text(to_json(stats)));
   else
     print_stats(stats);
 }

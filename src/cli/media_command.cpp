@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
 #include "microemo/media/video_reader.h"
+#include "microemo/report/sound_picture.h"
 
 namespace microemo::cli {
 namespace {
@@ -35,11 +37,13 @@ struct Words {
 
 constexpr int columns = 4;
 constexpr int cell_height = 160;
-constexpr media::Color main_color{255, 220, 0}, other_color{120, 160, 255};
+constexpr double note_scale = 0.45;
+constexpr media::Color watched_color{255, 220, 0}, other_color{120, 160, 255}, empty_color{56, 56, 56}, note_color{200, 200, 200};
 
+/// Never -0, which people do not write.
 double rounded(double value, int decimals) {
   const double unit = std::pow(10, decimals);
-  return std::round(value * unit) / unit;
+  return std::round(value * unit) / unit + 0.0;
 }
 
 Json info_json(const VideoInfo& info, const std::string& path) {
@@ -93,7 +97,7 @@ void write_sheet(const Words& words, int64_t frame_count, MakeCell&& make_cell) 
   media::write_png(words.sheet, media::contact_sheet(cells, columns));
 }
 
-std::string caption(const VideoFrame& frame) { return fmt::format("{}  {:.3f} s", frame.index, frame.seconds); }
+std::string caption(const VideoFrame& frame) { return fmt::format("{}  {:.3f} s", frame.index, rounded(frame.seconds, 3)); }
 
 void show_frames(const Words& words) {
   VideoReader::Options options;
@@ -115,7 +119,7 @@ void show_frames(const Words& words) {
                         {"damaged", frame->damaged},
                         {"md5", frame->md5}});
     else
-      std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame->index, (long long)frame->pts, frame->seconds,
+      std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame->index, (long long)frame->pts, rounded(frame->seconds, 4),
                   frame->key ? "key" : "", frame->md5.c_str(), frame->damaged ? "  damaged" : "");
   }
   if (words.json)
@@ -134,13 +138,26 @@ Json face_json(const media::Face& face) {
           {"landmarks", points}};
 }
 
-/// The whole frame with boxes and points, the main face's aligned crop beside it.
-media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& faces, const std::optional<media::Face>& main,
+bool is_watched(const media::Face& face, const std::optional<media::Face>& watched) {
+  return watched && watched->track == face.track;
+}
+
+/// In place of the aligned crop of a frame that has none.
+Image note_picture(const std::string& note) {
+  Image picture{cell_height, cell_height, 3, std::vector<uint8_t>(size_t(cell_height) * cell_height * 3)};
+  media::fill_box(picture, 0, 0, cell_height, cell_height, empty_color);
+  const double left = (cell_height - media::text_width(note, note_scale)) / 2.0;
+  media::draw_text(picture, note, {left, cell_height / 2.0 + 4}, note_scale, note_color);
+  return picture;
+}
+
+/// The whole frame with boxes and points, beside it the aligned crop of the face that is watched.
+media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& faces, const std::optional<media::Face>& watched,
                       const std::optional<media::Similarity>& alignment) {
   Image marked = frame.rgb;
   const int thickness = std::max(1, frame.rgb.height / 180);
   for (const media::Face& face : faces) {
-    const media::Color color = main && main->track == face.track ? main_color : other_color;
+    const media::Color color = is_watched(face, watched) ? watched_color : other_color;
     media::draw_box(marked, face.box.left, face.box.top, face.box.right, face.box.bottom, color, thickness);
     for (const media::Point& point : face.landmarks) media::draw_dot(marked, point, thickness, color);
   }
@@ -148,15 +165,17 @@ media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& f
   Image picture{small.width + cell_height, cell_height, 3,
                 std::vector<uint8_t>(size_t(small.width + cell_height) * cell_height * 3)};
   media::paste(picture, small, 0, 0);
-  if (alignment) media::paste(picture, media::crop_face(frame.rgb, *alignment, cell_height), small.width, 0);
-  return {picture, caption(frame) + (main ? fmt::format("  track {}  score {:.2f}", main->track, main->score) : "  no face")};
+  const std::string note = faces.empty() ? "no face" : "face not followed";
+  media::paste(picture, alignment ? media::crop_face(frame.rgb, *alignment, cell_height) : note_picture(note), small.width, 0);
+  return {picture,
+          caption(frame) + (watched ? fmt::format("  track {}  score {:.2f}", watched->track, watched->score) : "  " + note)};
 }
 
 struct TrackedClip {
   VideoInfo info;
   std::vector<double> seconds;
   std::vector<std::vector<media::Face>> faces;
-  std::vector<std::optional<media::Face>> main;
+  std::vector<std::optional<media::Face>> watched;
 };
 
 TrackedClip track(const Words& words) {
@@ -170,18 +189,20 @@ TrackedClip track(const Words& words) {
     tracker.add(frame->rgb);
   }
   clip.faces = tracker.finish();
-  clip.main = media::main_face(clip.faces);
+  clip.watched = media::watched_faces(clip.faces);
   return clip;
 }
 
 void print_faces_json(const TrackedClip& clip, const Words& words) {
   std::vector<Json> frames;
   Json main_track;
+  for (const auto& face : media::main_face(clip.faces))
+    if (face) main_track = face->track;
   for (size_t i = 0; i < clip.faces.size(); ++i) {
     Json faces = Json::array();
     for (const media::Face& face : clip.faces[i]) faces.push_back(face_json(face));
-    if (clip.main[i]) main_track = clip.main[i]->track;
-    frames.push_back({{"index", i}, {"seconds", rounded(clip.seconds[i], 6)}, {"faces", faces}});
+    const Json watched = clip.watched[i] ? Json(clip.watched[i]->track) : Json();
+    frames.push_back({{"index", i}, {"seconds", rounded(clip.seconds[i], 6)}, {"watched", watched}, {"faces", faces}});
   }
   print_json_lines({{"video", info_json(clip.info, words.video)}, {"main_track", main_track}}, "frames", frames);
 }
@@ -192,38 +213,24 @@ void print_faces(const TrackedClip& clip, const Words& words) {
   int64_t with_face = 0;
   for (size_t i = 0; i < clip.faces.size(); ++i) {
     with_face += !clip.faces[i].empty();
-    if (clip.faces[i].empty()) std::printf("%7zu %10.4f      -\n", i, clip.seconds[i]);
+    if (clip.faces[i].empty()) std::printf("%7zu %10.4f      -\n", i, rounded(clip.seconds[i], 4));
     for (const media::Face& face : clip.faces[i])
-      std::printf("%7zu %10.4f %5d%s %7.2f  %.0f %.0f %.0f %.0f\n", i, clip.seconds[i], face.track,
-                  clip.main[i] && clip.main[i]->track == face.track ? "*" : " ", face.score, face.box.left, face.box.top,
-                  face.box.right, face.box.bottom);
+      std::printf("%7zu %10.4f %5d%s %7.2f  %.0f %.0f %.0f %.0f\n", i, rounded(clip.seconds[i], 4), face.track,
+                  is_watched(face, clip.watched[i]) ? "*" : " ", face.score, face.box.left, face.box.top, face.box.right,
+                  face.box.bottom);
   }
-  std::printf("faces in %lld of %zu frames; * the main face\n", (long long)with_face, clip.faces.size());
+  std::printf("faces in %lld of %zu frames; * the face that is watched\n", (long long)with_face, clip.faces.size());
 }
 
 void show_faces(const Words& words) {
   const TrackedClip clip = track(words);
   words.json ? print_faces_json(clip, words) : print_faces(clip, words);
   if (words.sheet.empty()) return;
-  const auto alignment = media::align_faces(clip.main, cell_height);
+  const auto alignment = media::align_tracks(clip.watched, cell_height);
   write_sheet(words, int64_t(clip.faces.size()), [&](const VideoFrame& frame) {
     const auto i = size_t(frame.index);
-    return face_cell(frame, clip.faces[i], clip.main[i], alignment[i]);
+    return face_cell(frame, clip.faces[i], clip.watched[i], alignment[i]);
   });
-}
-
-/// Time to the right, low bands below, loud is bright.
-Image mel_picture(const media::LogMel& mel) {
-  if (mel.frames() == 0) throw DataError("the sound is shorter than one window of 25 ms").hint("give a longer clip");
-  const auto [low, high] = std::minmax_element(mel.values.begin(), mel.values.end());
-  const float least = *low, range = std::max(*high - *low, 1e-6F);
-  Image picture{int(mel.frames()), mel.bands, 1, {}};
-  for (int y = 0; y < mel.bands; ++y)
-    for (int64_t x = 0; x < mel.frames(); ++x) {
-      const float value = mel.values[size_t(x * mel.bands + mel.bands - 1 - y)];
-      picture.pixels.push_back(uint8_t(std::lround(255 * (value - least) / range)));
-    }
-  return media::resize(picture, std::max(picture.width, 640), picture.height * 3);
 }
 
 void show_sound(const Words& words) {
@@ -247,10 +254,12 @@ void show_sound(const Words& words) {
     std::printf("%s\n", json.dump(2).c_str());
   else
     std::printf("%s: %zu samples at %d Hz, from %.4f s, %.4f s long; peak %.3f, rms %.4f; bad packets %lld\n",
-                words.video.c_str(), sound.samples.size(), sound.rate, sound.start_s, duration_s, peak, rms,
+                words.video.c_str(), sound.samples.size(), sound.rate, rounded(sound.start_s, 4), duration_s, peak, rms,
                 (long long)sound.bad_packets);
   if (!words.wav.empty()) media::write_wav(words.wav, sound);
-  if (!words.sheet.empty()) media::write_png(words.sheet, mel_picture(media::log_mel(sound, words.bands)));
+  if (!words.sheet.empty())
+    media::write_png(words.sheet, report::draw_log_mel(media::log_mel(sound, words.bands), sound.rate,
+                                                       std::filesystem::path(words.video).filename().string()));
 }
 
 CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::string& description, const std::string& sheet,
@@ -259,8 +268,19 @@ CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::
   view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
   view->add_flag("--json", words->json, "Print JSON");
   view->add_option("--sheet", words->sheet, sheet)->type_name("PNG");
-  view->callback([words, show] { show(*words); });
+  view->callback([words, show] {
+    if (!words->sheet.empty()) media::check_png_name(words->sheet);
+    show(*words);
+  });
   return view;
+}
+
+/// CLI::Range lets "nan" through.
+std::string finite(const std::string& text) {
+  const char* const end = text.data() + text.size();
+  double value = 0;
+  const auto [rest, trouble] = std::from_chars(text.data(), end, value);
+  return trouble == std::errc() && rest == end && std::isfinite(value) ? "" : text + " is not a number";
 }
 
 void add_cells(CLI::App& view, const std::shared_ptr<Words>& words) {
@@ -278,12 +298,14 @@ void add_media_command(CLI::App& app, int&) {
   CLI::App* frames = add_view(*command, "frames", "Every frame: presentation time, key, md5 of its decoded planes",
                               "Write a contact sheet of frames with their times", words, show_frames);
   CLI::App* faces = add_view(*command, "faces", "Every frame's faces: box, score, track, 68 landmarks",
-                             "Write a contact sheet: boxes and points, the main face's aligned crop", words, show_faces);
+                             "Write a contact sheet: boxes and points, the watched face's aligned crop", words, show_faces);
   CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, 16 kHz",
                              "Write a picture of the log-mel filter banks", words, show_sound);
   add_cells(*frames, words);
   add_cells(*faces, words);
-  faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")->capture_default_str();
+  faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
+      ->check(finite)
+      ->capture_default_str();
   audio->add_option("--wav", words->wav, "Write the sound as a WAV file")->type_name("WAV");
   audio->add_option("--bands", words->bands, "Mel bands of the picture")->check(CLI::Range(1, 512))->capture_default_str();
   command->footer(

@@ -11,6 +11,7 @@ namespace {
 using test::CommandResult;
 using test::run_command;
 using testing::HasSubstr;
+using testing::Not;
 
 class DataCommand : public testing::Test {
  protected:
@@ -39,7 +40,7 @@ class DataCommand : public testing::Test {
 TEST_F(DataCommand, CheckIsContentWithAGoodManifest) {
   const CommandResult result = data("check", good);
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
-  EXPECT_EQ(result.standard_output, "1 clips: 0 errors, 0 warnings\n");
+  EXPECT_EQ(result.standard_output, "1 clip: 0 errors, 0 warnings\n");
 }
 
 TEST_F(DataCommand, CheckEndsWithTheDataExitCodeAndSaysWhatToDo) {
@@ -50,6 +51,19 @@ TEST_F(DataCommand, CheckEndsWithTheDataExitCodeAndSaysWhatToDo) {
   EXPECT_THAT(result.standard_output, HasSubstr("  next   "));
 }
 
+TEST_F(DataCommand, CheckTakesAFilmWithATranscriptOfTwoUtterances) {
+  const auto film = test::test_media("Megamind.avi");
+  if (!film) GTEST_SKIP() << test::no_test_media("Megamind.avi");
+  write_file_atomic(path("talk.srt"), "1\n00:00:00,500 --> 00:00:04,000\nOne.\n\n2\n00:00:05,000 --> 00:00:10,500\nTwo.\n");
+  const std::string line = R"({"id": "m", "transcript": "talk.srt", "video": ")" + film->string() + "\"}";
+  const CommandResult result = data("check", line);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.standard_output, HasSubstr("no labels and no answer for utterance 1, 2"));
+  EXPECT_THAT(result.standard_output, HasSubstr("1 clip: 0 errors, 1 warning\n"));
+  const CommandResult stats = data("stats", line, {"--json"});
+  EXPECT_EQ(parse_json(stats.standard_output, "output")["splits"][""]["utterances"], 2);
+}
+
 TEST_F(DataCommand, CheckGivesJson) {
   const CommandResult result = data("check", std::string(outside) + "\n{\n", {"--json"});
   EXPECT_EQ(result.exit_code, 3);
@@ -57,6 +71,24 @@ TEST_F(DataCommand, CheckGivesJson) {
   EXPECT_EQ(report["errors"], 2);
   EXPECT_EQ(report["findings"][0]["line"], 1);
   EXPECT_EQ(report["findings"][1]["code"], "manifest");
+}
+
+TEST_F(DataCommand, CheckShowsTheFirstOfManyMistakesAndCountsTheRest) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) bytes += "\xff\xfe{" + std::to_string(i) + "\n";
+  const CommandResult result = data("check", bytes);
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_LT(std::count(result.standard_output.begin(), result.standard_output.end(), '\n'), 300);
+  EXPECT_THAT(result.standard_output, HasSubstr("and 250 more; --json lists all\n300 clips: 300 errors, 0 warnings\n"));
+  EXPECT_THAT(result.standard_error, Not(HasSubstr("check")));  // no progress of nothing
+  const CommandResult json = data("check", bytes, {"--json"});
+  EXPECT_EQ(parse_json(json.standard_output, "output")["findings"].size(), 300u);
+}
+
+TEST_F(DataCommand, CheckShowsErrorsRatherThanWarnings) {
+  std::string lines;
+  for (int i = 0; i < 60; ++i) lines += "{\"id\": \"" + std::to_string(i) + "\", \"video\": \"a.mp4\"}\n";
+  EXPECT_THAT(data("check", lines + "{}\n").standard_output, HasSubstr("error: "));
 }
 
 TEST_F(DataCommand, CheckIsContentWithWarnings) {

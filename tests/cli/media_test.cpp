@@ -11,6 +11,7 @@ namespace {
 using test::CommandResult;
 using test::run_command;
 using testing::HasSubstr;
+using testing::Not;
 
 class MediaCommand : public testing::Test {
  protected:
@@ -70,6 +71,7 @@ TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
   EXPECT_EQ(json["main_track"], 0);
   for (const Json& frame : json["frames"]) {
     ASSERT_EQ(frame["faces"].size(), 1u);
+    EXPECT_EQ(frame["watched"], 0);
     EXPECT_EQ(frame["faces"][0]["landmarks"].size(), 68u);
     EXPECT_EQ(frame["faces"][0]["box"].size(), 4u);
     EXPECT_GT(frame["faces"][0]["score"].get<double>(), 0.5);
@@ -85,7 +87,28 @@ TEST_F(MediaCommand, PrintsAndWritesTheSound) {
   EXPECT_NEAR(json["start_s"].get<double>(), 0, 1e-6);
   const std::string bytes = read_file(wav);
   EXPECT_EQ(bytes.size(), 44 + 2 * json["samples"].get<size_t>());
-  EXPECT_EQ(media::read_image(picture).height, 3 * 64);
+  EXPECT_GT(media::read_image(picture).height, 3 * 64);  // the axes need room
+}
+
+TEST_F(MediaCommand, WritesNoMinusBeforeAZero) {
+  const CommandResult result = microemo({"audio", clip()});
+  EXPECT_THAT(result.standard_output, HasSubstr("from 0.0000 s"));
+  EXPECT_THAT(microemo({"frames", clip()}).standard_output, Not(HasSubstr("-0.0000")));
+}
+
+TEST_F(MediaCommand, RefusesAThresholdThatIsNoNumber) {
+  for (const char* threshold : {"nan", "inf", "-nan", "1x", ""})
+    EXPECT_EQ(microemo({"faces", "a.mp4", "--threshold", threshold}).exit_code, 2) << threshold;
+}
+
+TEST_F(MediaCommand, RefusesASheetThatIsNamedLikeAnotherKindOfPicture) {
+  for (const char* view : {"frames", "faces", "audio"}) {
+    const CommandResult result = microemo({view, clip(), "--sheet", clips.path("sheet.jpg").string()});
+    EXPECT_EQ(result.exit_code, 2) << view;
+    EXPECT_THAT(result.standard_error, HasSubstr("sheet.jpg"));
+    EXPECT_EQ(result.standard_output, "");
+    EXPECT_FALSE(std::filesystem::exists(clips.path("sheet.jpg")));
+  }
 }
 
 TEST_F(MediaCommand, SaysWhenThereIsNoSound) {

@@ -170,7 +170,20 @@ TEST_F(SynthSet, RecordsHowItWasMade) {
 TEST_F(SynthSet, DrawsAContactSheet) {
   const TemporaryFolder other;
   write_synth_preview(root(), small_set(), other.path() / "sheet.png");
-  EXPECT_GT(media::read_image(other.path() / "sheet.png").width, 1000);
+  const media::Image sheet = media::read_image(other.path() / "sheet.png");
+  ASSERT_EQ(sheet.width, 2 * 384 + 3 * 216 + 8);
+  // The first movement's amplified difference, below its label: grey where nothing moves.
+  int64_t moved = 0, all = 0;
+  for (int y = 4 + 24; y < 4 + 216; ++y)
+    for (int x = sheet.width - 4 - 216; x < sheet.width - 4; ++x, ++all) moved += std::abs(sheet.row(y)[3 * x] - 128) > 24;
+  EXPECT_GT(moved, all / 200);
+  EXPECT_LT(moved, all / 2);
+}
+
+TEST_F(SynthSet, RefusesASheetNamedLikeAnotherKindOfPicture) {
+  const TemporaryFolder other;
+  expect_error(
+      ErrorKind::config, [&] { write_synth_preview(root(), small_set(), other.path() / "sheet.jpg"); }, "sheet.jpg");
 }
 
 TEST_F(SynthSet, RefusesASheetOfClipsThatAreNotThere) {
