@@ -12,7 +12,7 @@ Tokenizer::Tokenizer(const std::filesystem::path& file_or_folder, const Tokenize
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 
-std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+std::vector<int64_t> Tokenizer::encode(const std::string& text, const EncodeOptions& options) const {
   std::vector<int64_t> ids;
   if (options.add_special) ids = kind_->before;
   if (kind_->takes_any_bytes() || is_utf8(text))
@@ -55,7 +55,7 @@ int64_t Tokenizer::id_of(const std::string& piece) const {
   return *id;
 }
 
-int64_t Tokenizer::known(const std::optional<int64_t>& id, std::string_view what) const {
+int64_t Tokenizer::known(const std::optional<int64_t>& id, const char* what) const {
   if (!id)
     throw DataError("the tokenizer has no {} token", what)
         .where(kind_->file)

@@ -82,9 +82,16 @@ TEST_F(TokenizeCommand, RefusesWordsThatDoNotGoTogether) {
 }
 
 TEST_F(TokenizeCommand, RefusesAFileThatIsNoModel) {
-  const CommandResult result = microemo({path("m.jsonl"), "text"});
+  const CommandResult result = microemo({path("a.mp4"), "text"});
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.standard_error, HasSubstr("not a SentencePiece model"));
+  EXPECT_EQ(result.standard_output, "");
+}
+
+TEST_F(TokenizeCommand, RefusesJsonThatIsNoTokenizer) {
+  const CommandResult result = microemo({path("m.jsonl"), "text"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("m.jsonl, line 2"));
   EXPECT_EQ(result.standard_output, "");
 }
 

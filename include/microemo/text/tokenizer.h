@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace microemo::text {
@@ -43,7 +42,7 @@ class Tokenizer {
 
   /// Ids of the text. Bytes that are no UTF-8 go to SentencePiece as they are; for the other kinds each broken part is U+FFFD, as
   /// when Python reads the text with errors="replace".
-  std::vector<int64_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  std::vector<int64_t> encode(const std::string& text, const EncodeOptions& options = {}) const;
   /// The text of the ids. Special tokens add nothing to it unless they are kept. Error(data) for an id outside the vocabulary.
   std::string decode(const std::vector<int64_t>& ids, bool keep_special = false) const;
   std::string piece(int64_t id) const;  ///< Error(data) for an id outside the vocabulary
@@ -60,7 +59,7 @@ class Tokenizer {
  private:
   friend class TextStream;
   void check(int64_t id) const;
-  int64_t known(const std::optional<int64_t>& id, std::string_view what) const;
+  int64_t known(const std::optional<int64_t>& id, const char* what) const;
   std::unique_ptr<const TokenizerKind> kind_;
 };
 
