@@ -102,8 +102,13 @@ std::vector<AddedTokenFinder::OwnPart> AddedTokenFinder::split_as_python(std::st
     done = i += token->content.size();
   }
   if (done < text.size()) parts.push_back({std::string(text.substr(done))});
+  // There a part is a token when it reads like one, also one that became so by what is taken away here.
+  const auto as_token = [&](const std::string& part) {
+    const AddedToken* token = part.empty() ? nullptr : at(part, 0);
+    return token != nullptr && token->content == part ? token : nullptr;
+  };
   for (size_t i = 0; i < parts.size(); ++i) {
-    const AddedToken* token = parts[i].token;
+    const AddedToken* token = as_token(parts[i].text);
     if (token == nullptr) continue;
     const std::string left = i > 0 ? parts[i - 1].text : "", right = i + 1 < parts.size() ? parts[i + 1].text : "";
     if (token->strip_right && !right.empty()) parts[i + 1].text = right.substr(blanks_at_start(right, true));
@@ -115,6 +120,7 @@ std::vector<AddedTokenFinder::OwnPart> AddedTokenFinder::split_as_python(std::st
     if (joins_left || joins_right) parts[i] = {};
   }
   std::erase_if(parts, [](const OwnPart& part) { return part.text.empty(); });
+  for (OwnPart& part : parts) part.token = as_token(part.text);
   return parts;
 }
 

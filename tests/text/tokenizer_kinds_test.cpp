@@ -113,6 +113,18 @@ TEST(SpecialTokensInText, AreWholeOrNothing) {
     EXPECT_THAT(tokenizer.encode(text, {.find_special = true}), testing::Not(testing::Contains(end))) << text;
 }
 
+// "<word>" must be a single word and is followed by a tab, "<left>" takes the tab away: LlamaTokenizer then reads the rest as the
+// token.
+TEST(SpecialTokensInText, CountAfterWhatTheirNeighboursTakeAway) {
+  for (const GoldenKind& kind : golden_kinds().kinds) {
+    if (kind.name() != "folder llama-newer") continue;
+    const Tokenizer tokenizer = kind.open();
+    EXPECT_THAT(tokenizer.encode("a <word>\t<left>", {.find_special = true}), testing::Contains(tokenizer.id_of("<word>")));
+    EXPECT_THAT(tokenizer.encode("a <word>\tb", {.find_special = true}),
+                testing::Not(testing::Contains(tokenizer.id_of("<word>"))));
+  }
+}
+
 TEST(BrokenUtf8, IsReadAsPythonReadsItWithReplacements) {
   const Tokenizer tokenizer = qwen2();
   const std::vector<std::pair<std::string, std::string>> cases = {{"a\x80z", "a\uFFFDz"},
