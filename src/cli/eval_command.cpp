@@ -16,12 +16,16 @@
 #include "microemo/base/config.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
+#include "microemo/base/lock.h"
 #include "microemo/base/log.h"
+#include "microemo/base/workers.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/cli/commands.h"
 #include "microemo/infer/evaluate.h"
+#include "microemo/report/bars.h"
 #include "microemo/report/table.h"
 #include "microemo/train/load_run.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
@@ -41,7 +45,7 @@ void describe(Visitor& option, EvalOptions& o) {
   option("wheel", o.wheel,
          "Emotion wheel: a file like data/wheels/microemo.csv, or a folder of the MERTools wheels; empty takes the own one.");
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
-  option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1);
+  option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1).max(1e6);
   option("threads", o.threads, "Threads of a matrix product. Answers may depend on it.").min(1).max(256);
   option("generate", o.generate, "How answers are written.");
 }
@@ -57,6 +61,7 @@ struct Evaluation {
   EvalOptions options;
   train::LoadedRun run;
   fs::path run_folder, folder;
+  std::unique_ptr<const FolderLock> lock;  ///< of the folder
   data::Manifest manifest;
   data::Dataset dataset;
   std::vector<data::Clip> clips;  ///< those of the dataset
@@ -119,6 +124,7 @@ Evaluation load(const Words& words) {
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
   evaluation.folder = output_folder(words, evaluation);
+  evaluation.lock = std::make_unique<const FolderLock>(evaluation.folder);
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
   evaluation.dataset =
       data::load_dataset(evaluation.manifest, cache, evaluation.run.options.prepare, evaluation.options.allow_missing);
@@ -193,6 +199,19 @@ std::string breakdown_table(const infer::Breakdown& breakdown) {
   return "\n" + report::format_table(table);
 }
 
+report::BarChart score_chart(const Evaluation& evaluation, const std::vector<Arm>& arms, const infer::Breakdown& breakdown) {
+  report::BarChart chart{fmt::format("{}, {} utterances", evaluation.manifest.path.filename().string(), arms[0].scores.pairs),
+                         "mean wheel F over (clip, utterance), 95 % interval",
+                         {{"", {}}}};
+  for (const auto& [name, scores] : arms)
+    chart.groups[0].bars.push_back({name, scores.pair_f, scores.pair_f_interval.low, scores.pair_f_interval.high});
+  for (const auto& [channel, classes] : breakdown) {
+    report::BarGroup& group = chart.groups.emplace_back(report::BarGroup{"by " + channel, {}});
+    for (const auto& [name, score] : classes) group.bars.push_back({fmt::format("{} ({})", name, score.pairs), score.pair_f});
+  }
+  return chart;
+}
+
 /// Writes every file that is made of the answers and returns the table for people.
 std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const std::vector<infer::AnswerRecord>& answers) {
   const auto cut =
@@ -222,6 +241,7 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
   json["channels"] = infer::to_json(breakdown);
   write_labels(evaluation.folder / "labels.jsonl", pairs);
   eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel);
+  media::write_png(evaluation.folder / "scores.png", report::draw_bars(score_chart(evaluation, arms, breakdown)));
   return {json, text + fmt::format("wheel: {} ({})\n\n", evaluation.wheel.name, evaluation.wheel.path.string()) +
                     arms_table(arms) + breakdown_table(breakdown)};
 }
@@ -249,7 +269,8 @@ constexpr const char* files =
     "The folder of an evaluation holds\n"
     "  answers.jsonl     every answer as the model wrote it     scores.json  all scores\n"
     "  labels.jsonl      the labels read from it, and the true  table.txt    what is printed\n"
-    "  samples.csv       the score of every utterance           evaluation.json  what the answers depend on\n"
+    "  samples.csv       the score of every utterance           scores.png   the scores as bars\n"
+    "  evaluation.json   what the answers depend on\n"
     "A stopped evaluation (exit code 75) goes on when the same command is run again; answers that are there are kept.\n";
 
 }  // namespace
@@ -272,7 +293,11 @@ void add_eval_command(CLI::App& app, int& status) {
            "  microemo eval runs/one data/test.jsonl\n"
            "  microemo eval runs/one data/all.jsonl split=test generate.max_new_tokens=96 --json";
   });
-  command->callback([words, &status] { status = run(*words); });
+  command->callback([words, &status] {
+    install_stop_signals();
+    status =
+        with_memory_for("evaluating", "lower generate.batch_clips, or evaluate a smaller split", [&] { return run(*words); });
+  });
 }
 
 }  // namespace microemo::cli

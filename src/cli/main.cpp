@@ -1,15 +1,19 @@
 #include "microemo/cli/main.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "microemo/base/error.h"
 #include "microemo/base/log.h"
 #include "microemo/base/progress.h"
-#include "microemo/base/workers.h"
+#include "microemo/base/write_error.h"
 #include "microemo/cli/commands.h"
 #include "microemo/cli/shortened_files.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
@@ -30,26 +34,45 @@ void add_commands(CLI::App& app, int& status) {
   add_verify_command(app, status);
 }
 
-/// Wrong words on the command line are the user's configuration: exit code 2, like a wrong key in a file.
-int parse_and_run(CLI::App& app, int argument_count, char** arguments) {
+/// "microemo media frames": the command that the words lead to.
+std::string command_of(const CLI::App& app) {
+  std::string name = app.get_name();
+  for (const CLI::App* inner : app.get_subcommands()) name += " " + command_of(*inner);
+  return name;
+}
+
+/// Wrong words on the command line are the user's configuration, like a wrong key in a file.
+Error wrong_words(const CLI::App& app, const std::string& message) {
+  return ConfigError("{}", message).at("command line").hint(fmt::format("see {} --help", command_of(app)));
+}
+
+void parse_and_run(CLI::App& app, int argument_count, char** arguments) {
   try {
     app.parse(argument_count, arguments);
-    return 0;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_code(ErrorKind::config);
+    if (error.get_exit_code() != 0) throw wrong_words(app, error.what());
+    app.exit(error);  // prints help or the version
   }
 }
 
-int report(const Error& error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return exit_code(error.kind());
+/// A full disk may show itself only when the last of the output is written.
+void finish_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  // An earlier part was lost, and with it the reason: ask for it again.
+  if (errno == 0 && std::fputc('\n', stdout) != EOF) std::fflush(stdout);
+  const int code = errno;
+  throw EnvironmentError("the output cannot be written: {}", code != 0 ? std::strerror(code) : "a part of it is lost")
+      .at("standard output")
+      .hint(step_after(code));
 }
 
 }  // namespace
 
 int run(int argument_count, char** arguments) {
   end_with_message_when_a_mapped_file_is_shortened();
-  CLI::App app{"MicroEmo: train, fine-tune and evaluate a time-sensitive multimodal LLM for emotion in video dialogue.", "microemo"};
+  CLI::App app{"MicroEmo: train, fine-tune and evaluate a time-sensitive multimodal LLM for emotion in video dialogue.",
+               "microemo"};
   app.set_version_flag("--version", "microemo " MICROEMO_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
@@ -58,17 +81,15 @@ int run(int argument_count, char** arguments) {
   int status = 0;
   add_commands(app, status);
   app.parse_complete_callback([&quiet] {
-    install_stop_signals();
     show_progress(!quiet);
     open_log(quiet ? LogLevel::warning : LogLevel::info);
   });
   try {
-    const int parsed = parse_and_run(app, argument_count, arguments);
-    return parsed != 0 ? parsed : status;
-  } catch (const Error& error) {
-    return report(error);
-  } catch (const std::exception& error) {
-    return report(InternalError("{}", error.what()).hint("this is a bug in MicroEmo: please report it with the command"));
+    parse_and_run(app, argument_count, arguments);
+    finish_output();
+    return status;
+  } catch (...) {
+    return report_current_exception();
   }
 }
 

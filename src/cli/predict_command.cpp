@@ -24,6 +24,7 @@
 #include "microemo/report/timeline.h"
 #include "microemo/text/transcript.h"
 #include "microemo/train/load_run.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
@@ -46,10 +47,26 @@ struct Prediction {
   std::vector<std::string> remarks;
 };
 
-std::vector<data::Utterance> read_utterances(const Words& words) {
+/// The rules of a manifest hold for a transcript, too.
+void check_cues(const std::vector<text::Cue>& cues, const Words& words, int64_t most) {
+  constexpr double touching_s = 1e-6;
+  for (size_t i = 1; i < cues.size(); ++i)
+    if (cues[i].start_s < cues[i - 1].end_s - touching_s)
+      throw DataError("the cue starts at {:.3f} s, before the one above it ends ({:.3f} s)", cues[i].start_s, cues[i - 1].end_s)
+          .where(words.transcript, cues[i].line)
+          .hint("utterances must not overlap: cut one of the two");
+  if (int64_t(cues.size()) > most)
+    throw DataError("the transcript has {} cues, and this model was made for {} utterances at most", cues.size(), most)
+        .where(words.transcript, cues[size_t(most)].line)
+        .hint(fmt::format("merge cues that belong together, or cut the video into parts of {} cues", most));
+}
+
+std::vector<data::Utterance> read_utterances(const Words& words, int64_t most) {
   std::vector<data::Utterance> utterances;
   if (words.transcript.empty()) return utterances;
-  for (const text::Cue& cue : text::read_srt(words.transcript)) {
+  const std::vector<text::Cue> cues = text::read_srt(words.transcript);
+  check_cues(cues, words, most);
+  for (const text::Cue& cue : cues) {
     data::Utterance utterance;
     utterance.start_s = cue.start_s;
     utterance.end_s = cue.end_s;
@@ -64,12 +81,12 @@ std::vector<data::Utterance> read_utterances(const Words& words) {
   return utterances;
 }
 
-data::Sample read_clip(const Words& words, const data::PrepareOptions& prepare) {
+data::Sample read_clip(const Words& words, const train::RunOptions& options) {
   data::Sample sample;
   sample.clip.id = fs::path(words.video).stem().string();
   sample.clip.video = words.video;
-  sample.clip.utterances = read_utterances(words);
-  sample.prepared = data::prepare_clip(sample.clip, prepare);
+  sample.clip.utterances = read_utterances(words, options.model.decoder.utterances);
+  sample.prepared = data::prepare_clip(sample.clip, options.prepare);
   if (sample.clip.utterances.empty()) {
     data::Utterance whole;
     whole.end_s = sample.prepared.duration_s;
@@ -92,7 +109,7 @@ std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words&
 
 Prediction predict(const Words& words, const train::LoadedRun& run) {
   Prediction prediction;
-  prediction.sample = read_clip(words, run.options.prepare);
+  prediction.sample = read_clip(words, run.options);
   prediction.remarks = remarks_on(prediction.sample.prepared, words);
   std::vector<data::Question> questions;
   for (size_t i = 0; i < prediction.sample.clip.utterances.size(); ++i) questions.push_back({0, int64_t(i)});
@@ -233,13 +250,14 @@ void add_predict_command(CLI::App& app, int&) {
   command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
       ->type_name("DIR");
   command->add_option("--max-new-tokens", words->max_new_tokens, "An answer without an end stops after so many tokens")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"
       "  microemo predict dialogue.mp4 --run runs/one --question \"What does the person feel?\" --json");
-  command->callback([words] { run(*words); });
+  command->callback(
+      [words] { with_memory_for("answering", "cut the video into parts of fewer utterances", [&] { run(*words); }); });
 }
 
 }  // namespace microemo::cli

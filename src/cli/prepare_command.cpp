@@ -9,10 +9,12 @@
 #include "microemo/base/config.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
+#include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/manifest.h"
 #include "microemo/data/prepared.h"
 #include "microemo/train/options.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
@@ -101,7 +103,10 @@ void add_prepare_command(CLI::App& app, int& status) {
            "\nExamples:\n  microemo prepare data/train.jsonl --cache cache\n"
            "  microemo prepare data/train.jsonl --config configs/quickstart/train.yaml --workers 2 --max-skipped 0.01\n";
   });
-  command->callback([words, &status] { status = run(*words); });
+  command->callback([words, &status] {
+    install_stop_signals();
+    status = with_memory_for("preparing clips", "lower --workers", [&] { return run(*words); });
+  });
 }
 
 }  // namespace microemo::cli

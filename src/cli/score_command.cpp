@@ -104,9 +104,11 @@ void add_score_command(CLI::App& app, int&) {
       ->type_name("PATH");
   command->add_option("--per-sample", words->pairs, "Also write the score of every pair")->type_name("FILE.csv");
   command->add_option("--resamples", words->bootstrap.resamples, "Resamples of the bootstrap intervals")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  command->add_option("--seed", words->bootstrap.seed, "Seed of the bootstrap")->capture_default_str();
+  command->add_option("--seed", words->bootstrap.seed, "Seed of the bootstrap")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(footer);
   command->callback([words] { run(*words); });

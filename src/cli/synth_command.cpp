@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "microemo/base/config.h"
+#include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/synth.h"
 
@@ -31,6 +32,10 @@ int run(const Words& words) {
   std::printf("%lld clips in %s: %lld made, %lld already there\n", (long long)report.clips, words.folder.c_str(),
               (long long)report.made, (long long)report.already_there);
   if (words.preview.empty()) return 0;
+  if (stop_requested()) {
+    std::printf("stopped before the contact sheet; the same command goes on\n");
+    return exit_code_resumable;
+  }
   data::write_synth_preview(words.folder, options, words.preview);
   std::printf("contact sheet: %s\n", words.preview.c_str());
   return 0;
@@ -54,7 +59,10 @@ void add_synth_command(CLI::App& app, int& status) {
     return "Configuration:\n" + help_text(schema_of(defaults)) +
            "\nExample:\n  microemo synth data/synth train_clips=520 test_clips=120 --preview sheet.png";
   });
-  command->callback([words, &status] { status = run(*words); });
+  command->callback([words, &status] {
+    install_stop_signals();
+    status = run(*words);
+  });
 }
 
 }  // namespace microemo::cli

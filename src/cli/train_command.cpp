@@ -11,6 +11,7 @@
 
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
+#include "microemo/base/lock.h"
 #include "microemo/base/log.h"
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/folder.h"
@@ -19,11 +20,14 @@
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/run_folder.h"
 #include "microemo/train/trainer.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* fewer_clips_at_once = "lower train.micro_batch (clips of one forward pass), or the model's size (model.*)";
 
 struct Words {
   std::vector<std::string> arguments;  ///< configuration files, and key=value
@@ -37,7 +41,8 @@ struct Plan {
   train::RunOptions options;
   ResolvedConfig config;
   fs::path run;
-  fs::path checkpoint;  ///< to go on from; empty for a new run
+  fs::path checkpoint;                     ///< to go on from; empty for a new run
+  std::unique_ptr<const FolderLock> lock;  ///< of the run; a dry run takes none
 
   bool resumed() const { return !checkpoint.empty(); }
 };
@@ -56,13 +61,11 @@ std::vector<std::string> command_line() {
   return words;
 }
 
-fs::path checkpoint_of_run(const fs::path& run) {
-  const fs::path checkpoint = checkpoint::find_checkpoint(run);
-  if (checkpoint == run)
+void check_run_folder(const fs::path& run) {
+  if (checkpoint::list_checkpoints(run).empty() && checkpoint::find_checkpoint(run) == run)
     throw ConfigError("this is a checkpoint, and a run folder is needed")
         .where(run)
         .hint("name the folder that holds checkpoints/");
-  return checkpoint;
 }
 
 Plan make_plan(const Words& words) {
@@ -76,12 +79,16 @@ Plan make_plan(const Words& words) {
       files.emplace_back(word);
   const std::string out = words.resume.empty() ? words.out : words.resume;
   if (!out.empty()) overrides.push_back("train.out=" + out);
-  if (!words.resume.empty()) plan.checkpoint = checkpoint_of_run(words.resume);
-  if (plan.resumed() && files.empty()) files.emplace_back(fs::path(words.resume) / "config.json");
+  if (!words.resume.empty()) check_run_folder(words.resume);
+  if (!words.resume.empty() && files.empty()) files.emplace_back(fs::path(words.resume) / "config.json");
   plan.config = load_config(plan.options, files, overrides);
+  train::check_options(plan.options);
   if (plan.options.train.out.empty())
     throw ConfigError("the run has no folder").hint("give --out FOLDER, or set train.out in the configuration");
   plan.run = plan.options.train.out;
+  if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
+  // Behind the lock: another process would replace what is found here.
+  if (!words.resume.empty()) plan.checkpoint = checkpoint::find_checkpoint(words.resume);
   if (words.go_on && !plan.resumed())
     if (const auto latest = checkpoint::find_latest(plan.run)) plan.checkpoint = latest->path;
   return plan;
@@ -89,8 +96,9 @@ Plan make_plan(const Words& words) {
 
 /// Settles device and threads, before anything is computed; says why.
 train::RunEnvironment prepare_machine(const train::TrainOptions& options) {
-  const Device device = choose_device(options.device == "auto" ? "cpu" : options.device);
+  Device device = choose_device(options.device == "auto" ? "cpu" : options.device);
   if (device.cuda) throw EnvironmentError("training on a GPU does not exist yet").hint("use train.device=cpu");
+  if (options.device == "auto") device.reason = "auto: training on a GPU does not exist yet";
   ThreadBudget threads{static_cast<int>(options.threads), "train.threads"};
   if (options.threads == 0) threads = thread_budget();
   at::set_num_threads(threads.threads);
@@ -161,23 +169,28 @@ int run(const Words& words) {
   const Plan plan = make_plan(words);
   train::RunEnvironment environment = prepare_machine(plan.options.train);
   const auto tokenizer = open_tokenizer(plan.options.train);
-  const auto data = std::make_shared<const train::TrainingData>(train::load_training_data(plan.options));
+  const auto data =
+      with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
+                      [&] { return std::make_shared<const train::TrainingData>(train::load_training_data(plan.options)); });
   environment.manifest_hash = data->manifest_hash;
   environment.valid_manifest_hash = data->valid_manifest_hash;
   environment.tokenizer_hash = tokenizer->hash();
   environment.missing_clips = data->missing;
-  const auto model = train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
+  const auto model = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
+    return train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
+  });
   const train::Task task = train::microemo_task(plan.options, data, tokenizer, model);
   if (words.dry_run) {
     train::Trainer trainer(task, plan.options.train, plan.run);
     std::printf("%s\n", train::parameter_table(*model).c_str());
-    return try_one_step(trainer, plan.options.train);
+    return with_memory_for("trying a step", fewer_clips_at_once, [&] { return try_one_step(trainer, plan.options.train); });
   }
   open_run(plan, train::environment_json(environment, command_line()), words);
   train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint);
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
-  return report(run_and_record(trainer, plan.run, words.stop_after_steps), plan);
+  return with_memory_for("training", fewer_clips_at_once,
+                         [&] { return report(run_and_record(trainer, plan.run, words.stop_after_steps), plan); });
 }
 
 }  // namespace
@@ -206,6 +219,7 @@ void add_train_command(CLI::App& app, int& status) {
            "  microemo train train.yaml --out runs/one --dry-run";
   });
   command->callback([&app, words, &status] {
+    install_stop_signals();
     words->quiet = app.get_option("--quiet")->count() > 0;
     status = run(*words);
   });

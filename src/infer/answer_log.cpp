@@ -68,9 +68,15 @@ AnswerLog::AnswerLog(const fs::path& folder, const Json& identity) : file_(folde
 void AnswerLog::append(const std::vector<AnswerRecord>& records) {
   std::string lines;
   for (const AnswerRecord& record : records) lines += to_json(record).dump() + "\n";
+  std::error_code absent;
+  const uintmax_t before = fs::exists(file_) ? fs::file_size(file_, absent) : 0;
   std::ofstream out(file_, std::ios::app | std::ios::binary);
   out << lines << std::flush;
-  if (!out) throw write_error(file_, errno);
+  if (!out) {
+    const int code = errno;
+    fs::resize_file(file_, before, absent);  // a full disk may have taken a part
+    throw write_error(file_, code);
+  }
   records_.insert(records_.end(), records.begin(), records.end());
 }
 

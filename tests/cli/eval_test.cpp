@@ -1,14 +1,18 @@
 #include <fstream>
 
 #include "microemo/base/files.h"
+#include "microemo/base/lock.h"
 #include "support/command.h"
+#include "support/disk.h"
 #include "support/errors.h"
 #include "tiny_run.h"
 
 namespace microemo {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 int64_t lines_of(const std::filesystem::path& file) {
   const std::string text = read_file(file);
@@ -44,6 +48,7 @@ TEST_F(EvalCommand, WritesAnswersLabelsAndScores) {
   EXPECT_EQ(lines_of(out / "answers.jsonl"), 6);
   EXPECT_EQ(lines_of(out / "labels.jsonl"), 6);
   EXPECT_EQ(lines_of(out / "samples.csv"), 7);
+  EXPECT_EQ(read_file(out / "scores.png").substr(1, 3), "PNG");
   const Json scores = read_json(out / "scores.json");
   EXPECT_EQ(scores["clips"], 3);
   EXPECT_TRUE(scores["f_score"].is_number());
@@ -91,6 +96,65 @@ TEST_F(EvalCommand, RefusesTheFolderOfAnotherEvaluation) {
   const test::CommandResult result = eval_run({"split=train"});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
   EXPECT_THAT(result.standard_error, HasSubstr("holds another evaluation"));
+}
+
+TEST_F(EvalCommand, ASignalStopsItAndTheSameCommandGoesOnToTheSameAnswers) {
+  const auto slowly = [](const std::filesystem::path& folder) {
+    return std::vector<std::string>{MICROEMO_BINARY,
+                                    "--quiet",
+                                    "eval",
+                                    tiny->run,
+                                    tiny->manifest,
+                                    "--out",
+                                    folder,
+                                    "generate.batch_clips=1",
+                                    "generate.max_new_tokens=150",
+                                    "resamples=20"};
+  };
+  ASSERT_EQ(test::run_command(slowly(place.path() / "whole")).exit_code, 0);
+  int code = 0;
+  // A machine that skips over all the clips between two looks is asked again.
+  for (int attempt = 0; attempt < 20 && code != exit_code_resumable; ++attempt) {
+    std::filesystem::remove_all(out);
+    code = test::interrupt_command(slowly(out), SIGTERM, [&] {
+      return std::filesystem::exists(out / "answers.jsonl") && lines_of(out / "answers.jsonl") > 0;
+    });
+  }
+  ASSERT_EQ(code, exit_code_resumable);
+  EXPECT_GT(lines_of(out / "answers.jsonl"), 0);
+  EXPECT_LT(lines_of(out / "answers.jsonl"), 6);
+  ASSERT_EQ(test::run_command(slowly(out)).exit_code, 0);
+  EXPECT_EQ(read_file(out / "answers.jsonl"), read_file(place.path() / "whole" / "answers.jsonl"));
+}
+
+TEST_F(EvalCommand, RefusesAFolderInWhichAnotherProcessEvaluates) {
+  {
+    const FolderLock lock(out);
+    const test::CommandResult result = eval_run();
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment));
+    EXPECT_THAT(result.standard_error, HasSubstr(fmt::format("process {} is at work in this folder", ::getpid())));
+    EXPECT_FALSE(std::filesystem::exists(out / "answers.jsonl"));
+  }
+  EXPECT_EQ(eval_run().exit_code, 0);
+  EXPECT_EQ(lines_of(out / "answers.jsonl"), 6);
+  EXPECT_FALSE(std::filesystem::exists(out / "lock"));
+}
+
+TEST_F(EvalCommand, SaysThatTheDiskIsFullAndLeavesNoHalfAnswer) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  const auto [result, files] =
+      test::run_on_disk("size=8k", {MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out", "."});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
+  EXPECT_THAT(result.standard_error, AllOf(StartsWith("error (environment): "), HasSubstr("No space left on device")));
+  EXPECT_THAT(files, testing::IsSubsetOf({"answers.jsonl", "evaluation.json"}));
+}
+
+TEST_F(EvalCommand, SaysThatTheFolderCannotBeWritten) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  const auto [result, files] =
+      test::run_on_disk("ro", {MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out", "x"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
+  EXPECT_THAT(result.standard_error, HasSubstr("Read-only file system"));
 }
 
 TEST_F(EvalCommand, RefusesAFolderThatIsNoRun) {

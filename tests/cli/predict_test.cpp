@@ -6,6 +6,7 @@
 #include "microemo/media/sound.h"
 #include "microemo/media/video_writer.h"
 #include "support/command.h"
+#include "support/disk.h"
 #include "support/errors.h"
 #include "tiny_run.h"
 
@@ -56,6 +57,12 @@ struct PredictCommand : ::testing::Test {
     EXPECT_THAT(result.standard_error, HasSubstr(part));
     EXPECT_EQ(result.standard_output, "");
     EXPECT_FALSE(fs::exists(out));
+  }
+  void write_cues(int count) const {
+    std::string text;
+    for (int i = 0; i < count; ++i)
+      text += fmt::format("{}\n00:00:00,{:03} --> 00:00:00,{:03}\nwhat\n\n", i + 1, 50 * i, 50 * i + 40);
+    write_file_atomic(words, text);
   }
   Json prediction() const { return read_json(out / "prediction.json"); }
 };
@@ -128,6 +135,51 @@ TEST_F(PredictCommand, RefusesATranscriptWithoutUtterances) {
   write_video(video, true);
   write_file_atomic(words, "\n");
   expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "dialogue.srt");
+}
+
+TEST_F(PredictCommand, RefusesCuesThatOverlapAsAManifestDoes) {
+  write_video(video, true);
+  write_file_atomic(words, "1\n00:00:00,100 --> 00:00:00,500\nwhat does\n\n2\n00:00:00,400 --> 00:00:00,900\nthe person\n");
+  expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "before the one above it ends");
+}
+
+TEST_F(PredictCommand, RefusesMoreCuesThanTheModelTakesAndSaysToMergeThem) {
+  write_video(video, true);
+  write_cues(17);
+  const test::CommandResult result = predict(video, {"--transcript", words.string()});
+  expect_nothing_written(result, ErrorKind::data, "17 cues, and this model was made for 16 utterances");
+  EXPECT_THAT(result.standard_error, HasSubstr("merge cues"));
+}
+
+TEST_F(PredictCommand, SaysThatTheDiskIsFullAndLeavesNothing) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  write_video(video, true);
+  const auto [result, files] =
+      test::run_on_disk("size=8k", {MICROEMO_BINARY, "--quiet", "predict", video, "--run", tiny->run, "--out", "prediction"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
+  EXPECT_THAT(result.standard_error, HasSubstr("No space left on device"));
+  EXPECT_TRUE(files.empty()) << files.front();
+}
+
+TEST_F(PredictCommand, SaysThatTheFolderCannotBeWritten) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  write_video(video, true);
+  const auto [result, files] =
+      test::run_on_disk("ro", {MICROEMO_BINARY, "--quiet", "predict", video, "--run", tiny->run, "--out", "prediction"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
+  EXPECT_THAT(result.standard_error, HasSubstr("Read-only file system"));
+}
+
+TEST_F(PredictCommand, EndsByASignal) {
+  fs::path deep = place.path();  // long names, so that more is printed than the pipe takes
+  for (int i = 0; i < 12; ++i) deep /= std::string(200, 'd');
+  fs::create_directories(deep);
+  write_video(deep / "dialogue.mp4", true);
+  for (const int signal : {SIGTERM, SIGINT})
+    EXPECT_EQ(test::interrupt_printing({MICROEMO_BINARY, "--quiet", "predict", deep / "dialogue.mp4", "--run", tiny->run, "--out",
+                                        deep / "out", "--max-new-tokens", "5", "--json"},
+                                       signal),
+              128 + signal);
 }
 
 TEST_F(PredictCommand, RefusesAMissingTranscript) {

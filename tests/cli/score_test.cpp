@@ -42,6 +42,35 @@ TEST_F(ScoreCommand, PrintsJsonAlone) {
   EXPECT_EQ(json.at("skipped"), Json::array({"c"}));
 }
 
+TEST_F(ScoreCommand, SaysWhenItsOutputIsLost) {
+  const test::CommandResult result = test::run_command(
+      {"sh", "-c", std::string("exec ") + MICROEMO_BINARY + " score predictions.jsonl truth.csv --json >/dev/full"},
+      {.folder = place.path()});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment));
+  EXPECT_THAT(result.standard_error, HasSubstr("error (environment): the output cannot be written: No space left on device"));
+}
+
+TEST_F(ScoreCommand, RefusesASeedBelowZero) {
+  const test::CommandResult result = score({"predictions.jsonl", "truth.csv", "--seed", "-5"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("--seed"));
+}
+
+TEST_F(ScoreCommand, RefusesMoreResamplesThanAnyoneWaitsFor) {
+  const test::CommandResult result = score({"predictions.jsonl", "truth.csv", "--resamples", "2000000000"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("--resamples"));
+}
+
+TEST_F(ScoreCommand, EndsByASignal) {
+  std::string lines;
+  for (int i = 0; i < 1000; ++i) lines += fmt::format("{{\"id\": \"clip{}\", \"labels\": [\"happy\", \"word{}\"]}}\n", i, i);
+  file("many.jsonl", lines);
+  const std::string many = (place.path() / "many.jsonl").string();
+  for (const int signal : {SIGTERM, SIGINT})
+    EXPECT_EQ(test::interrupt_printing({MICROEMO_BINARY, "score", many, many, "--json"}, signal), 128 + signal);
+}
+
 TEST_F(ScoreCommand, WritesARowAPair) {
   ASSERT_EQ(score({"predictions.jsonl", "truth.csv", "--per-sample", "pairs.csv"}).exit_code, 0);
   EXPECT_THAT(read_file(place.path() / "pairs.csv"), HasSubstr("a,happy; proud,joyful,joyful; proud,joyful,0.666667\n"));

@@ -5,6 +5,7 @@
 #include "microemo/data/manifest.h"
 #include "microemo/data/synth_face.h"
 #include "support/command.h"
+#include "support/disk.h"
 #include "support/errors.h"
 
 namespace microemo::cli {
@@ -75,6 +76,31 @@ TEST(SynthCommand, RefusesAFolderUnderAFile) {
   const TemporaryFolder folder;
   write_file_atomic(folder.path() / "file", "");
   EXPECT_EQ(synth({folder.path() / "file/set", "train_clips=1", "test_clips=1"}).exit_code, 5);
+}
+
+TEST(SynthCommand, SaysThatTheDiskIsFullAndLeavesNoHalfClip) {
+  if (!photographs_are_there())
+    GTEST_SKIP() << "the photographs are not in " << data::default_photograph_folder() << " (tools/setup puts them there)";
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  const auto [result, files] =
+      test::run_on_disk("size=24k", {MICROEMO_BINARY, "synth", "set", "train_clips=1", "test_clips=1", "--workers", "1"});
+  EXPECT_EQ(result.exit_code, 5) << result.standard_error;
+  EXPECT_THAT(result.standard_error, HasSubstr("No space left on device"));
+  for (const std::string& file : files) EXPECT_FALSE(file.ends_with(".mp4")) << file;
+}
+
+TEST(SynthCommand, ASignalStopsItAndTheSameCommandGoesOn) {
+  if (!photographs_are_there())
+    GTEST_SKIP() << "the photographs are not in " << data::default_photograph_folder() << " (tools/setup puts them there)";
+  const TemporaryFolder folder;
+  const fs::path set = folder.path() / "set", clips = set / "clips";
+  const std::vector<std::string> words = {MICROEMO_BINARY, "synth",     set, "train_clips=2",
+                                          "test_clips=1",  "--workers", "1", "--quiet"};
+  EXPECT_EQ(test::interrupt_command(words, SIGTERM, [&] { return fs::exists(clips) && !fs::is_empty(clips); }),
+            exit_code_resumable);
+  EXPECT_FALSE(fs::exists(set / "manifest.jsonl"));
+  EXPECT_EQ(test::run_command(words).exit_code, 0);
+  EXPECT_EQ(data::read_manifest(set / "manifest.jsonl").clips.size(), 3u);
 }
 
 TEST(SynthCommand, WantsAFolder) {

@@ -1,11 +1,11 @@
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
+#include "microemo/base/lock.h"
 #include "microemo/checkpoint/folder.h"
 #include "support/command.h"
+#include "support/disk.h"
 #include "support/errors.h"
 #include "train/prepared_set.h"
 
@@ -44,18 +44,7 @@ class TrainCommand : public testing::Test {
     std::vector<std::string> all = {MICROEMO_BINARY, "train",      (prepared() / "train.json").string(),
                                     "--out",         run.string(), "--quiet"};
     all.insert(all.end(), words.begin(), words.end());
-    std::vector<char*> pointers = test::detail::pointers(all);
-    pid_t child = -1;
-    if (::posix_spawn(&child, MICROEMO_BINARY, nullptr, nullptr, pointers.data(), environ) != 0) return -1;
-    int status = 0;
-    bool ended = false;
-    while (!ready() && !(ended = ::waitpid(child, &status, WNOHANG) == child))
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    if (!ended) {
-      ::kill(child, signal);
-      ::waitpid(child, &status, 0);
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return test::interrupt_command(all, signal, ready);
   }
   static bool has_lines(const fs::path& run, size_t count) {
     if (!fs::exists(run / "metrics.jsonl")) return false;
@@ -112,11 +101,21 @@ TEST_F(TrainCommand, KilledAtAnyTimeResumesBitForBit) {
   }
 }
 
+/// A file that grows over the limit ends the process in the middle of the write.
 TEST_F(TrainCommand, KilledWhileACheckpointIsWrittenUsesTheOneBefore) {
   EXPECT_EQ(start(whole_).exit_code, 0);
+  EXPECT_EQ(start(run_, {"train.save_every=2", "--stop-after-steps", "2"}).exit_code, exit_code_resumable);
   const fs::path partial = run_ / "checkpoints" / "step-00000004.partial";
-  const int code = interrupt(run_, {"train.save_every=2"}, SIGKILL, [&] { return fs::exists(partial / "model.safetensors"); });
-  if (code != 128 + SIGKILL) GTEST_SKIP() << "the checkpoint was written faster than this test looks";
+  const uintmax_t whole_bytes = fs::file_size(checkpoint::step_folder(run_, 2) / "model.safetensors");
+  const uintmax_t limit_kib = std::max(fs::file_size(run_ / "tokenizer.model"), fs::file_size(run_ / "config.yaml")) / 1024 + 8;
+  ASSERT_GT(whole_bytes, 1024 * limit_kib);
+  const CommandResult killed =
+      test::run_command({"bash", "-c", R"(ulimit -c 0; ulimit -f "$0"; exec "$@")", std::to_string(limit_kib), MICROEMO_BINARY,
+                         "train", "--resume", run_.string()});
+  EXPECT_EQ(killed.exit_code, 128 + SIGXFSZ) << killed.standard_error;
+  EXPECT_TRUE(fs::exists(partial) && !fs::is_empty(partial));
+  EXPECT_FALSE(fs::exists(partial / "manifest.json"));
+  EXPECT_EQ(checkpoint::find_latest(run_)->step, 2);
   EXPECT_EQ(resume(run_).exit_code, 0);
   expect_same(whole_, run_);
   EXPECT_FALSE(fs::exists(partial));
@@ -180,6 +179,45 @@ TEST_F(TrainRefuses, ARunFolderThatHoldsARun) {
   expect_refused(start(run_), ErrorKind::config, "holds a run with checkpoints");
 }
 
+TEST_F(TrainRefuses, AFolderInWhichAnotherProcessTrains) {
+  const std::string who = fmt::format("process {} is at work in this folder", ::getpid());
+  {
+    const FolderLock lock(run_);
+    expect_refused(start(run_), ErrorKind::environment, who);
+    expect_refused(start(run_, {"--continue"}), ErrorKind::environment, who);
+  }
+  EXPECT_FALSE(fs::exists(run_));
+  start(run_, {"--stop-after-steps", "1"});
+  const FolderLock lock(run_);
+  expect_refused(resume(run_), ErrorKind::environment, who);
+}
+
+TEST_F(TrainRefuses, AKeyWithoutEffect) {
+  expect_refused(start(run_, {"model.audio.enabled=false", "model.audio.queries=1"}), ErrorKind::config,
+                 "'model.audio.queries' has no effect unless model.audio.enabled is true");
+}
+
+TEST_F(TrainRefuses, FaceWindowsThatLeaveGaps) {
+  expect_refused(start(run_, {"model.local.window_s=0.01"}), ErrorKind::config, "face windows of 0.01 s leave gaps");
+}
+
+TEST_F(TrainRefuses, AModelThatDoesNotFitIntoTheMemory) {
+  const std::string command =
+      fmt::format("ulimit -v 6000000; exec {} --quiet train {} model.decoder.width=65536 model.decoder.hidden=262144 --out {}",
+                  MICROEMO_BINARY, (prepared() / "train.json").string(), run_.string());
+  const CommandResult result = test::run_command({"bash", "-c", command});
+  expect_refused(result, ErrorKind::environment, "out of memory while building the model");
+  EXPECT_THAT(result.standard_error, testing::AllOf(testing::HasSubstr("model.*"), testing::Not(testing::HasSubstr("frame #"))));
+  EXPECT_FALSE(fs::exists(run_));
+}
+
+TEST_F(TrainRefuses, AFolderOnADiskThatCannotBeWritten) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  const auto [result, files] =
+      test::run_on_disk("ro", {MICROEMO_BINARY, "train", (prepared() / "train.json").string(), "--out", "run"});
+  expect_refused(result, ErrorKind::environment, "Read-only file system");
+}
+
 TEST_F(TrainRefuses, AnUnknownKey) { expect_refused(start(run_, {"train.stesp=3"}), ErrorKind::config, "train.steps"); }
 
 TEST_F(TrainRefuses, NoRunFolder) {
@@ -231,7 +269,11 @@ TEST_F(TrainRefuses, AFullDisk) {
   EXPECT_TRUE(checkpoint::list_checkpoints(run_).empty());
 }
 
-TEST_F(TrainRefuses, AWrongWord) { EXPECT_EQ(start(run_, {"--stop-after-steps", "-1"}).exit_code, exit_code(ErrorKind::config)); }
+TEST_F(TrainRefuses, AWrongWord) {
+  const CommandResult result = start(run_, {"--stop-after-steps", "-1"});
+  expect_refused(result, ErrorKind::config, "error (config): --stop-after-steps");
+  EXPECT_THAT(result.standard_error, testing::HasSubstr("see microemo train --help"));
+}
 
 }  // namespace
 }  // namespace microemo

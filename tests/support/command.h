@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,6 +148,53 @@ inline CommandResult run_command(const std::vector<std::string>& arguments, cons
   ::signal(SIGPIPE, before);
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
+}
+
+/// Starts a program whose standard output nobody reads, waits until it is stuck in printing more than 4096 bytes, and sends it a
+/// signal. Returns its exit code as run_command does; 128 + SIGKILL when the signal did not end it.
+inline int interrupt_printing(std::vector<std::string> arguments, int signal) {
+  detail::Pipe out;
+  ::fcntl(out.write, F_SETPIPE_SZ, 4096);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, out.write, STDOUT_FILENO);
+  pid_t child = -1;
+  const int failure =
+      ::posix_spawn(&child, arguments.at(0).c_str(), &actions, nullptr, detail::pointers(arguments).data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0) return -1;
+  int status = 0, waiting = 0;
+  bool ended = false;
+  while (waiting < 4096 && !(ended = ::waitpid(child, &status, WNOHANG) == child)) {
+    ::usleep(2000);
+    ::ioctl(out.read, FIONREAD, &waiting);
+  }
+  if (!ended) ::kill(child, signal);
+  for (int i = 0; !ended && i < 5000; ++i) {
+    ::usleep(2000);
+    ended = ::waitpid(child, &status, WNOHANG) == child;
+  }
+  if (!ended) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// Starts a program, waits until `ready` (or its end) and sends it a signal. Returns its exit code as run_command does.
+template <class Ready>
+int interrupt_command(std::vector<std::string> arguments, int signal, Ready ready) {
+  pid_t child = -1;
+  if (::posix_spawn(&child, arguments.at(0).c_str(), nullptr, nullptr, detail::pointers(arguments).data(), environ) != 0)
+    return -1;
+  int status = 0;
+  bool ended = false;
+  while (!ready() && !(ended = ::waitpid(child, &status, WNOHANG) == child)) ::usleep(2000);
+  if (!ended) {
+    ::kill(child, signal);
+    ::waitpid(child, &status, 0);
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace microemo::test
