@@ -27,5 +27,6 @@ build_preset() {
   cd -- "$root" || exit
   cmake --preset "$preset" "${options[@]}" >"$cache/cmake.log" 2>&1 ||
     { tail -n 30 -- "$cache/cmake.log" >&2; fail "CMake could not configure the preset '$preset'" "see $cache/cmake.log"; }
-  cmake --build --preset "$preset" --parallel "$(nproc)"
+  # nproc counts the threads that OMP_NUM_THREADS allows, and the callers set it to 1 for what they run.
+  cmake --build --preset "$preset" --parallel "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)"
 }
