@@ -189,7 +189,7 @@ void check_sample(const Sample& sample, const model::DecoderOptions& decoder) {
   if (int64_t(sample.clip.utterances.size()) > decoder.utterances)
     throw DataError("clip '{}' has {} utterances, the model takes {}", sample.clip.id, sample.clip.utterances.size(),
                     decoder.utterances)
-        .hint("raise model.decoder.utterances, or split the clip");
+        .hint("split the clip or merge utterances; a model that is yet to be trained takes more with model.decoder.utterances");
 }
 
 void add_rows(ClipBatch& batch, const std::vector<Row>& rows) {
@@ -239,7 +239,8 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
     if (int64_t(rows.back().ids.size()) > model_.decoder.max_tokens)
       throw DataError("the question about utterance {} of clip '{}' takes {} tokens, the decoder {}", question.utterance,
                       sample.clip.id, rows.back().ids.size(), model_.decoder.max_tokens)
-          .hint("raise model.decoder.max_tokens, or split the clip");
+          .hint(
+              "split the clip or shorten its words; a model that is yet to be trained takes more with model.decoder.max_tokens");
   }
   add_rows(batch, rows);
   return batch;

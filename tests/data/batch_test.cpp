@@ -46,7 +46,9 @@ TEST(BatchBuilder, LabelsAreTheAnswerShiftedByOneAndNothingElse) {
   for (int64_t i = 0; i < batch.labels_RL.size(1); ++i)
     if (const int64_t label = batch.labels_RL[0][i].item<int64_t>(); label != nn::ignored_label) {
       labels.push_back(label);
-      if (i + 1 < batch.ids_RL.size(1)) EXPECT_EQ(batch.ids_RL[0][i + 1].item<int64_t>(), label);
+      if (i + 1 < batch.ids_RL.size(1)) {
+        EXPECT_EQ(batch.ids_RL[0][i + 1].item<int64_t>(), label);
+      }
     }
   ASSERT_FALSE(labels.empty());
   EXPECT_EQ(labels.back(), tiny.tokenizer->end_id());
