@@ -83,6 +83,7 @@ void print_stats(const data::ManifestStats& stats) {
   print(fmt::format("utterances of {:.2f} to {:.2f} s, median {:.2f} s", stats.utterance_min_s, stats.utterance_max_s,
                     stats.utterance_median_s));
   print(fmt::format("{} without sound, {} without a picture", counted(stats.without_sound, "clip"), stats.without_picture));
+  if (stats.words_alone > 0) print(fmt::format("{} of words alone", counted(stats.words_alone, "clip")));
   print_counts("pictures", stats.pictures);
   print_counts("codecs", stats.codecs);
   print_counts("labels", stats.labels);

@@ -127,7 +127,9 @@ Evaluation load(const Words& words) {
   evaluation.lock = std::make_unique<const FolderLock>(evaluation.folder);
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
   evaluation.dataset =
-      data::load_dataset(evaluation.manifest, cache, evaluation.run.options.prepare, evaluation.options.allow_missing);
+      model::looks_or_listens(evaluation.run.options.model)
+          ? data::load_dataset(evaluation.manifest, cache, evaluation.run.options.prepare, evaluation.options.allow_missing)
+          : data::load_words(evaluation.manifest);
   for (const std::string& clip : evaluation.dataset.missing) log_warning("left out, not in the cache: " + clip);
   for (const data::Sample& sample : evaluation.dataset.samples) evaluation.clips.push_back(sample.clip);
   return evaluation;

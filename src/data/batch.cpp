@@ -167,11 +167,21 @@ std::vector<int64_t> movement_labels(const Sample& sample, const Tensor& times) 
   return labels;
 }
 
-void add_alignment(ClipBatch& batch, const std::vector<const Sample*>& samples) {
-  std::vector<std::vector<int64_t>> movement, frame_movement, faces, voices;
+/// Which movement is under way in every face frame and in every whole frame.
+void add_movements(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+  std::vector<std::vector<int64_t>> movement, frame_movement;
   for (const Sample* sample : samples) {
     movement.push_back(movement_labels(*sample, sample->prepared.face_times_N));
     frame_movement.push_back(movement_labels(*sample, sample->prepared.frame_times_T));
+  }
+  batch.movement_BN = pad_integers(movement, nn::ignored_label).masked_fill_(batch.face_mask_BN.logical_not(), nn::ignored_label);
+  batch.movement_BT = pad_integers(frame_movement, nn::ignored_label);
+}
+
+/// What the face and the voice do in every window; of the whole clip nothing is said.
+void add_manners(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+  std::vector<std::vector<int64_t>> faces, voices;
+  for (const Sample* sample : samples) {
     faces.push_back({nn::ignored_label});
     voices.push_back({nn::ignored_label});
     for (const Utterance& utterance : sample->clip.utterances) {
@@ -179,8 +189,6 @@ void add_alignment(ClipBatch& batch, const std::vector<const Sample*>& samples) 
       voices.back().push_back(class_of(voice_classes(), utterance.voice));
     }
   }
-  batch.movement_BN = pad_integers(movement, nn::ignored_label).masked_fill_(batch.face_mask_BN.logical_not(), nn::ignored_label);
-  batch.movement_BT = pad_integers(frame_movement, nn::ignored_label);
   batch.window_movement_BW = pad_integers(faces, nn::ignored_label);
   batch.window_voice_BW = pad_integers(voices, nn::ignored_label);
 }
@@ -224,11 +232,14 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
     drawn.push_back(draw_augmentation(augment, draw, sample->index));
     batch.ids.push_back(sample->clip.id);
   }
-  add_pictures(batch, samples, drawn, prepare_.face_input);
-  add_sound(batch, samples);
   add_windows(batch, samples);
-  batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
-  if (purpose == Purpose::train) add_alignment(batch, samples);
+  if (model_.visual.enabled) add_pictures(batch, samples, drawn, prepare_.face_input);
+  if (model_.visual.enabled) batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
+  if (model_.audio.enabled) add_sound(batch, samples);
+  if (purpose == Purpose::train) {
+    if (model_.visual.enabled) add_movements(batch, samples);
+    add_manners(batch, samples);
+  }
 
   std::vector<Row> rows;
   for (const Question& question : questions) {

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 struct Examined {
   fs::path manifest;
   Clip clip;
-  std::optional<media::VideoInfo> info;  ///< nothing when the file cannot be opened
+  std::optional<media::VideoInfo> info;  ///< nothing when the file cannot be opened or the clip is words alone
   std::string content;                   ///< SHA-256
 };
 
@@ -48,6 +48,7 @@ class Findings {
 };
 
 void examine(Examined& clip, Findings& findings, std::mutex& mutex) {
+  if (clip.clip.video.empty()) return;
   try {
     clip.content = sha256_file(clip.clip.video);
     clip.info = media::probe(clip.clip.video);

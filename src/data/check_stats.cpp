@@ -71,10 +71,15 @@ ManifestStats manifest_stats(const std::vector<fs::path>& manifests, int workers
   std::vector<media::VideoInfo> infos(clips.size());
   Progress progress("open", "clips", int64_t(clips.size()));
   for_each_parallel(int64_t(clips.size()), workers, [&](int64_t i, int) {
-    infos[size_t(i)] = media::probe(clips[size_t(i)].video);
+    if (!clips[size_t(i)].video.empty()) infos[size_t(i)] = media::probe(clips[size_t(i)].video);
     progress.add();
   });
-  for (const media::VideoInfo& info : infos) count_media(info, stats);
+  for (size_t i = 0; i < clips.size(); ++i) {
+    if (clips[i].video.empty())
+      ++stats.words_alone;
+    else
+      count_media(infos[i], stats);
+  }
   return stats;
 }
 
@@ -88,6 +93,7 @@ Json to_json(const ManifestStats& stats) {
           {"movements", stats.movements},
           {"utterance_s", {{"min", stats.utterance_min_s}, {"median", stats.utterance_median_s}, {"max", stats.utterance_max_s}}},
           {"media_s", stats.media_s},
+          {"words_alone", stats.words_alone},
           {"without_sound", stats.without_sound},
           {"without_picture", stats.without_picture},
           {"pictures", stats.pictures},

@@ -23,12 +23,23 @@ std::string prepare_command(const Manifest& manifest, const std::filesystem::pat
 
 }  // namespace
 
+Dataset load_words(const Manifest& manifest) {
+  Dataset dataset;
+  dataset.manifest_hash = manifest.hash;
+  for (size_t i = 0; i < manifest.clips.size(); ++i) dataset.samples.push_back({manifest.clips[i], {}, int64_t(i)});
+  return dataset;
+}
+
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                      bool allow_missing) {
   Dataset dataset;
   dataset.manifest_hash = manifest.hash;
   for (size_t i = 0; i < manifest.clips.size(); ++i) {
     const Clip& clip = manifest.clips[i];
+    if (clip.video.empty())
+      throw DataError("clip '{}' has no video, and the model looks or listens", clip.id)
+          .where(manifest.path, clip.line)
+          .hint("words alone train a model with model.visual.enabled=false and model.audio.enabled=false");
     const std::filesystem::path file = cache_file(cache, clip, options);
     std::error_code trouble;
     if (std::filesystem::exists(file, trouble)) {

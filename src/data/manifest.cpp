@@ -185,7 +185,7 @@ Clip read_clip(const Json& object, const Place& place) {
   clip.line = place.line;
   clip.id = needed_member<std::string>(object, "id", place);
   if (clip.id.empty()) throw DataError("the clip's id is empty").where(place.file, place.line).hint("give every clip its own id");
-  clip.video = named_file(object, "video", place);
+  if (object.contains("video")) clip.video = named_file(object, "video", place);
   clip.split = optional_member<std::string>(object, "split", place);
   clip.identity = optional_member<std::string>(object, "identity", place);
   clip.speaker = optional_member<std::string>(object, "speaker", place);

@@ -50,7 +50,8 @@ void put_list(Json& object, const char* key, const std::vector<T>& items) {
 }
 
 Json to_json(const Clip& clip, const fs::path& manifest) {
-  Json object = {{"id", clip.id}, {"video", video_name(clip.video, manifest)}};
+  Json object = {{"id", clip.id}};
+  if (!clip.video.empty()) object["video"] = video_name(clip.video, manifest);
   put_text(object, "split", clip.split);
   put_text(object, "identity", clip.identity);
   put_text(object, "speaker", clip.speaker);

@@ -96,6 +96,10 @@ class Preparation {
 void Preparation::prepare(const Clip& clip) {
   const OneThread one_thread;
   try {
+    if (clip.video.empty())
+      throw DataError("clip '{}' has no video, so there is nothing to prepare", clip.id)
+          .where(manifest_.path, clip.line)
+          .hint("clips of words alone need no preparation; keep them in a manifest of their own");
     const fs::path file = cache_file(cache_, clip, options_);
     content_hashes(cache_).save(hashes_at_risk);
     const std::optional<PreparedFacts> existing = existing_entry(file);

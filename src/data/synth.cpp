@@ -34,12 +34,10 @@ void check_options(const SynthOptions& options) {
 }
 
 /// What decides the content of a clip: not how many there are, nor where the photographs lie.
-std::string content_hash(SynthOptions options) {
-  const SynthOptions defaults;
-  options.train_clips = defaults.train_clips;
-  options.test_clips = defaults.test_clips;
-  options.photographs = defaults.photographs;
-  return sha256(fmt::format("{} {}", synth_version, options_to_json(options).dump()));
+std::string content_hash(const SynthOptions& options) {
+  Json deciding = options_to_json(options);
+  for (const char* key : {"train_clips", "test_clips", "text_clips", "photographs"}) deciding.erase(key);
+  return sha256(fmt::format("{} {}", synth_version, deciding.dump()));
 }
 
 fs::path summary_path(const fs::path& folder) { return folder / "synth.json"; }
@@ -53,7 +51,7 @@ Json summary(const SynthOptions& options, const Photographs& photographs, bool c
           {"options", options_to_json(options)},
           {"photographs", files},
           {"espeak_ng", espeak_version()},
-          {"counts", {{"train", options.train_clips}, {"test", options.test_clips}}},
+          {"counts", {{"train", options.train_clips}, {"test", options.test_clips}, {"text", options.text_clips}}},
           {"ceilings", ceilings}};
 }
 
@@ -107,6 +105,13 @@ void write_manifests(const fs::path& folder, const std::vector<ClipScript>& scri
   write_manifest(folder / "test.jsonl", test);
 }
 
+void write_text(const fs::path& folder, const SynthOptions& options) {
+  if (options.text_clips == 0) return;
+  std::vector<Clip> clips;
+  for (int64_t i = 0; i < options.text_clips; ++i) clips.push_back(draw_text_clip(options, i));
+  write_manifest(folder / "text.jsonl", clips);
+}
+
 }  // namespace
 
 SynthReport make_synth(const fs::path& folder, const SynthOptions& options, int workers) {
@@ -135,6 +140,7 @@ SynthReport make_synth(const fs::path& folder, const SynthOptions& options, int 
   report.stopped = finished < report.clips;
   if (report.stopped) return report;
   write_manifests(folder, scripts);
+  write_text(folder, options);
   write_json(summary_path(folder), summary(options, photographs, true));
   return report;
 }

@@ -214,6 +214,22 @@ Clip to_clip(const ClipScript& script, const std::filesystem::path& video) {
   return clip;
 }
 
+Clip draw_text_clip(const SynthOptions& options, int64_t index) {
+  const ClipScript script = draw_script(options, SynthPart::train, most_synth_clips + index);
+  Clip clip = to_clip(script, {});
+  clip.id = fmt::format("text_{:05}", index);
+  clip.identity.clear();
+  clip.speaker.clear();
+  clip.movements.clear();
+  for (size_t i = 0; i < clip.utterances.size(); ++i) {
+    const ScriptedUtterance& spoken = script.utterances[i];
+    Utterance& line = clip.utterances[i];
+    line.speaker.clear();
+    line.text = fmt::format("({} voice, {}) {}", name_of(spoken.manner), face_clue(spoken.unit), line.text);
+  }
+  return clip;
+}
+
 double movement_progress(const Movement& movement, double seconds) {
   if (seconds <= movement.onset_s || seconds >= movement.offset_s) return 0.0;
   const double half_pi = std::numbers::pi / 2.0;

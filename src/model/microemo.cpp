@@ -128,15 +128,19 @@ at::Tensor MicroEmo::splice(const ClipBatch& clips, const at::Tensor& media) con
   return decoder_->add_utterances(tokens_RLD, clips.utterance_RL);
 }
 
-BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
-  AlignmentInput for_alignment;
-  const at::Tensor hidden_RLD = decoder_->forward(splice(clips, media_tokens(clips, &for_alignment)));
+void MicroEmo::add_answer(const ClipBatch& clips, const at::Tensor& media_nD, BatchLoss& loss) const {
+  const at::Tensor hidden_RLD = decoder_->forward(splice(clips, media_nD));
   const at::Tensor labels_n = clips.labels_RL.flatten();
   const double label_tokens = labels_n.ne(nn::ignored_label).sum().item<double>();
+  loss.terms.push_back({"answer", nn::linear_cross_entropy_sum(hidden_RLD.flatten(0, 1), decoder_->output_weight(), labels_n),
+                        label_tokens, options_.alignment.answer});
+}
 
+BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
+  AlignmentInput for_alignment;
+  const at::Tensor media_nD = media_tokens(clips, &for_alignment);
   BatchLoss loss;
-  loss.terms.push_back(
-      {"answer", nn::linear_cross_entropy_sum(hidden_RLD.flatten(0, 1), decoder_->output_weight(), labels_n), label_tokens, 1.0});
+  if (options_.alignment.answer > 0) add_answer(clips, media_nD, loss);
   alignment_->add_terms(clips, for_alignment, loss);
   return loss;
 }

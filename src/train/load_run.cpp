@@ -17,7 +17,7 @@ void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_ch
       model, checkpoint::read_tensors(file), {.source = file, .allow_missing = partial, .allow_unexpected = partial});
   if (!partial) return;
   log_info(fmt::format("{}: {} tensors loaded", file.string(), report.loaded.size()));
-  for (const std::string& name : report.missing) log_info("drawn from the seed: " + name);
+  for (const std::string& name : report.missing) log_info("not in it: " + name);
   for (const std::string& name : report.unexpected) log_info("left aside: " + name);
 }
 
@@ -36,7 +36,7 @@ std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const tex
 std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
   auto model = make_model(options, tokenizer);
   nn::initialise(*model, static_cast<uint64_t>(options.train.seed));
-  if (!options.train.init_from.empty()) load_weights(*model, options.train.init_from, options.train.init_partial);
+  for (const std::string& start : options.train.init_from) load_weights(*model, start, options.train.init_partial);
   return model;
 }
 

@@ -62,7 +62,8 @@ struct BatchSource {
 
 TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options) {
   const model::AlignmentLossOptions& alignment = options.alignment;
-  TermCounts counts = {{"answer", counted(batch.labels_RL)}};
+  TermCounts counts;
+  if (alignment.answer > 0) counts["answer"] = counted(batch.labels_RL);
   const bool picture = options.visual.enabled, sound = options.audio.enabled;
   if (alignment.movement > 0 && picture && batch.movement_BN.defined())
     counts["movement"] = movement_count(options.local.enabled ? batch.movement_BN : batch.movement_BT, alignment.none_weight);

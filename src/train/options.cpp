@@ -4,8 +4,20 @@
 
 namespace microemo::train {
 
+namespace {
+
+void check_losses(const model::AlignmentLossOptions& losses) {
+  if (losses.answer > 0 || losses.movement > 0 || losses.window_movement > 0 || losses.window_voice > 0) return;
+  throw ConfigError("every loss has the weight 0, so there is nothing to learn")
+      .at("model.alignment")
+      .hint("set model.alignment.answer or one of the others above 0");
+}
+
+}  // namespace
+
 void check_options(const RunOptions& options) {
   const model::ModelOptions& model = options.model;
+  check_losses(model.alignment);
   if (!model.visual.enabled || !model.local.enabled) return;
   const double between_frames_s = 1 / options.prepare.frame_rate;
   if (model.local.window_s < between_frames_s * (1 - 1e-9))

@@ -47,7 +47,9 @@ void check_questions(const data::Manifest& manifest) {
 
 std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, TrainingData& loaded) {
   check_questions(manifest);
-  data::Dataset dataset = data::load_dataset(manifest, options.train.cache, options.prepare, options.train.allow_missing);
+  if (!model::looks_or_listens(options.model)) return data::load_words(manifest).samples;
+  data::Dataset dataset =
+      data::load_dataset(manifest, required("train.cache", options.train.cache), options.prepare, options.train.allow_missing);
   for (const std::string& id : dataset.missing) log_warning(fmt::format("clip '{}' is not in the cache and left out", id));
   loaded.missing.insert(loaded.missing.end(), dataset.missing.begin(), dataset.missing.end());
   return std::move(dataset.samples);
@@ -66,7 +68,6 @@ TrainingData load_training_data(const RunOptions& options) {
   const TrainOptions& train = options.train;
   TrainingData loaded;
   const data::Manifest manifest = data::read_manifest(required("train.manifest", train.manifest));
-  required("train.cache", train.cache);
   loaded.manifest_hash = manifest.hash;
   loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, loaded);
   if (train.valid_every == 0) return loaded;

@@ -44,5 +44,31 @@ TEST_F(Unprepared, SetIsRefusedWithTheSameCommand) {
   EXPECT_EQ(refused({.face_size = 96}, true).next_step(), command() + " prepare.face_size=96");
 }
 
+/// A manifest of one clip without a video.
+class WordsAlone : public testing::Test {
+ protected:
+  WordsAlone() { write_manifest(path(), {{.id = "a", .utterances = {{.start_s = 0, .end_s = 1, .text = "Well."}}}}); }
+  std::filesystem::path path() const { return folder_.path() / "m.jsonl"; }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(WordsAlone, NeedNoCache) {
+  const Dataset dataset = load_words(read_manifest(path()));
+  ASSERT_EQ(dataset.samples.size(), 1u);
+  EXPECT_EQ(dataset.samples[0].clip.utterances.at(0).text, "Well.");
+  EXPECT_EQ(dataset.manifest_hash.size(), 64u);
+}
+
+TEST_F(WordsAlone, AreRefusedWhereTheModelLooks) {
+  for (const bool allow_missing : {false, true}) {
+    const Error error = expect_error(
+        ErrorKind::data, [&] { load_dataset(read_manifest(path()), "cache", {}, allow_missing); }, "clip 'a' has no video");
+    EXPECT_THAT(error.place(), HasSubstr("line 1"));
+    EXPECT_THAT(error.next_step(), HasSubstr("model.visual.enabled=false"));
+  }
+}
+
 }  // namespace
 }  // namespace microemo::data

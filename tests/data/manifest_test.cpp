@@ -314,6 +314,16 @@ TEST(Manifest, ReadsBackWhatItWrites) {
   EXPECT_EQ(clip.movements.at(0).utterance, 1);
 }
 
+TEST(Manifest, AClipWithoutAVideoIsWordsAlone) {
+  const Folder folder(R"({"id": "a", "utterances": [{"start_s": 0, "end_s": 1, "text": "Well."}]})");
+  const Manifest manifest = read_manifest(folder.manifest());
+  EXPECT_TRUE(manifest.clips.at(0).video.empty());
+  write_manifest(folder.root() / "again.jsonl", manifest.clips);
+  EXPECT_TRUE(read_manifest(folder.root() / "again.jsonl").clips.at(0).video.empty());
+}
+
+TEST(Manifest, RefusesAVideoWithoutAName) { expect_refused(R"({"id": "a", "video": ""})", "", 1); }
+
 TEST(Manifest, NamesVideosBelowItsFolderRelatively) {
   const Folder folder(plain_a);
   write_manifest(folder.root() / "copy.jsonl", {{.id = "a", .video = folder.root() / "videos/a.mp4"}});

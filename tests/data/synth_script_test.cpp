@@ -56,6 +56,36 @@ bool same(const ClipScript& a, const ClipScript& b) {
   return text(a) == text(b);
 }
 
+TEST(SynthText, SaysInBracketsWhatFaceAndVoiceDo) {
+  for (int64_t i = 0; i < 200; ++i) {
+    const Clip clip = draw_text_clip({}, i);
+    EXPECT_TRUE(clip.video.empty());
+    EXPECT_TRUE(clip.movements.empty());
+    EXPECT_EQ(clip.split, "train");
+    for (const Utterance& u : clip.utterances) {
+      const std::string told = u.text.substr(1, u.text.find(')') - 1);  // "flat voice, brows rise"
+      EXPECT_THAT(u.answer, testing::HasSubstr(" words, " + told + ": the person feels "));
+      EXPECT_FALSE(u.labels.empty());
+    }
+  }
+}
+
+TEST(SynthText, HoldsNoSentenceOfTheTestPart) {
+  std::set<std::string> unseen, read;
+  for (const Sentence& sentence : all_sentences())
+    if (part_of(sentence) == SynthPart::test) unseen.insert(sentence.text());
+  for (int64_t i = 0; i < many; ++i)
+    for (const Utterance& u : draw_text_clip({}, i).utterances) read.insert(u.text.substr(u.text.find(')') + 2));
+  EXPECT_EQ(read.size(), 210u);  // each of the 300 but those of the test part
+  for (const std::string& sentence : read) EXPECT_FALSE(unseen.contains(sentence)) << sentence;
+}
+
+TEST(SynthText, IsOtherDialoguesThanTheClips) {
+  const Clip told = draw_text_clip({}, 0), shown = to_clip(draw_script({}, SynthPart::train, 0), "a.mp4");
+  EXPECT_NE(told.id, shown.id);
+  EXPECT_NE(told.utterances.at(0).text.substr(told.utterances.at(0).text.find(')') + 2), shown.utterances.at(0).text);
+}
+
 TEST(SynthScript, IsTheSameForTheSameNumber) {
   EXPECT_TRUE(same(draw_script({}, SynthPart::train, 7), draw_script({}, SynthPart::train, 7)));
 }

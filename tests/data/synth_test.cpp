@@ -72,6 +72,19 @@ TEST_F(SynthSet, CountsWhatItMade) {
   EXPECT_FALSE(report_.stopped);
 }
 
+TEST_F(SynthSet, TellsDialoguesInWordsAloneWhenAsked) {
+  EXPECT_FALSE(fs::exists(root() / "text.jsonl"));
+  SynthOptions options = small_set();
+  options.text_clips = 7;
+  const SynthReport report = make_synth(root(), options, 1);  // the same set: no clip is made again
+  EXPECT_EQ(report.already_there, 5);
+  const Manifest manifest = read_manifest(root() / "text.jsonl");
+  EXPECT_EQ(manifest.clips.size(), 7u);
+  for (const Clip& clip : manifest.clips) EXPECT_TRUE(clip.video.empty());
+  fs::remove(root() / "text.jsonl");
+  make_synth(root(), small_set(), 1);
+}
+
 TEST_F(SynthSet, HasTheSameBytesWithTwoWorkers) {
   const TemporaryFolder other;
   make_synth(other.path() / "set", small_set(), 2);

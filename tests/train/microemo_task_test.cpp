@@ -72,6 +72,22 @@ TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
   }
 }
 
+TEST_F(RealModel, EncodersLearnWithoutTheDecoder) {
+  options_.model.alignment.answer = 0;
+  options_.train.frozen = {"decoder.*", "*_projection.*"};
+  const Task model = task();
+  const TermCounts counts = model.counts(model.batches(0).front());
+  EXPECT_FALSE(counts.contains("answer"));
+  EXPECT_GT(counts.at("movement"), 0);
+  const StepResult result = forward_backward(model, model.batches(0));
+  EXPECT_EQ(result.answer_loss, 0);
+  EXPECT_GT(result.alignment_loss, 0);
+  for (const auto& item : model.module->named_parameters())
+    EXPECT_EQ(item.value().grad().defined(),
+              !item.key().starts_with("decoder.") && item.key().find("_projection.") == std::string::npos)
+        << item.key();
+}
+
 /// What an ablation takes away is the branch, not the supervision.
 TEST_F(RealModel, AModelWithoutABranchIsTaughtTheSame) {
   const TermCounts full = task().counts(task().batches(0).front());

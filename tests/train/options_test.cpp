@@ -57,6 +57,19 @@ TEST_F(Options, RefuseAnExceptionFromAWeightDecayThatIsOff) {
   expect_without_effect("train.no_decay", {"train.weight_decay=0", "train.no_decay=[]"}, "train.weight_decay is above 0");
 }
 
+TEST_F(Options, RefuseAModelThatHasNothingToLearn) {
+  load({"model.alignment.answer=0"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "every loss has the weight 0");
+  load({"model.alignment.answer=0", "model.alignment.window_voice=1"});
+  EXPECT_NO_THROW(check_options(options));
+}
+
+TEST_F(Options, RefuseToValidateByAnAnswerThatIsNotLearned) {
+  expect_without_effect("train.valid_every", {"model.alignment.answer=0", "train.valid_every=5"},
+                        "model.alignment.answer is above 0");
+}
+
 TEST_F(Options, LetAnAblationSwitchABranchOffThatTheFileSets) {
   const TemporaryFolder place;
   write_file_atomic(place.path() / "train.yaml",

@@ -90,6 +90,24 @@ TEST_F(Prepared, RefusesAClipWithNothingToTrainOn) {
   EXPECT_THAT(error.place(), testing::HasSubstr("line 2"));
 }
 
+TEST_F(Prepared, AModelThatReadsAloneNeedsNoVideosAndNoCache) {
+  for (auto& clip : set_.clips) clip.video.clear();
+  set_.write_clips();
+  options_.train.cache.clear();
+  options_.model.visual.enabled = options_.model.audio.enabled = false;
+  const auto data = std::make_shared<const TrainingData>(load_training_data(options_));
+  EXPECT_EQ(data->samples.size(), 6u);
+  const auto tokenizer = std::make_shared<const text::Tokenizer>(options_.train.tokenizer);
+  const Task task = microemo_task(options_, data, tokenizer, build_model(options_, *tokenizer));
+  EXPECT_GT(forward_backward(task, task.batches(0)).answer_loss, 0);
+}
+
+TEST_F(Prepared, RefusesAClipOfWordsAloneWhereTheModelLooks) {
+  set_.clips[1].video.clear();
+  set_.write_clips();
+  refusal(ErrorKind::data, "clip 'clip10' has no video");
+}
+
 /// A run of two steps, left in RUN.
 class Loaded : public Prepared {
  protected:
@@ -126,21 +144,35 @@ TEST_F(Loaded, RefusesAFolderWithoutACheckpoint) {
 }
 
 TEST_F(Loaded, AModelStartsFromTheWeightsOfARun) {
-  options_.train.init_from = run_.string();
+  options_.train.init_from = {run_.string()};
   const auto again = build_model(options_, text::Tokenizer(options_.train.tokenizer));
   for (const auto& [name, tensor] : checkpoint::tensors_of(*again))
     EXPECT_TRUE(tensor.equal(checkpoint::tensors_of(*model_).at(name))) << name;
 }
 
+TEST_F(Loaded, TheLaterOfSeveralStartsWins) {
+  const fs::path other = folder_.path() / "other";
+  start_run_folder(other, config_, environment_json({}, {}), options_.train.tokenizer);
+  options_.train.seed = 5;
+  const auto tokenizer = std::make_shared<const text::Tokenizer>(options_.train.tokenizer);
+  const auto data = std::make_shared<const TrainingData>(load_training_data(options_));
+  const auto later = build_model(options_, *tokenizer);
+  Trainer(microemo_task(options_, data, tokenizer, later), options_.train, other).run(1);
+  options_.train.init_from = {run_.string(), other.string()};
+  const auto started = build_model(options_, *tokenizer);
+  for (const auto& [name, tensor] : checkpoint::tensors_of(*started))
+    EXPECT_TRUE(tensor.equal(checkpoint::tensors_of(*later).at(name))) << name;
+}
+
 TEST_F(Loaded, RefusesToStartFromAnotherModel) {
-  options_.train.init_from = run_.string();
+  options_.train.init_from = {run_.string()};
   options_.model.decoder.lora.rank = 2;
   expect_error(
       ErrorKind::checkpoint, [&] { build_model(options_, text::Tokenizer(options_.train.tokenizer)); }, "missing");
 }
 
 TEST_F(Loaded, APartOfTheWeightsIsTakenWhenAllowed) {
-  options_.train.init_from = run_.string();
+  options_.train.init_from = {run_.string()};
   options_.train.init_partial = true;
   options_.model.decoder.lora.rank = 2;
   EXPECT_NO_THROW(build_model(options_, text::Tokenizer(options_.train.tokenizer)));

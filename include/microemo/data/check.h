@@ -51,6 +51,7 @@ struct ManifestStats {
   double utterance_min_s = 0, utterance_median_s = 0, utterance_max_s = 0;
   double media_s = 0;  ///< sum of the lengths that the containers claim
   int64_t without_sound = 0, without_picture = 0;
+  int64_t words_alone = 0;                  ///< clips that name no video
   std::map<std::string, int64_t> pictures;  ///< clips by size, "640x360"
   std::map<std::string, int64_t> codecs;    ///< clips by "h264 + aac"
 };

@@ -31,7 +31,8 @@ struct Utterance {
 /// One clip: one line of a manifest.
 struct Clip {
   std::string id = {};
-  std::filesystem::path video = {};  ///< absolute, or relative to the working folder: already joined with the manifest's folder
+  std::filesystem::path video = {};  ///< absolute, or relative to the working folder: already joined with the manifest's folder;
+                                     ///< empty: the clip is words alone
   std::string split = {};            ///< "train", "test", …
   std::vector<Utterance> utterances = {};
   std::vector<std::string> labels = {};  ///< of the whole clip
@@ -49,7 +50,8 @@ struct Manifest {
 /// Reads a JSONL manifest: one clip a line.
 ///
 ///   id                 text, unique
-///   video              path; relative ones start at the manifest's folder
+///   video              path; relative ones start at the manifest's folder; none: words alone, for models that neither look nor
+///                      listen
 ///   split              text
 ///   identity, speaker  who is shown, who speaks
 ///   labels             list of text, of the whole clip
@@ -57,7 +59,7 @@ struct Manifest {
 ///   transcript         path of an SRT that takes the place of "utterances"
 ///   movements          list of objects with the members of Movement
 ///
-/// Only id and video, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
+/// Only id, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
 /// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
 /// video or transcript that does not exist, a transcript that read_srt refuses.

@@ -21,7 +21,7 @@ struct Sample {
 
 /// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that
 /// is not in the cache (run prepare) or was listed as unreadable when `allow_missing` is false; otherwise such clips are left out
-/// and listed in `missing`.
+/// and listed in `missing`. A clip without a video throws.
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> missing;
@@ -29,6 +29,8 @@ struct Dataset {
 };
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                      bool allow_missing);
+/// The words of all clips, for models that neither look nor listen; nothing has to be prepared, and nothing is missing.
+Dataset load_words(const Manifest& manifest);
 
 struct AugmentOptions {
   bool flip = false;

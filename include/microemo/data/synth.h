@@ -7,11 +7,14 @@
 
 namespace microemo::data {
 
+/// Most clips of each part.
+constexpr int64_t most_synth_clips = 1000000;
+
 /// What the synthetic dialogue benchmark is made of. Lengths on the face are in units of the distance between the outer eye
 /// corners.
 struct SynthOptions {
   int64_t seed = 1;
-  int64_t train_clips = 520, test_clips = 120;
+  int64_t train_clips = 520, test_clips = 120, text_clips = 0;
   std::string photographs = {};
   double none_probability = 0.22;
   double pause_movement_probability = 0.6;
@@ -29,8 +32,12 @@ struct SynthOptions {
 template <class Visitor>
 void describe(Visitor& option, SynthOptions& o) {
   option("seed", o.seed, "Everything is drawn from it; the same seed gives the same files.").min(0);
-  option("train_clips", o.train_clips, "Clips of the training part.").min(1).max(1000000);
-  option("test_clips", o.test_clips, "Clips of the test part: other people, voices and sentences.").min(1).max(1000000);
+  option("train_clips", o.train_clips, "Clips of the training part.").min(1).max(most_synth_clips);
+  option("test_clips", o.test_clips, "Clips of the test part: other people, voices and sentences.").min(1).max(most_synth_clips);
+  option("text_clips", o.text_clips,
+         "Dialogues in words alone (text.jsonl): what face and voice do is written in brackets before each sentence.")
+      .min(0)
+      .max(most_synth_clips);
   option("photographs", o.photographs, "Folder of the photographs; empty: where tools/setup puts them.");
   option("none_probability", o.none_probability, "Chance that the face does nothing during an utterance.").min(0).max(1);
   option("pause_movement_probability", o.pause_movement_probability,
@@ -60,11 +67,12 @@ struct SynthReport {
   bool stopped = false;  ///< by a signal; clips that are whole stay, and the same call goes on
 };
 
-/// Makes the benchmark in `folder`: clips/ID.mp4 and clips/ID.srt, then manifest.jsonl (both parts), train.jsonl, test.jsonl and
-/// synth.json (options, seed, SHA-256 of the photographs, espeak-ng's version, counts, score ceilings). The files depend on the
-/// options alone, not on `workers` (0: as many as the machine allows). Clips that are there are kept, so a stopped call can be
-/// repeated and a set can be made larger. Throws Error(environment): photographs, landmark model or espeak-ng missing, folder not
-/// writable; Error(config): options that contradict each other, or `folder` holds a set made with others.
+/// Makes the benchmark in `folder`: clips/ID.mp4 and clips/ID.srt, then manifest.jsonl (both parts), train.jsonl, test.jsonl,
+/// text.jsonl (when there are text_clips) and synth.json (options, seed, SHA-256 of the photographs, espeak-ng's version, counts,
+/// score ceilings). The files depend on the options alone, not on `workers` (0: as many as the machine allows). Clips that are
+/// there are kept, so a stopped call can be repeated and a set can be made larger. Throws Error(environment): photographs,
+/// landmark model or espeak-ng missing, folder not writable; Error(config): options that contradict each other, or `folder` holds
+/// a set made with others.
 SynthReport make_synth(const std::filesystem::path& folder, const SynthOptions& options, int workers);
 
 /// Draws a contact sheet of the first clips of both parts of a finished set: per utterance or pause with a movement the whole

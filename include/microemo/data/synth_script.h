@@ -67,6 +67,10 @@ std::string answer_text(const Factors& factors, const std::vector<std::string>& 
 /// The script as a line of the manifest.
 Clip to_clip(const ClipScript& script, const std::filesystem::path& video);
 
+/// Dialogue `index` of those in words alone: drawn as a training clip beyond the most that a set can have, and told as a
+/// screenplay does: "(flat voice, brows rise) it was a lovely day".
+Clip draw_text_clip(const SynthOptions& options, int64_t index);
+
 /// How far a movement has gone at a time, 0 … 1: a squared sine from onset to apex, a squared cosine back.
 double movement_progress(const Movement& movement, double seconds);
 

@@ -28,7 +28,7 @@ struct LossTerm {
   double weight = 1;
 };
 
-/// Losses of one batch. "answer" (label tokens) always comes first; the alignment terms follow when their weights are above 0.
+/// Losses of one batch, those whose weights are above 0: "answer" (label tokens) first, then the alignment terms.
 struct BatchLoss {
   std::vector<LossTerm> terms;
   double movement_right = 0,
@@ -68,6 +68,7 @@ class MicroEmo : public torch::nn::Module {
   void build_audio();
   at::Tensor video_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
   at::Tensor audio_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  void add_answer(const ClipBatch& batch, const at::Tensor& media_nD, BatchLoss& loss) const;
 
   ModelOptions options_;
   InputShapes shapes_;

@@ -173,10 +173,12 @@ void describe(Visitor& option, DecoderOptions& o) {
 }
 
 struct AlignmentLossOptions {
-  double movement = 0.0, window_movement = 0.0, window_voice = 0.0, none_weight = 0.3;
+  double answer = 1.0, movement = 0.0, window_movement = 0.0, window_voice = 0.0, none_weight = 0.3;
 };
 template <class Visitor>
 void describe(Visitor& option, AlignmentLossOptions& o) {
+  option("answer", o.answer, "Weight of the answer's loss; 0 leaves the decoder out of training: the encoders learn alone.")
+      .min(0);
   option("movement", o.movement, "Weight of the frame-level movement loss on face tokens (synthetic ground truth only).").min(0);
   option("window_movement", o.window_movement, "Weight of the movement loss on the video tokens of each utterance.").min(0);
   option("window_voice", o.window_voice, "Weight of the manner-of-voice loss on the audio tokens of each utterance.").min(0);
@@ -203,8 +205,11 @@ void describe(Visitor& option, ModelOptions& o) {
   option("video_qformer", o.video_qformer, "Tokens of the clip and its utterances.").only_if(picture, when);
   option("audio", o.audio, "The sound branch.");
   option("decoder", o.decoder, "The LLaMA-style decoder.");
-  option("alignment", o.alignment, "Additional losses of the alignment stage.");
+  option("alignment", o.alignment, "The losses; those beside the answer's belong to the alignment stage.");
 }
+
+/// Whether anything but words reaches the model.
+inline bool looks_or_listens(const ModelOptions& options) { return options.visual.enabled || options.audio.enabled; }
 
 /// What the data fixes: taken from PrepareOptions, the tokenizer and the label tables.
 struct InputShapes {

@@ -19,13 +19,13 @@ constexpr auto names_of(Schedule) {
 }
 
 struct TrainOptions {
-  std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out, init_from;
+  std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out;
   int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, questions_per_clip = 0;
   double learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.05;
   int64_t warmup_steps = 50;
   Schedule schedule = Schedule::cosine;
   double final_fraction = 0.0, clip_norm = 1.0;
-  std::vector<std::string> trainable = {"*"}, frozen;
+  std::vector<std::string> init_from, trainable = {"*"}, frozen;
   std::vector<std::string> no_decay = {"*embedding*", "*queries*", "*position*", "*tokens.weight", "*utterances.weight"};
   int64_t log_every = 1, valid_every = 0, save_every = 500;
   double save_minutes = 30;
@@ -46,9 +46,10 @@ void describe(Visitor& option, TrainOptions& o) {
   option("cache", o.cache, "Folder of prepared features, as microemo prepare wrote it.");
   option("tokenizer", o.tokenizer, "SentencePiece model.");
   option("out", o.out, "Run folder: configuration, metrics, checkpoints.");
-  option("init_from", o.init_from, "Run or checkpoint folder whose weights are the start; empty draws them from the seed.");
+  option("init_from", o.init_from,
+         "Run or checkpoint folders whose weights are the start, the later ones over the earlier; none draws all from the seed.");
   option("init_partial", o.init_partial,
-         "Accept that init_from lacks parameters (they are drawn from the seed) or has others (they are left aside).")
+         "Accept that a folder of init_from lacks parameters (they stay as they are) or has others (they are left aside).")
       .only_if(!o.init_from.empty(), "train.init_from is set");
   option("seed", o.seed, "Seed of weights, data order and augmentation.").min(0);
   option("steps", o.steps, "Updates of the weights.").min(1).max(1e9);
@@ -101,6 +102,7 @@ template <class Visitor>
 void describe(Visitor& option, RunOptions& o) {
   option("train", o.train, "Data, optimizer, schedule and checkpoints.")
       .only_if("augment", o.model.visual.enabled, "model.visual.enabled is true")
+      .only_if("valid_every", o.model.alignment.answer > 0, "model.alignment.answer is above 0")
       .only_if("augment.face_shift", o.model.local.enabled, "model.local.enabled is true");
   option("prepare", o.prepare, "What was taken from the clips; has to be that of microemo prepare.");
   option("model", o.model, "The model.");
