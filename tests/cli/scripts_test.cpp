@@ -97,6 +97,23 @@ TEST_F(Stages, AddUpTheTimeOfEveryPart) {
   EXPECT_EQ(run("seconds_json make").standard_output, "\"make\": 30.5");
 }
 
+TEST_F(Stages, AreWaitedForUntilThisCallHasReachedThem) {
+  run(append);  // complete, but in an earlier call
+  const auto result =
+      run("rm -f stages/*.reached\n"
+          "(sleep 0.3; touch late; " +
+          append +
+          ") >log 2>&1 &\n"
+          "wait_for make $! log; [[ -e late ]] && echo waited");
+  EXPECT_THAT(result.standard_output, HasSubstr("waited")) << result.standard_error;
+}
+
+TEST_F(Stages, AreNotWaitedForWhenTheirLaneHasFailed) {
+  const auto result = run("(fail 'broken' 'mend it') >log 2>&1 & wait_for make $! log");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.standard_error, HasSubstr("a stage in the background failed"));
+}
+
 TEST_F(Stages, AreAskedToEndWhenTheScriptEnds) {
   const auto result = run(
       "trap stop_stages EXIT\n"

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Stages of a long script: each is timed, its peak memory is read, and one that is complete is not done again.
-# Sourced by tools/quickstart, never run. `stages` is the folder that the records lie in, three files a stage:
+# Sourced by tools/quickstart, never run. `stages` is the folder that the records lie in, a few files a stage:
 #   NAME.key    hash of the command, the program and the configuration files that its output was begun with
 #   NAME.spent  SECONDS MEGABYTES of every part that ran, one line each: an interrupted stage has several
 #   NAME.done   it is complete
+#   NAME.reached  the present call found it complete or completed it: what another lane waits for
 
 # watch_peak PID_FILE PEAK_FILE: keeps the peak memory in MB of the process named in PID_FILE until it is gone.
 watch_peak() {
@@ -60,13 +61,22 @@ stage() {
   fi
   if [[ -f $stages/$name.done ]]; then
     say "== $name: complete since $(date -r "$stages/$name.done" '+%F %R')"
+    touch -- "$stages/$name.reached"
     return
   fi
   say "== $name: $*"
   measured "$name" "$@" || status=$?
   if ((status == 75)); then fail "$name was stopped" "the same command goes on from here"; fi
   if ((status != 0)); then fail "$name failed (exit status $status)" "mend what is said above, then run the same command again"; fi
-  touch -- "$stages/$name.done"
+  touch -- "$stages/$name.done" "$stages/$name.reached"
+}
+
+# wait_for NAME PID LOG: until the lane of this process has reached the stage.
+wait_for() {
+  until [[ -f $stages/$1.reached ]]; do
+    kill -0 "$2" 2>/dev/null || [[ -f $stages/$1.reached ]] || fail "a stage in the background failed" "see $3"
+    sleep 0.2
+  done
 }
 
 # spent NAME seconds|peak: the sum of its parts' seconds, or the largest of their peaks in MB.
