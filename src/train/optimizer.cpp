@@ -15,6 +15,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/nearest.h"
+#include "microemo/checkpoint/tensor_source.h"
 
 namespace microemo::train {
 namespace {
@@ -56,6 +57,7 @@ AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
   for (const auto& item : module.named_parameters()) {
     const at::Tensor& parameter = item.value();
     if (!parameter.requires_grad()) continue;
+    checkpoint::require_writable(parameter, item.key());
     MICROEMO_CHECK(parameter.scalar_type() == at::kFloat, "parameter '{}' is trained and is not fp32", item.key());
     const at::Tensor zero = at::zeros_like(parameter, at::MemoryFormat::Preserve).detach();
     slots_.push_back({item.key(), parameter, at::zeros({}, parameter.options().requires_grad(false)), zero, zero.clone(),

@@ -66,6 +66,38 @@ TEST(AdamW, AFrozenParameterHasNoState) {
   EXPECT_THAT(AdamW(module, options).state(), testing::SizeIs(3));
 }
 
+/// The weights of a file, as they lie in it.
+Golden mapped(const std::filesystem::path& file) {
+  Golden module;
+  checkpoint::write_tensors(file, checkpoint::tensors_of(module));
+  for (const auto& [name, tensor] : checkpoint::read_tensors(file)) module.named_parameters()[name].set_data(tensor);
+  return module;
+}
+
+TEST(AdamW, RefusesToTrainWeightsThatLieInAMappedFile) {
+  const TemporaryFolder place;
+  const std::filesystem::path file = place.path() / "weights.safetensors";
+  const Golden module = mapped(file);
+  const Error error = expect_error(
+      ErrorKind::internal, [&] { AdamW(module, TrainOptions{}); }, "'layer.bias' is to be written to, and lies in a mapped file");
+  EXPECT_EQ(error.place(), file.string());
+  EXPECT_THAT(error.next_step(), testing::HasSubstr("clone()"));
+}
+
+TEST(AdamW, LeavesFrozenWeightsInTheirMappedFile) {
+  const TemporaryFolder place;
+  Golden module = mapped(place.path() / "weights.safetensors");
+  module.named_parameters()["tokens.weight"].set_data(golden().at("start/tokens.weight").clone());
+  TrainOptions options;
+  options.frozen = {"layer.*"};
+  select_trainable(module, options);
+  AdamW optimizer(module, options);
+  module.set_gradients(0);
+  optimizer.step(1e-2);
+  EXPECT_TRUE(module.named_parameters()["layer.weight"].equal(golden().at("start/layer.weight")));
+  EXPECT_FALSE(module.named_parameters()["tokens.weight"].equal(golden().at("start/tokens.weight")));
+}
+
 TEST(AdamW, GoesOnFromItsStateBitForBit) {
   Golden through, resumed;
   AdamW first(through, TrainOptions{}), second(resumed, TrainOptions{});

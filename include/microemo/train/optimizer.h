@@ -18,7 +18,8 @@ void select_trainable(torch::nn::Module& module, const TrainOptions& options);
 /// gradient; fp32. A parameter without a gradient is left as it is, with its state. Not thread-safe.
 class AdamW {
  public:
-  /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay.
+  /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay. Throws
+  /// Error(internal) naming the parameter and the file when one to train lies in a mapped file.
   AdamW(const torch::nn::Module& module, const TrainOptions& options);
 
   /// Drops all gradients.
