@@ -229,6 +229,19 @@ bool are_our_names(const std::vector<std::string>& names) {
   return false;
 }
 
+std::vector<std::string> parts_of_ours(const std::vector<std::string>& names) {
+  // The modules of src/model/microemo.cpp. Each can be left out but the decoder, whose table of tokens no public file names so.
+  static const std::set<std::string> modules{"alignment",     "audio_encoder",  "audio_projection", "audio_qformer",
+                                             "decoder",       "global_local",   "image_qformer",    "local_branch",
+                                             "video_qformer", "visual_encoder", "video_projection"};
+  std::set<std::string> parts;
+  for (const std::string& name : names) parts.insert(name.substr(0, name.find('.')));
+  const bool trained = std::find(names.begin(), names.end(), "decoder.tokens.weight") != names.end() &&
+                       std::includes(modules.begin(), modules.end(), parts.begin(), parts.end());
+  if (!trained && !are_our_names(names)) return {};
+  return {parts.begin(), parts.end()};
+}
+
 KeyPlan plan_keys(const KeyFamily& family, const std::vector<std::string>& names, KeyDirection direction,
                   const std::filesystem::path& source) {
   const Assignment assignment(family, names, direction);

@@ -400,5 +400,19 @@ TEST(Delta, OtherShapesAreAnErrorWithBoth) {
   refuse(DeltaRule::may_grow, {3, 2}, {4, 3}, "[4, 3] in the difference");
 }
 
+TEST(OurParts, AreThoseOfATrainedModelOrOfAConvertedFile) {
+  const std::vector<std::string> decoder{"decoder"};
+  EXPECT_EQ(parts_of_ours({"decoder.tokens.weight", "decoder.block0.anything.weight"}), decoder);
+  EXPECT_EQ(parts_of_ours({"decoder.block0.query.lora_A", "decoder.block0.query.lora_B"}), decoder);
+}
+
+TEST(OurParts, AreNotGuessed) {
+  EXPECT_TRUE(parts_of_ours({}).empty());
+  EXPECT_TRUE(parts_of_ours({"decoder.strange.weight"}).empty());
+  EXPECT_TRUE(parts_of_ours({"decoder.tokens.weight", "strange.weight"}).empty());
+  EXPECT_TRUE(parts_of_ours({"decoder.tokens.weight.step", "decoder.tokens.weight.exp_avg"}).empty());
+  EXPECT_TRUE(parts_of_ours({"visual_encoder.blocks.0.attn.qkv.weight"}).empty());
+}
+
 }  // namespace
 }  // namespace microemo::checkpoint

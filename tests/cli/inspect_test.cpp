@@ -1,4 +1,5 @@
 #include "cli/checkpoint_commands.h"
+#include "cli/tiny_run.h"
 
 namespace microemo {
 namespace {
@@ -41,6 +42,30 @@ TEST_F(InspectCommand, AFolderOfAnUnknownModelIsShownWithItsMistake) {
   const test::CommandResult result = microemo({"inspect", "copy"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.standard_output, HasSubstr("the model type 'strange' is not supported"));
+}
+
+TEST_F(InspectCommand, NamesOurOwnModelAndItsParts) {
+  const test::TinyRun run;
+  std::vector<std::string> parts;
+  for (const auto& child : run.tiny.model->named_children())
+    if (!child.value()->parameters().empty()) parts.push_back(child.key());
+  std::sort(parts.begin(), parts.end());
+  const std::string step = checkpoint::step_folder(run.run, 0);
+  for (const std::string& path : {run.run.string(), step, step + "/model.safetensors"}) {
+    const Json seen = json({"inspect", path});
+    EXPECT_EQ(seen.at("family"), "microemo") << path;
+    EXPECT_EQ(seen.at("parts"), Json(parts)) << path;
+    EXPECT_FALSE(seen.contains("config_error")) << path;
+  }
+  EXPECT_THAT(microemo({"inspect", run.run}).standard_output, HasSubstr("names: microemo (" + parts.front() + ", "));
+}
+
+TEST_F(InspectCommand, ARunWithoutAWholeCheckpointIsAnError) {
+  const test::TinyRun run;
+  std::filesystem::remove(checkpoint::step_folder(run.run, 0) / "manifest.json");
+  const test::CommandResult result = microemo({"inspect", run.run});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.standard_error, HasSubstr("no whole checkpoint was found"));
 }
 
 TEST_F(InspectCommand, AMissingFileIsAnError) {
