@@ -194,6 +194,17 @@ LazyTensors apply_adapter(LazyTensors base, const PeftAdapter& adapter, double s
   return base;
 }
 
+LazyTensors only_adapter(LazyTensors tensors, const std::string& name, const fs::path& source) {
+  require_adapter(names_of(tensors), name, source);
+  std::erase_if(tensors, [&](const LazyTensor& tensor) {
+    const std::string adapter = adapter_of(tensor.name);
+    return !adapter.empty() && adapter != name;
+  });
+  for (LazyTensor& tensor : tensors)
+    if (adapter_of(tensor.name) == name) tensor.name.replace(tensor.name.rfind("." + name + ".") + 1, name.size(), "default");
+  return tensors;
+}
+
 Renaming rename(LazyTensors tensors, const std::string& from, const std::string& to, const fs::path& source) {
   const KeyFamily* target = to == "microemo" ? nullptr : &find_family(to);
   Renaming result{std::move(tensors), {}, from};

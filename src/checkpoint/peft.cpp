@@ -1,5 +1,6 @@
 #include "microemo/checkpoint/peft.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -127,11 +128,24 @@ PeftAdapter read_adapter(const fs::path& folder) {
   return adapter;
 }
 
+std::string adapter_of(const std::string& tensor_name) {
+  const auto parts = parse(tensor_name);
+  return parts ? parts->adapter : "";
+}
+
 std::vector<std::string> adapters_in(const std::vector<std::string>& names) {
   std::set<std::string> found;
-  for (const std::string& name : names)
-    if (const auto parts = parse(name); parts && !parts->adapter.empty()) found.insert(parts->adapter);
+  for (const std::string& name : names) found.insert(adapter_of(name));
+  found.erase("");
   return {found.begin(), found.end()};
+}
+
+void require_adapter(const std::vector<std::string>& tensor_names, const std::string& name, const fs::path& source) {
+  const auto all = adapters_in(tensor_names);
+  if (std::find(all.begin(), all.end(), name) != all.end()) return;
+  throw CheckpointError("there is no adapter '{}'", name)
+      .where(source)
+      .hint(all.empty() ? "the file holds no adapters" : fmt::format("adapters: {}", fmt::join(all, ", ")));
 }
 
 PeftAdapter adapter_in(const TensorSource& source, const std::string& name, const PeftConfig& config) {
@@ -142,12 +156,7 @@ PeftAdapter adapter_in(const TensorSource& source, const std::string& name, cons
     const auto parts = parse(entry.name);
     if (parts && parts->adapter == name) add(adapter, entry.name, *parts, source.tensor(entry));
   }
-  if (adapter.pairs.empty()) {
-    const auto all = adapters_in(names);
-    throw CheckpointError("there is no adapter '{}'", name)
-        .where(source.files().front())
-        .hint(all.empty() ? "the file holds no adapters" : fmt::format("adapters: {}", fmt::join(all, ", ")));
-  }
+  require_adapter(names, name, source.files().front());
   check_pairs(adapter, source.files().front());
   adapter.config.r = adapter.pairs.begin()->second.a.size(0);
   return adapter;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "microemo/base/error.h"
@@ -25,7 +26,7 @@ using checkpoint::LazyTensors;
 using checkpoint::TensorSource;
 
 struct Words {
-  std::string in, out, to, from, part, delta, shard_size;
+  std::string in, out, to, from, part, delta, shard_size, adapter;
   std::vector<std::string> merge, unmerge;
   double alpha = 0;
 };
@@ -89,10 +90,32 @@ TensorSource open(const Words& words) {
   return TensorSource(words.in, {.sub_dict = "model"});
 }
 
+/// The adapter that --adapter names, or the only one, in a file with the state of a model. Such a file does not know its alpha.
+checkpoint::PeftAdapter adapter_in_file(const Words& words, const fs::path& file) {
+  const TensorSource source(file);
+  std::vector<std::string> names;
+  for (const checkpoint::TensorEntry& entry : source.entries()) names.push_back(entry.name);
+  const std::vector<std::string> adapters = checkpoint::adapters_in(names);
+  if (words.adapter.empty() && adapters.size() > 1)
+    throw ConfigError("'{}' holds the adapters {}", file.string(), fmt::join(adapters, ", ")).hint("choose one with --adapter");
+  if (!adapters.empty() && words.alpha <= 0)
+    throw ConfigError("'{}' does not say the alpha of its adapters", file.string()).hint("give it with --alpha");
+  const std::string chosen = !words.adapter.empty() ? words.adapter : adapters.empty() ? "default" : adapters.front();
+  return checkpoint::adapter_in(source, chosen, {});
+}
+
+checkpoint::PeftAdapter read_adapter(const Words& words, const fs::path& path) {
+  if (fs::is_regular_file(path)) return adapter_in_file(words, path);
+  if (!words.adapter.empty())
+    throw ConfigError("--adapter has no effect with '{}', which holds one adapter", path.string())
+        .hint("remove it, or name a file with the state of a model");
+  return checkpoint::read_adapter(path);
+}
+
 LazyTensors with_adapters(LazyTensors tensors, const Words& words) {
-  const auto apply = [&](const std::vector<std::string>& folders, double sign) {
-    for (const std::string& folder : folders) {
-      checkpoint::PeftAdapter adapter = checkpoint::read_adapter(folder);
+  const auto apply = [&](const std::vector<std::string>& paths, double sign) {
+    for (const std::string& path : paths) {
+      checkpoint::PeftAdapter adapter = read_adapter(words, path);
       if (words.alpha > 0) {
         adapter.config.lora_alpha = words.alpha;
         adapter.config.alpha_pattern.clear();
@@ -100,6 +123,8 @@ LazyTensors with_adapters(LazyTensors tensors, const Words& words) {
       tensors = checkpoint::apply_adapter(std::move(tensors), adapter, sign, words.in);
     }
   };
+  const bool from_elsewhere = !words.merge.empty() || !words.unmerge.empty();
+  if (!words.adapter.empty() && !from_elsewhere) return checkpoint::only_adapter(std::move(tensors), words.adapter, words.in);
   apply(words.unmerge, -1);
   apply(words.merge, 1);
   return tensors;
@@ -180,6 +205,10 @@ void add_convert_command(CLI::App& app, int& /*status*/) {
       ->type_name("ADAPTER")
       ->expected(1)
       ->take_all();
+  command
+      ->add_option("--adapter", words->adapter,
+                   "The one of several adapters that is meant, in the files of --merge and --unmerge or, without these, in IN")
+      ->type_name("NAME");
   command->add_option("--alpha", words->alpha, "Instead of the adapters' own alpha")->check(CLI::PositiveNumber);
   command->footer(footer);
   command->callback([words] { run(*words); });

@@ -136,6 +136,20 @@ TEST_F(Convert, AnAdapterForAnotherBaseIsAnError) {
       "the adapter is for another base:\n  model.layers.7.self_attn.q_proj: not in the base");
 }
 
+TEST_F(Convert, LeavesOneOfSeveralAdaptersUnderTheUsualName) {
+  const LazyTensors all = read(data / "adapters.safetensors"), second = only_adapter(all, "second", "x");
+  const std::string module = "llama_model.base_model.model.model.layers.1.self_attn.k_proj.lora_B.";
+  EXPECT_EQ(second.size(), 4u);
+  EXPECT_TRUE(value(second, module + "default.weight").equal(value(all, module + "second.weight")));
+}
+
+TEST_F(Convert, AnAdapterThatIsNotThereCannotBeLeft) {
+  const Error error = expect_error(
+      ErrorKind::checkpoint, [] { only_adapter(read(data / "adapters.safetensors"), "third", "x"); },
+      "there is no adapter 'third'");
+  EXPECT_EQ(error.next_step(), "adapters: default, second");
+}
+
 TEST_F(Convert, WhatAnAdapterReplacedCannotBeTakenOut) {
   PeftAdapter adapter = read_adapter(data / "adapter");
   adapter.replaced["lm_head.weight"] = at::ones({96, 32});

@@ -50,6 +50,46 @@ TEST_F(ConvertCommand, MergesAnAdapterAndTakesItOut) {
   EXPECT_TRUE(verifies("back", "llama"));
 }
 
+TEST_F(ConvertCommand, TakesOneOfSeveralAdapters) {
+  convert({model("adapters.safetensors"), "second.safetensors", "--to", "microemo", "--adapter", "second"});
+  const Json tensors = json({"inspect", "second.safetensors"}).at("tensors");
+  ASSERT_EQ(tensors.size(), 4u);
+  EXPECT_EQ(tensors[0].at("name"), "decoder.block0.key.lora_A");
+  EXPECT_EQ(tensors[0].at("shape"), Json({4, 32}));
+  convert({model("adapters.safetensors"), "default.pth", "--to", "pth", "--adapter", "default"});
+  EXPECT_EQ(json({"inspect", "default.pth"}).at("tensors").size(), 8u);
+}
+
+TEST_F(ConvertCommand, MergesOneOfSeveralAdaptersOfAFile) {
+  const std::vector<std::string> chosen{model("adapters.safetensors"), "--adapter", "second", "--alpha", "20"};
+  convert({model("llama"), "merged", "--to", "safetensors", "--merge", chosen[0], chosen[1], chosen[2], chosen[3], chosen[4]});
+  EXPECT_FALSE(verifies("merged", "llama"));
+  convert({"merged", "back", "--to", "safetensors", "--unmerge", chosen[0], chosen[1], chosen[2], chosen[3], chosen[4]});
+  EXPECT_TRUE(verifies("back", "llama"));
+}
+
+TEST_F(ConvertCommand, AnAdapterThatIsNotThereIsAnErrorThatNamesTheOthers) {
+  const std::string adapters = model("adapters.safetensors"), others = "adapters: default, second";
+  for (const char* name : {"third", "secon", "second.weight", "Default"}) {
+    refuse({adapters, "out", "--to", "microemo", "--adapter", name}, 4, others);
+    refuse({model("llama"), "out", "--to", "safetensors", "--alpha", "8", "--merge", adapters, "--adapter", name}, 4, others);
+  }
+  refuse({model("llama"), "out", "--to", "safetensors", "--adapter", "default"}, 4, "the file holds no adapters");
+  EXPECT_TRUE(is_empty());
+}
+
+TEST_F(ConvertCommand, AChoiceOfAdaptersHasToBeMadeAndToHaveAnEffect) {
+  const std::string adapters = model("adapters.safetensors");
+  refuse({model("llama"), "out", "--to", "safetensors", "--alpha", "8", "--merge", adapters}, 2,
+         "holds the adapters default, second");
+  refuse({model("llama"), "out", "--to", "safetensors", "--merge", adapters, "--adapter", "second"}, 2, "give it with --alpha");
+  refuse({model("llama"), "out", "--to", "safetensors", "--merge", model("adapter"), "--adapter", "second"}, 2,
+         "--adapter has no effect");
+  refuse({model("llama"), "out", "--to", "safetensors", "--alpha", "8", "--merge", model("exported.pth")}, 4,
+         "the file holds no adapters");
+  EXPECT_TRUE(is_empty());
+}
+
 TEST_F(ConvertCommand, AddsADifference) {
   // The difference to a model is the model itself where the base is zero; here base and difference are halves.
   convert({model("llama"), "a", "--to", "safetensors"});

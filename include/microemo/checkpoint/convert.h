@@ -34,6 +34,10 @@ LazyTensors add_delta(LazyTensors delta, const LazyTensors& base, const std::fil
 /// is an Error(checkpoint). Throws also as check_base does.
 LazyTensors apply_adapter(LazyTensors base, const PeftAdapter& adapter, double sign, const std::filesystem::path& source);
 
+/// Leaves of several adapters in the state of a model the one of this name, which is then "default", as PEFT calls the only one.
+/// Throws Error(checkpoint) at `source` when there is none of this name, listing those that are.
+LazyTensors only_adapter(LazyTensors tensors, const std::string& name, const std::filesystem::path& source);
+
 struct Renaming {
   LazyTensors tensors;
   std::vector<std::string> ignored;  ///< public names that are not kept

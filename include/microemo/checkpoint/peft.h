@@ -48,11 +48,15 @@ struct PeftAdapter {
 /// another kind, an A without its B, ranks that differ from the config.
 PeftAdapter read_adapter(const std::filesystem::path& folder);
 
-/// Names of the adapters in the state of a whole model ("default"), in order.
+/// The adapter that a tensor in the state of a whole model is of ("default"); empty when it is of none.
+std::string adapter_of(const std::string& tensor_name);
+/// Names of the adapters in the state of a whole model, in order.
 std::vector<std::string> adapters_in(const std::vector<std::string>& names);
 /// One of them, with the config that the caller knows; the rank is that of the tensors. Throws Error(checkpoint) when there is
 /// none of this name, naming those that are.
 PeftAdapter adapter_in(const TensorSource& source, const std::string& name, const PeftConfig& config);
+/// Throws Error(checkpoint) at `source` unless one of the tensors is of the adapter `name`; lists the adapters that there are.
+void require_adapter(const std::vector<std::string>& tensor_names, const std::string& name, const std::filesystem::path& source);
 
 /// Writes adapter_config.json (keys sorted) and adapter_model.safetensors as PEFT does. Throws Error(environment).
 void write_adapter(const std::filesystem::path& folder, const PeftAdapter& adapter);
