@@ -27,6 +27,7 @@ void add_commands(CLI::App& app, int& status) {
   add_eval_command(app, status);
   add_predict_command(app, status);
   add_score_command(app, status);
+  add_generate_command(app, status);
   add_media_command(app, status);
   add_config_command(app, status);
   add_inspect_command(app, status);

@@ -116,10 +116,14 @@ Prediction predict(const Words& words, const train::LoadedRun& run) {
   const data::BatchBuilder builder(run.tokenizer, run.options.model, run.options.prepare);
   prediction.answers =
       infer::generate_answers(*run.model, builder, {&prediction.sample}, questions, {.max_new_tokens = words.max_new_tokens});
-  for (const infer::Answer& answer : prediction.answers) {
-    prediction.labels.push_back(eval::extract_labels(answer.text));
-    if (!answer.complete) prediction.remarks.push_back(fmt::format("an answer has no end after {} tokens", answer.ids.size()));
+  std::vector<size_t> cut;
+  for (size_t i = 0; i < prediction.answers.size(); ++i) {
+    prediction.labels.push_back(eval::extract_labels(prediction.answers[i].text));
+    if (!prediction.answers[i].complete) cut.push_back(i + 1);
   }
+  if (!cut.empty())
+    prediction.remarks.push_back(
+        fmt::format("no end after {} tokens: the answer about utterance {}", words.max_new_tokens, fmt::join(cut, ", ")));
   return prediction;
 }
 
@@ -144,6 +148,11 @@ std::vector<report::TimelineSignal> signals_of(const data::PreparedClip& clip, d
   return signals;
 }
 
+std::string face_count(const data::PreparedClip& clip) {
+  const int64_t frames = clip.face_times_N.size(0);
+  return frames == 0 ? "no picture" : fmt::format("a face in {} of {} frames", clip.faces_found, frames);
+}
+
 /// A face is shown only where the model has seen one.
 void hide_unseen_faces(report::Timeline& timeline) {
   for (report::TimelineFrame& frame : timeline.frames) {
@@ -157,8 +166,8 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
   const data::PreparedClip& clip = prediction.sample.prepared;
   report::Timeline timeline;
   timeline.title = prediction.sample.clip.id;
-  timeline.subtitle = fmt::format("{}   {:.2f} s, a face in {} of {} frames", prediction.sample.clip.video.filename().string(),
-                                  clip.duration_s, clip.faces_found, clip.face_times_N.size(0));
+  timeline.subtitle =
+      fmt::format("{}   {:.2f} s, {}", prediction.sample.clip.video.filename().string(), clip.duration_s, face_count(clip));
   timeline.duration_s = clip.duration_s;
   if (clip.face_times_N.size(0) > 0)
     timeline.frames = report::sample_frames(prediction.sample.clip.video, clip.duration_s, shown_frames);

@@ -11,14 +11,26 @@
 namespace microemo::train {
 namespace {
 
+/// "decoder (39), alignment (2)": the parts of the model that the tensors belong to.
+std::string counted_parts(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, int64_t>> parts;
+  for (const std::string& name : names) {
+    const std::string part = name.substr(0, name.find('.'));
+    if (parts.empty() || parts.back().first != part) parts.emplace_back(part, 0);
+    ++parts.back().second;
+  }
+  std::string text;
+  for (const auto& [part, tensors] : parts) text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", part, tensors);
+  return text.empty() ? "none" : text;
+}
+
 void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_checkpoint, bool partial) {
   const std::filesystem::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
   const checkpoint::LoadReport report = checkpoint::load_into(
       model, checkpoint::read_tensors(file), {.source = file, .allow_missing = partial, .allow_unexpected = partial});
   if (!partial) return;
-  log_info(fmt::format("{}: {} tensors loaded", file.string(), report.loaded.size()));
-  for (const std::string& name : report.missing) log_info("not in it: " + name);
-  for (const std::string& name : report.unexpected) log_info("left aside: " + name);
+  log_info(fmt::format("{}\n  tensors loaded: {}\n  not in it:      {}\n  left aside:     {}", file.string(),
+                       counted_parts(report.loaded), counted_parts(report.missing), counted_parts(report.unexpected)));
 }
 
 std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer) {

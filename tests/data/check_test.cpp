@@ -62,14 +62,22 @@ TEST_F(Check, FindsNothingWrongWithGoodClips) {
 TEST_F(Check, ListsEveryBrokenLineWithItsNumber) {
   const std::string good = R"({"id": "a", "video": ")" + video("a.mp4").string() +
                            R"(", "utterances": [{"start_s": 0, "end_s": 0.4, "labels": ["x"]}]})";
-  write_file_atomic(root() / "m.jsonl", "{oops\n" + good + "\n{\"id\": \"b\"}\n");
+  write_file_atomic(root() / "m.jsonl", "{oops\n" + good + "\n{\"video\": \"b.mp4\"}\n");
   const CheckReport report = check_manifests({root() / "m.jsonl"}, 1);
   EXPECT_EQ(report.lines, 3);
   ASSERT_EQ(report.findings.size(), 2u);
   EXPECT_EQ(report.findings[0].line, 1);
   EXPECT_EQ(report.findings[1].line, 3);
-  EXPECT_THAT(report.findings[1].message, HasSubstr("'video' is missing"));
+  EXPECT_THAT(report.findings[1].message, HasSubstr("'id' is missing"));
   EXPECT_EQ(report.errors(), 2);
+}
+
+TEST_F(Check, OpensNoFileForWordsAlone) {
+  write_file_atomic(root() / "m.jsonl",
+                    R"({"id": "a", "utterances": [{"start_s": 0, "end_s": 9, "text": "Well.", "labels": ["calm"]}]})");
+  const CheckReport report = check_manifests({root() / "m.jsonl"}, 1);
+  EXPECT_EQ(report.lines, 1);
+  EXPECT_TRUE(report.findings.empty());
 }
 
 TEST_F(Check, GoesOnAfterAPathThatTheSystemDoesNotTake) {

@@ -278,7 +278,7 @@ TEST(Manifest, NamesTheTranscriptAndItsLineInErrors) {
 }
 
 TEST(Manifest, HandsEveryMistakeToTheCallerWhenAsked) {
-  const Folder folder(std::string("{oops\n") + plain_a + "\n" + R"({"id": "x"})" + "\n" + plain_a + "\n" + plain_b);
+  const Folder folder(std::string("{oops\n") + plain_a + "\n" + R"({"video": "videos/a.mp4"})" + "\n" + plain_a + "\n" + plain_b);
   std::vector<int64_t> lines;
   const Manifest manifest = read_manifest(folder.manifest(), [&](const Error&, int64_t line) { lines.push_back(line); });
   EXPECT_EQ(lines, (std::vector<int64_t>{1, 3, 4}));

@@ -1,6 +1,7 @@
 #include "microemo/data/synth_render.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <numbers>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "microemo/base/files.h"
+#include "microemo/data/synth_warp.h"
 #include "microemo/media/crops.h"
 #include "microemo/media/face.h"
 #include "microemo/media/video_reader.h"
@@ -193,6 +195,77 @@ TEST_F(SynthRender, MovesTheFaceMostAtTheApex) {
     for (int64_t i = apex - 14; i <= apex + 14; ++i)
       if (sign(i) > sign(largest)) largest = i;
     EXPECT_NEAR(double(largest), double(apex), 1) << movement.unit;
+  }
+}
+
+TEST_F(SynthRender, MovesNothingByMoreThanAPixelOfAWholeFrame) {
+  const SynthOptions largest;
+  const double eye_distance = 64, pixels_per_whole_pixel = synth_width / 112.0;
+  for (const char* name : {"astronaut", "solvay_02"}) {
+    std::array<media::Point, 68> landmarks = photographs_->portrait(name).landmarks;
+    const double scale = eye_distance / photographs_->portrait(name).eye_distance();
+    for (media::Point& point : landmarks) point = {point.x * scale, point.y * scale};
+    for (FaceUnit unit : all_units) {
+      if (unit == FaceUnit::none) continue;
+      const WarpField field = warp_unit(face_frame(landmarks), unit);
+      double farthest = 0;
+      for (size_t i = 0; i < field.x.size(); ++i)
+        farthest = std::max(farthest, std::hypot(double(field.x[i]), double(field.y[i])));
+      const double whole_pixels = farthest * largest.amplitude_max / pixels_per_whole_pixel;
+      EXPECT_LT(whole_pixels, 1.1) << name_of(unit);
+      EXPECT_GT(whole_pixels, 0.3) << name_of(unit);
+    }
+  }
+}
+
+/// Root of the mean squared difference, in grey levels.
+double rms_difference(const media::Image& a, const media::Image& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::pow(double(a.pixels[i]) - double(b.pixels[i]), 2);
+  return std::sqrt(sum / double(a.pixels.size()));
+}
+
+/// Mean grey value about the nose in the first 60 frames, divided by its mean over them: how far it strays.
+double brightness_deviation(const SynthOptions& options, const ClipScript& script, const Portrait& portrait) {
+  ClipRenderer renderer(options, script, portrait);
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 60; ++i) {
+    const media::Image grey = media::to_gray(renderer.frame(i));
+    double value = 0;
+    for (int y = -20; y < 20; ++y)
+      for (int x = -20; x < 20; ++x) value += grey.row(int(script.head_y) + y)[int(script.head_x) + x] / 1600.0;
+    sum += value;
+    squares += value * value;
+  }
+  const double mean = sum / 60;
+  return std::sqrt(std::max(0.0, squares / 60 - mean * mean)) / mean;
+}
+
+TEST_F(SynthRender, LetsTheBrightnessDrift) {
+  ClipScript script = script_of_all_units("solvay_02");
+  script.movements.clear();
+  const Portrait& portrait = photographs_->portrait(script.portrait);
+  const SynthOptions still{.head_shift = 0, .head_turn = 0, .head_scale = 0, .light_drift = 0, .pixel_noise = 0};
+  SynthOptions drifting = still;
+  drifting.light_drift = 0.02;
+  EXPECT_LT(brightness_deviation(still, script, portrait), 0.002);
+  EXPECT_GT(brightness_deviation(drifting, script, portrait), 0.006);
+  EXPECT_LT(brightness_deviation(drifting, script, portrait), 0.06);
+}
+
+TEST_F(SynthRender, LosesDetailInTheCodec) {
+  const ClipScript script = draw_script({}, SynthPart::train, 2);
+  const TemporaryFolder folder;
+  ClipRenderer renderer({}, script, photographs_->portrait(script.portrait));
+  media::VideoWriter writer(folder.path() / "clip.mp4", {.sound = false});
+  std::vector<media::Image> drawn;
+  for (int i = 0; i < 10; ++i) writer.add(drawn.emplace_back(renderer.frame(i)));
+  writer.finish();
+  media::VideoReader reader(folder.path() / "clip.mp4");
+  for (const media::Image& frame : drawn) {
+    const double decibels = 20 * std::log10(255 / rms_difference(reader.next()->rgb, frame));
+    EXPECT_GT(decibels, 30);
+    EXPECT_LT(decibels, 48);
   }
 }
 

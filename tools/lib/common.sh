@@ -20,7 +20,7 @@ print_help() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 # needs_value OPTION COUNT: an option that takes a value was given one.
 needs_value() { (($2 >= 2)) || fail "$1 needs a value" "tools/${0##*/} --help shows the options"; }
 
-# build_preset PRESET [LIBTORCH]: configures and builds everything.
+# build_preset PRESET LIBTORCH [TARGET…]: configures, and builds everything or what is named. LIBTORCH may be empty.
 build_preset() {
   local preset=$1 options=()
   if [[ -n ${2:-} ]]; then options+=(-D "MICROEMO_LIBTORCH=$2"); fi
@@ -28,5 +28,5 @@ build_preset() {
   cmake --preset "$preset" "${options[@]}" >"$cache/cmake.log" 2>&1 ||
     { tail -n 30 -- "$cache/cmake.log" >&2; fail "CMake could not configure the preset '$preset'" "see $cache/cmake.log"; }
   # nproc counts the threads that OMP_NUM_THREADS allows, and the callers set it to 1 for what they run.
-  cmake --build --preset "$preset" --parallel "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)"
+  cmake --build --preset "$preset" --parallel "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" ${3:+--target "${@:3}"}
 }

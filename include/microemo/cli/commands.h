@@ -12,6 +12,7 @@ void add_config_command(CLI::App& app, int& status);
 void add_convert_command(CLI::App& app, int& status);
 void add_data_command(CLI::App& app, int& status);
 void add_eval_command(CLI::App& app, int& status);
+void add_generate_command(CLI::App& app, int& status);
 void add_inspect_command(CLI::App& app, int& status);
 void add_media_command(CLI::App& app, int& status);
 void add_predict_command(CLI::App& app, int& status);

@@ -40,6 +40,7 @@ class Decoder : public torch::nn::Module {
                      std::vector<at::Tensor>* states = nullptr) const;
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
+  int64_t embedding_rows() const { return tokens_->weight().size(0); }
   const at::Tensor& output_weight() const { return output_ ? output_->weight() : tokens_->weight(); }
   const DecoderOptions& options() const { return options_; }
 
