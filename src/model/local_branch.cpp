@@ -59,7 +59,8 @@ at::Tensor LocalBranch::forward(const at::Tensor& faces_BNCSS, const at::Tensor&
 
 GlobalLocalAttention::GlobalLocalAttention(const LocalBranchOptions& options, int64_t width) : window_s_(options.window_s) {
   frame_norm_ = register_module("frame_norm", std::make_shared<nn::LayerNorm>(width));
-  attention_ = register_module("attention", std::make_shared<nn::Attention>(width, width, options.heads, /*zero_output=*/true));
+  attention_ = register_module("attention", std::make_shared<nn::Attention>(nn::AttentionOptions{
+                                                .width = width, .heads = options.heads, .zero_output = true}));
 }
 
 at::Tensor GlobalLocalAttention::forward(const at::Tensor& frames_BTQC, const at::Tensor& faces_BNC,

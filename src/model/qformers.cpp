@@ -15,8 +15,8 @@ ImageQFormer::ImageQFormer(const ImageQFormerOptions& options, int64_t width, in
   queries_ = register_parameter("queries", at::empty({options.queries, width}));
   if (options.timestamp_text) tokens_ = register_module("tokens", std::make_shared<nn::Embedding>(vocabulary, width));
   for (int64_t i = 0; i < options.layers; ++i)
-    layers_.push_back(
-        register_module("layer" + std::to_string(i), std::make_shared<nn::QFormerLayer>(width, width, options.heads)));
+    layers_.push_back(register_module("layer" + std::to_string(i), std::make_shared<nn::QFormerLayer>(nn::QFormerLayerOptions{
+                                                                       .width = width, .heads = options.heads})));
   norm_ = register_module("norm", std::make_shared<nn::LayerNorm>(width));
 }
 
@@ -39,8 +39,8 @@ WindowQFormer::WindowQFormer(const Shape& shape) : shape_(shape) {
     queries_utterance_ = register_parameter("queries_utterance", at::empty({shape.queries, shape.width}));
   nothing_ = register_parameter("embedding_nothing", at::empty({1, shape.width}));
   for (int64_t i = 0; i < shape.layers; ++i)
-    layers_.push_back(
-        register_module("layer" + std::to_string(i), std::make_shared<nn::QFormerLayer>(shape.width, shape.width, shape.heads)));
+    layers_.push_back(register_module("layer" + std::to_string(i), std::make_shared<nn::QFormerLayer>(nn::QFormerLayerOptions{
+                                                                       .width = shape.width, .heads = shape.heads})));
   norm_ = register_module("norm", std::make_shared<nn::LayerNorm>(shape.width));
 }
 

@@ -1,75 +1,135 @@
 #include "microemo/nn/attention.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/zeros.h>
 
 #include "microemo/base/error.h"
 
 namespace microemo::nn {
+namespace {
+
+int64_t hidden_or(int64_t hidden, int64_t width) { return hidden > 0 ? hidden : 4 * width; }
+
+template <class Branch>
+at::Tensor add_branch(NormPlace place, const LayerNorm& norm, const at::Tensor& x, Branch branch) {
+  return place == NormPlace::before ? x + branch(norm.forward(x)) : norm.forward(x + branch(x));
+}
+
+at::Tensor add_mlp(NormPlace place, const LayerNorm& norm, const Mlp& mlp, const at::Tensor& x) {
+  return add_branch(place, norm, x, [&mlp](const at::Tensor& t) { return mlp.forward(t); });
+}
+
+}  // namespace
 
 at::Tensor additive_mask(const at::Tensor& visible) {
   return at::zeros(visible.sizes(), visible.options().dtype(at::kFloat)).masked_fill_(visible.logical_not(), -1e9);
 }
 
-Attention::Attention(int64_t width, int64_t memory_width, int64_t heads, bool zero_output) : heads_(heads) {
-  if (width % heads != 0)
-    throw ConfigError("{} channels cannot be shared by {} attention heads", width, heads)
+at::Tensor activate(Activation activation, const at::Tensor& x) {
+  if (activation == Activation::quick_gelu) return x * at::sigmoid(1.702 * x);
+  return at::gelu(x, activation == Activation::gelu_new ? "tanh" : "none");
+}
+
+Attention::Attention(const AttentionOptions& o) : heads_(o.heads) {
+  if (o.width % o.heads != 0)
+    throw ConfigError("{} channels cannot be shared by {} attention heads", o.width, o.heads)
         .hint("choose heads that divide the width");
-  query_ = register_module("query", std::make_shared<Linear>(width, width));
-  key_ = register_module("key", std::make_shared<Linear>(memory_width, width));
-  value_ = register_module("value", std::make_shared<Linear>(memory_width, width));
-  output_ = register_module(zero_output ? "zero_output" : "output", std::make_shared<Linear>(width, width));
+  const int64_t memory_width = o.memory_width > 0 ? o.memory_width : o.width;
+  query_ = register_module("query", std::make_shared<Linear>(o.width, o.width, o.query_bias));
+  key_ = register_module("key", std::make_shared<Linear>(memory_width, o.width, o.key_bias));
+  value_ = register_module("value", std::make_shared<Linear>(memory_width, o.width, o.value_bias));
+  output_ = register_module(o.zero_output ? "zero_output" : "output", std::make_shared<Linear>(o.width, o.width, o.output_bias));
+  if (!o.extra_key_value) return;
+  extra_key_ = register_parameter("extra_key", at::empty({o.width}));
+  extra_value_ = register_parameter("extra_value", at::empty({o.width}));
+}
+
+at::Tensor Attention::with_extra(const at::Tensor& t_BSC, const at::Tensor& extra_C) const {
+  return extra_C.defined() ? at::cat({t_BSC, extra_C.expand({t_BSC.size(0), 1, -1})}, 1) : t_BSC;
 }
 
 at::Tensor Attention::forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
+  MICROEMO_CHECK(!mask.defined() || !extra_key_.defined(), "attention with an extra key takes no mask");
   const auto split = [this](const at::Tensor& t) { return t.unflatten(-1, {heads_, -1}).transpose(1, 2); };  // [B, H, L, E]
-  const at::Tensor mixed_BHLE = at::scaled_dot_product_attention(split(query_->forward(x_BLC)), split(key_->forward(memory_BSC)),
-                                                                 split(value_->forward(memory_BSC)),
+  const at::Tensor key_BSC = with_extra(key_->forward(memory_BSC), extra_key_);
+  const at::Tensor value_BSC = with_extra(value_->forward(memory_BSC), extra_value_);
+  const at::Tensor mixed_BHLE = at::scaled_dot_product_attention(split(query_->forward(x_BLC)), split(key_BSC), split(value_BSC),
                                                                  mask.defined() ? std::optional<at::Tensor>(mask) : std::nullopt);
   return output_->forward(mixed_BHLE.transpose(1, 2).flatten(2));
 }
 
-Mlp::Mlp(int64_t width, int64_t hidden) {
-  up_ = register_module("up", std::make_shared<Linear>(width, hidden));
-  down_ = register_module("down", std::make_shared<Linear>(hidden, width));
+Mlp::Mlp(const MlpOptions& o) : activation_(o.activation) {
+  const int64_t hidden = hidden_or(o.hidden, o.width);
+  up_ = register_module("up", std::make_shared<Linear>(o.width, hidden));
+  down_ = register_module("down", std::make_shared<Linear>(hidden, o.width));
 }
 
-at::Tensor Mlp::forward(const at::Tensor& x) const { return down_->forward(at::gelu(up_->forward(x))); }
+at::Tensor Mlp::forward(const at::Tensor& x) const { return down_->forward(activate(activation_, up_->forward(x))); }
 
-TransformerBlock::TransformerBlock(int64_t width, int64_t heads) {
-  attention_norm_ = register_module("attention_norm", std::make_shared<LayerNorm>(width));
-  attention_ = register_module("attention", std::make_shared<Attention>(width, width, heads));
-  mlp_norm_ = register_module("mlp_norm", std::make_shared<LayerNorm>(width));
-  mlp_ = register_module("mlp", std::make_shared<Mlp>(width, 4 * width));
+TransformerBlock::TransformerBlock(const BlockOptions& o) : norms_(o.norms) {
+  const int64_t width = o.attention.width;
+  attention_norm_ = register_module("attention_norm", std::make_shared<LayerNorm>(width, o.norm_epsilon));
+  attention_ = register_module("attention", std::make_shared<Attention>(o.attention));
+  mlp_norm_ = register_module("mlp_norm", std::make_shared<LayerNorm>(width, o.norm_epsilon));
+  mlp_ = register_module("mlp", std::make_shared<Mlp>(MlpOptions{width, o.hidden, o.activation}));
 }
+
+TransformerBlock::TransformerBlock(int64_t width, int64_t heads)
+    : TransformerBlock(BlockOptions{.attention = {.width = width, .heads = heads}}) {}
 
 at::Tensor TransformerBlock::forward(const at::Tensor& x_BLC, const at::Tensor& mask) const {
-  const at::Tensor normed_BLC = attention_norm_->forward(x_BLC);
-  const at::Tensor attended_BLC = x_BLC + attention_->forward(normed_BLC, normed_BLC, mask);
-  return attended_BLC + mlp_->forward(mlp_norm_->forward(attended_BLC));
+  const at::Tensor attended_BLC =
+      add_branch(norms_, *attention_norm_, x_BLC, [&](const at::Tensor& t) { return attention_->forward(t, t, mask); });
+  return add_mlp(norms_, *mlp_norm_, *mlp_, attended_BLC);
 }
 
-QFormerLayer::QFormerLayer(int64_t width, int64_t memory_width, int64_t heads) {
-  self_norm_ = register_module("self_norm", std::make_shared<LayerNorm>(width));
-  self_attention_ = register_module("self_attention", std::make_shared<Attention>(width, width, heads));
-  memory_norm_ = register_module("memory_norm", std::make_shared<LayerNorm>(width));
-  memory_attention_ = register_module("memory_attention", std::make_shared<Attention>(width, memory_width, heads));
-  mlp_norm_ = register_module("mlp_norm", std::make_shared<LayerNorm>(width));
-  mlp_ = register_module("mlp", std::make_shared<Mlp>(width, 4 * width));
+QFormerLayer::QFormerLayer(const QFormerLayerOptions& o) : norms_(o.norms) {
+  const auto norm = [&](const char* name) { return register_module(name, std::make_shared<LayerNorm>(o.width, o.norm_epsilon)); };
+  const auto mlp = [&](const char* name) {
+    return register_module(name, std::make_shared<Mlp>(MlpOptions{o.width, o.hidden, o.activation}));
+  };
+  self_norm_ = norm("self_norm");
+  self_attention_ =
+      register_module("self_attention", std::make_shared<Attention>(AttentionOptions{.width = o.width, .heads = o.heads}));
+  if (o.looks) {
+    memory_norm_ = norm("memory_norm");
+    memory_attention_ = register_module(
+        "memory_attention",
+        std::make_shared<Attention>(AttentionOptions{.width = o.width, .heads = o.heads, .memory_width = o.memory_width}));
+  }
+  mlp_norm_ = norm("mlp_norm");
+  mlp_ = mlp("mlp");
+  if (!o.text_mlp) return;
+  text_mlp_norm_ = norm("text_mlp_norm");
+  text_mlp_ = mlp("text_mlp");
+}
+
+at::Tensor QFormerLayer::attend(const at::Tensor& tokens_BLC, int64_t kept, const at::Tensor& mask) const {
+  const bool before = norms_ == NormPlace::before;
+  const at::Tensor source_BLC = before ? self_norm_->forward(tokens_BLC) : tokens_BLC;
+  const at::Tensor sum_BLC =
+      tokens_BLC.slice(1, 0, kept) + self_attention_->forward(source_BLC.slice(1, 0, kept), source_BLC, mask);
+  return before ? sum_BLC : self_norm_->forward(sum_BLC);
+}
+
+at::Tensor QFormerLayer::look(const at::Tensor& queries_BQC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
+  if (!memory_attention_) return queries_BQC;
+  return add_branch(norms_, *memory_norm_, queries_BQC,
+                    [&](const at::Tensor& t) { return memory_attention_->forward(t, memory_BSC, mask); });
 }
 
 at::Tensor QFormerLayer::forward(const at::Tensor& tokens_BLC, int64_t queries, const at::Tensor& memory_BSC,
                                  const at::Tensor& self_mask, const at::Tensor& memory_mask, bool queries_only) const {
-  const int64_t kept = queries_only ? queries : tokens_BLC.size(1);
-  const at::Tensor normed_BLC = self_norm_->forward(tokens_BLC);
-  at::Tensor x_BLC = tokens_BLC.slice(1, 0, kept) + self_attention_->forward(normed_BLC.slice(1, 0, kept), normed_BLC, self_mask);
-  const at::Tensor queries_BQC = x_BLC.slice(1, 0, queries);
-  const at::Tensor looked_BQC =
-      queries_BQC + memory_attention_->forward(memory_norm_->forward(queries_BQC), memory_BSC, memory_mask);
-  x_BLC = queries == x_BLC.size(1) ? looked_BQC : at::cat({looked_BQC, x_BLC.slice(1, queries)}, 1);
-  return x_BLC + mlp_->forward(mlp_norm_->forward(x_BLC));
+  const at::Tensor x_BLC = attend(tokens_BLC, queries_only ? queries : tokens_BLC.size(1), self_mask);
+  const at::Tensor looked_BQC = look(x_BLC.slice(1, 0, queries), memory_BSC, memory_mask);
+  if (queries == x_BLC.size(1)) return add_mlp(norms_, *mlp_norm_, *mlp_, looked_BQC);
+  const at::Tensor text_BLC = x_BLC.slice(1, queries);
+  if (!text_mlp_) return add_mlp(norms_, *mlp_norm_, *mlp_, at::cat({looked_BQC, text_BLC}, 1));
+  return at::cat({add_mlp(norms_, *mlp_norm_, *mlp_, looked_BQC), add_mlp(norms_, *text_mlp_norm_, *text_mlp_, text_BLC)}, 1);
 }
 
 }  // namespace microemo::nn

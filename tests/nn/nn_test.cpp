@@ -57,7 +57,7 @@ TEST(LinearCrossEntropy, RefusesLabelsOfAnotherLength) {
 }
 
 TEST(AdditiveMask, ARowThatSeesNothingStaysFinite) {
-  const Attention attention(8, 8, 2);
+  const Attention attention({.width = 8, .heads = 2});
   const at::Tensor mask = additive_mask(at::zeros({1, 1, 3, 5}, at::kBool));
   EXPECT_TRUE(at::scaled_dot_product_attention(at::randn({1, 1, 3, 4}), at::randn({1, 1, 5, 4}), at::randn({1, 1, 5, 4}), mask)
                   .isfinite()
@@ -67,7 +67,7 @@ TEST(AdditiveMask, ARowThatSeesNothingStaysFinite) {
 
 TEST(Attention, RefusesHeadsThatDoNotDivideTheWidth) {
   expect_error(
-      ErrorKind::config, [] { Attention attention(10, 10, 3); }, "10 channels");
+      ErrorKind::config, [] { Attention attention({.width = 10, .heads = 3}); }, "10 channels");
 }
 
 TEST(Rotary, KeepsLengthsAndTurnsByRelativePosition) {

@@ -1,6 +1,8 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -8,6 +10,8 @@
 #include "microemo/nn/linear.h"
 
 // Shapes: B rows, L query positions, S key positions, C width, H heads, E width of a head.
+//
+// One implementation serves our own encoders and the public ones; what differs between them is an option. The defaults are ours.
 
 namespace microemo::nn {
 
@@ -15,48 +19,101 @@ namespace microemo::nn {
 /// infinity: a row that sees nothing then averages instead of turning into NaN.
 at::Tensor additive_mask(const at::Tensor& visible);
 
+enum class Activation {
+  gelu,        ///< x Phi(x), exact (BERT, EVA, HuBERT, Whisper, ImageBind)
+  quick_gelu,  ///< x sigmoid(1.702 x) (CLIP)
+  gelu_new,    ///< GELU's approximation by tanh (Hendrycks and Gimpel 2016)
+};
+constexpr auto names_of(Activation) {
+  return std::array{std::pair{Activation::gelu, "gelu"}, std::pair{Activation::quick_gelu, "quick_gelu"},
+                    std::pair{Activation::gelu_new, "gelu_new"}};
+}
+at::Tensor activate(Activation activation, const at::Tensor& x);
+
+/// Where a residual branch has its norm: x + branch(norm(x)), or norm(x + branch(x)) as in BERT.
+enum class NormPlace { before, after };
+
+struct AttentionOptions {
+  int64_t width = 0, heads = 1;
+  int64_t memory_width = 0;  ///< width of what keys and values are made of; 0: width
+  bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
+  bool extra_key_value = false;  ///< one learned key and value after those of the memory, seen by all (ImageBind's bias_kv)
+  bool zero_output = false;      ///< the output projection starts at 0 (see initialise in nn/init.h)
+};
+
 /// Multi-head attention with separate query and key/value inputs (Vaswani et al. 2017, section 3.2). Softmax of q k^T / sqrt(E) +
-/// mask.
+/// mask. Parameters "query", "key", "value", "output" (or "zero_output"), and "extra_key", "extra_value" [C].
 class Attention : public torch::nn::Module {
  public:
-  /// `memory_width` is the width of the keys' and values' input; `zero_output` starts the output projection at 0 (see initialise
-  /// in nn/init.h).
-  Attention(int64_t width, int64_t memory_width, int64_t heads, bool zero_output = false);
+  /// Throws Error(config) when the heads do not divide the width.
+  explicit Attention(const AttentionOptions& options);
   /// x_BLC, memory_BSC; mask additive, broadcastable to [B, H, L, S], or undefined. Returns [B, L, C].
   at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask = {}) const;
 
  private:
+  at::Tensor with_extra(const at::Tensor& t_BSC, const at::Tensor& extra_C) const;
+
   int64_t heads_;
   std::shared_ptr<Linear> query_, key_, value_, output_;
+  at::Tensor extra_key_, extra_value_;
 };
 
-/// Two linear layers with GELU between them.
+struct MlpOptions {
+  int64_t width = 0;
+  int64_t hidden = 0;  ///< 0: 4 width
+  Activation activation = Activation::gelu;
+};
+
+/// Two linear layers, "up" and "down", with an activation between them.
 class Mlp : public torch::nn::Module {
  public:
-  Mlp(int64_t width, int64_t hidden);
+  explicit Mlp(const MlpOptions& options);
   at::Tensor forward(const at::Tensor& x) const;
 
  private:
+  Activation activation_;
   std::shared_ptr<Linear> up_, down_;
 };
 
-/// Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
+struct BlockOptions {
+  AttentionOptions attention;  ///< width and heads; memory_width stays 0
+  int64_t hidden = 0;          ///< 0: 4 width
+  Activation activation = Activation::gelu;
+  NormPlace norms = NormPlace::before;
+  double norm_epsilon = 1e-6;
+};
+
+/// Transformer block: attention of the tokens to each other, then an MLP, each with a norm and added to its input.
 class TransformerBlock : public torch::nn::Module {
  public:
+  explicit TransformerBlock(const BlockOptions& options);
   TransformerBlock(int64_t width, int64_t heads);
+  /// x_BLC; mask as for Attention. Returns [B, L, C].
   at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& mask = {}) const;
 
  private:
+  NormPlace norms_;
   std::shared_ptr<LayerNorm> attention_norm_, mlp_norm_;
   std::shared_ptr<Attention> attention_;
   std::shared_ptr<Mlp> mlp_;
 };
 
+struct QFormerLayerOptions {
+  int64_t width = 0, heads = 1;
+  int64_t memory_width = 0;  ///< 0: width
+  bool looks = true;         ///< the queries attend to the memory; BLIP-2's do so in every second layer
+  bool text_mlp = false;     ///< tokens behind the queries have an MLP and norm of their own, as in BLIP-2
+  int64_t hidden = 0;        ///< 0: 4 width
+  Activation activation = Activation::gelu;
+  NormPlace norms = NormPlace::before;
+  double norm_epsilon = 1e-6;
+};
+
 /// One Q-Former layer (BLIP-2; Li et al. 2023, section 3.1): the tokens attend to each other, the query tokens (the first
-/// `queries` of them) attend to the memory, then an MLP. Pre-norm.
+/// `queries` of them) attend to the memory, then an MLP.
 class QFormerLayer : public torch::nn::Module {
  public:
-  QFormerLayer(int64_t width, int64_t memory_width, int64_t heads);
+  explicit QFormerLayer(const QFormerLayerOptions& options);
   /// tokens_BLC, of which the first `queries` look at memory_BSC; self_mask for [L, L], memory_mask for [queries, S], additive,
   /// or undefined. `queries_only` returns the queries' places alone and does not compute the others: for the last layer, where
   /// they are dropped.
@@ -64,9 +121,13 @@ class QFormerLayer : public torch::nn::Module {
                      const at::Tensor& memory_mask, bool queries_only = false) const;
 
  private:
-  std::shared_ptr<LayerNorm> self_norm_, memory_norm_, mlp_norm_;
+  at::Tensor attend(const at::Tensor& tokens_BLC, int64_t kept, const at::Tensor& mask) const;
+  at::Tensor look(const at::Tensor& queries_BQC, const at::Tensor& memory_BSC, const at::Tensor& mask) const;
+
+  NormPlace norms_;
+  std::shared_ptr<LayerNorm> self_norm_, memory_norm_, mlp_norm_, text_mlp_norm_;
   std::shared_ptr<Attention> self_attention_, memory_attention_;
-  std::shared_ptr<Mlp> mlp_;
+  std::shared_ptr<Mlp> mlp_, text_mlp_;
 };
 
 }  // namespace microemo::nn
