@@ -21,7 +21,8 @@ inline void* counted(void* memory) {
   return memory;
 }
 
-inline void uncounted(void* memory) {
+/// Not inlined: the compiler would see free() take what operator new gave, and warn.
+[[gnu::noinline]] inline void uncounted(void* memory) {
   if (memory != nullptr) allocated -= malloc_usable_size(memory);
   std::free(memory);
 }
@@ -42,5 +43,13 @@ inline size_t memory_bound(size_t file_bytes) { return 2 * file_bytes + (size_t{
 }  // namespace microemo::test
 
 void* operator new(std::size_t size) { return microemo::test::counted(std::malloc(size)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* memory) noexcept { microemo::test::uncounted(memory); }
 void operator delete(void* memory, std::size_t) noexcept { microemo::test::uncounted(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { microemo::test::uncounted(memory); }
