@@ -14,6 +14,7 @@
 #include "microemo/base/progress.h"
 #include "microemo/checkpoint/convert.h"
 #include "microemo/checkpoint/key_map.h"
+#include "microemo/checkpoint/meta_llama.h"
 #include "microemo/cli/commands.h"
 #include "name_tree.h"
 
@@ -70,24 +71,44 @@ uint64_t bytes_of(const std::string& text) {
 bool same_place(const fs::path& a, const fs::path& b) { return fs::weakly_canonical(a) == fs::weakly_canonical(b); }
 
 /// Nothing that is read may be written over: not IN, nor one of its files, nor what is added to it.
-void refuse_same(const Words& words, const TensorSource& source) {
+void refuse_same(const Words& words, const std::vector<fs::path>& files) {
   std::vector<fs::path> read{words.in, words.delta};
   read.insert(read.end(), words.merge.begin(), words.merge.end());
   read.insert(read.end(), words.unmerge.begin(), words.unmerge.end());
-  read.insert(read.end(), source.files().begin(), source.files().end());
+  read.insert(read.end(), files.begin(), files.end());
   for (const fs::path& path : read)
     if (!path.empty() && same_place(path, words.out))
       throw ConfigError("the output would be written over '{}', which is read", path.string()).hint("name another output");
 }
 
 /// Training states keep their weights under "model"; that is what is meant unless a part is named.
-TensorSource open(const Words& words) {
+TensorSource open_source(const Words& words) {
   const TensorSource source(words.in, {.sub_dict = words.part});
   const auto& entries = source.entries();
   const auto in_model = [](const checkpoint::TensorEntry& entry) { return entry.name.starts_with("model/"); };
   if (!words.part.empty() || std::none_of(entries.begin(), entries.end(), in_model)) return source;
   print("reading the part 'model' (--part names another)");
   return TensorSource(words.in, {.sub_dict = "model"});
+}
+
+struct Input {
+  LazyTensors tensors;
+  std::vector<fs::path> files;
+};
+
+Input open(const Words& words) {
+  if (checkpoint::is_meta_llama(words.in)) {
+    if (!words.part.empty()) throw ConfigError("--part has no effect with Meta's files, which have no parts").hint("remove it");
+    checkpoint::MetaLlama model = checkpoint::read_meta_llama(words.in);
+    return {std::move(model.tensors), std::move(model.files)};
+  }
+  const TensorSource source = open_source(words);
+  return {checkpoint::lazy_tensors(source), source.files()};
+}
+
+LazyTensors open_base(const fs::path& path) {
+  return checkpoint::is_meta_llama(path) ? checkpoint::read_meta_llama(path).tensors
+                                         : checkpoint::lazy_tensors(TensorSource(path));
 }
 
 /// The adapter that --adapter names, or the only one, in a file with the state of a model. Such a file does not know its alpha.
@@ -130,10 +151,8 @@ LazyTensors with_adapters(LazyTensors tensors, const Words& words) {
   return tensors;
 }
 
-checkpoint::Renaming prepare(const Words& words, const TensorSource& source) {
-  LazyTensors tensors = checkpoint::lazy_tensors(source);
-  if (!words.delta.empty())
-    tensors = checkpoint::add_delta(std::move(tensors), checkpoint::lazy_tensors(TensorSource(words.delta)), words.in);
+checkpoint::Renaming prepare(const Words& words, LazyTensors tensors) {
+  if (!words.delta.empty()) tensors = checkpoint::add_delta(std::move(tensors), open_base(words.delta), words.in);
   tensors = with_adapters(std::move(tensors), words);
   if (keeps_names(words)) return {std::move(tensors), {}, ""};
   return checkpoint::rename(std::move(tensors), words.from, words.to, words.in);
@@ -166,9 +185,9 @@ void run(const Words& words) {
   check_words(words);
   const Container container = container_of(words);
   const uint64_t shard_bytes = bytes_of(words.shard_size);
-  const TensorSource source = open(words);
-  refuse_same(words, source);
-  const checkpoint::Renaming renaming = prepare(words, source);
+  Input input = open(words);
+  refuse_same(words, input.files);
+  const checkpoint::Renaming renaming = prepare(words, std::move(input.tensors));
   Progress progress("convert", "tensors", int64_t(renaming.tensors.size()));
   const auto files = checkpoint::write_tensors_as(container, words.out, renaming.tensors, shard_bytes, words.in,
                                                   [&](const checkpoint::LazyTensor&) { progress.add(); });

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "microemo/checkpoint/folder.h"
 #include "microemo/checkpoint/hf_config.h"
 #include "microemo/checkpoint/key_map.h"
+#include "microemo/checkpoint/meta_llama.h"
 #include "microemo/checkpoint/tensor_source.h"
 #include "microemo/cli/commands.h"
 #include "name_tree.h"
@@ -31,9 +33,27 @@ struct Words {
 
 void print(const std::string& text) { std::printf("%s\n", text.c_str()); }
 
-std::vector<std::string> names_of(const TensorSource& source) {
+/// What can be said of a path, whatever its form.
+struct Contents {
+  std::string format;
+  std::vector<fs::path> files;
+  std::vector<TensorEntry> tensors;
+  std::map<std::string, std::string> metadata = {};
+  std::vector<checkpoint::SkippedValue> skipped = {};
+};
+
+Contents contents_of(const Words& words) {
+  if (words.part.empty() && checkpoint::is_meta_llama(words.path)) {
+    checkpoint::MetaLlama model = checkpoint::read_meta_llama(words.path);
+    return {"pth of Meta's LLaMA, put together", std::move(model.files), std::move(model.entries)};
+  }
+  const TensorSource source(words.path, {.sub_dict = words.part});
+  return {std::string(source.format()), source.files(), source.entries(), source.metadata(), source.skipped()};
+}
+
+std::vector<std::string> names_of(const std::vector<TensorEntry>& tensors) {
   std::vector<std::string> names;
-  for (const TensorEntry& entry : source.entries()) names.push_back(entry.name);
+  for (const TensorEntry& entry : tensors) names.push_back(entry.name);
   return names;
 }
 
@@ -52,8 +72,8 @@ struct Family {
   std::vector<std::string> parts;
 };
 
-Family family_of(const TensorSource& source) {
-  const std::vector<std::string> weights = weights_of(names_of(source));
+Family family_of(const Contents& contents) {
+  const std::vector<std::string> weights = weights_of(names_of(contents.tensors));
   if (const checkpoint::KeyFamily* family = checkpoint::detect_family(weights)) return {family->name, {}};
   std::vector<std::string> parts = checkpoint::parts_of_ours(weights);
   return {parts.empty() ? "" : "microemo", std::move(parts)};
@@ -77,27 +97,27 @@ std::string model_type_of(const fs::path& path, std::string& mistake) {
   }
 }
 
-void print_text(const Words& words, const TensorSource& source) {
-  const NameNode tree = name_tree(source.entries());
+void print_text(const Words& words, const Contents& contents) {
+  const NameNode tree = name_tree(contents.tensors);
   std::string mistake;
   const std::string type = model_type_of(words.path, mistake);
-  print(fmt::format("{}: {}, {} {}", words.path, source.format(), source.files().size(),
-                    source.files().size() == 1 ? "file" : "files"));
+  print(fmt::format("{}: {}, {} {}", words.path, contents.format, contents.files.size(),
+                    contents.files.size() == 1 ? "file" : "files"));
   print(fmt::format("{} tensors, {} parameters, {}", tree.tensors, count_text(double(tree.parameters)), bytes_text(tree.bytes)));
   if (!type.empty()) print(fmt::format("config.json: {}", type));
   if (!mistake.empty()) print(fmt::format("config.json: {}", mistake));
-  print(to_text(family_of(source)));
+  print(to_text(family_of(contents)));
   print("\n" + tree_text(tree));
-  for (const auto& [key, value] : source.metadata()) print(fmt::format("{} = {}", key, value));
-  for (const checkpoint::SkippedValue& skipped : source.skipped())
+  for (const auto& [key, value] : contents.metadata) print(fmt::format("{} = {}", key, value));
+  for (const checkpoint::SkippedValue& skipped : contents.skipped)
     print(fmt::format("not read: {} ({})", skipped.path, skipped.global));
 }
 
-Json to_json(const Words& words, const TensorSource& source) {
+Json to_json(const Words& words, const Contents& contents) {
   Json tensors = Json::array(), files = Json::array(), skipped = Json::array();
   int64_t parameters = 0;
   uint64_t bytes = 0;
-  for (const TensorEntry& entry : source.entries()) {
+  for (const TensorEntry& entry : contents.tensors) {
     int64_t elements = 1;
     for (const int64_t length : entry.shape) elements *= length;
     parameters += elements;
@@ -105,18 +125,18 @@ Json to_json(const Words& words, const TensorSource& source) {
     tensors.push_back(
         {{"name", entry.name}, {"dtype", entry.dtype}, {"shape", entry.shape}, {"bytes", entry.bytes}, {"file", entry.file}});
   }
-  for (const fs::path& file : source.files()) files.push_back(file.string());
-  for (const checkpoint::SkippedValue& value : source.skipped())
+  for (const fs::path& file : contents.files) files.push_back(file.string());
+  for (const checkpoint::SkippedValue& value : contents.skipped)
     skipped.push_back({{"path", value.path}, {"global", value.global}});
   std::string mistake;
   const std::string type = model_type_of(words.path, mistake);
-  const Family family = family_of(source);
-  Json json = {{"path", words.path}, {"format", source.format()}, {"files", files}, {"parameters", parameters}, {"bytes", bytes}};
+  const Family family = family_of(contents);
+  Json json = {{"path", words.path}, {"format", contents.format}, {"files", files}, {"parameters", parameters}, {"bytes", bytes}};
   json["family"] = family.name.empty() ? Json() : Json(family.name);
   if (!family.parts.empty()) json["parts"] = family.parts;
   json["model_type"] = type.empty() ? Json() : Json(type);
   if (!mistake.empty()) json["config_error"] = mistake;
-  json["metadata"] = source.metadata();
+  json["metadata"] = contents.metadata;
   json["skipped"] = skipped;
   json["tensors"] = tensors;
   return json;
@@ -125,11 +145,11 @@ Json to_json(const Words& words, const TensorSource& source) {
 void run(Words words) {
   // Of a run the newest checkpoint that is whole.
   if (fs::is_directory(fs::path(words.path) / "checkpoints")) words.path = checkpoint::find_checkpoint(words.path);
-  const TensorSource source(words.path, {.sub_dict = words.part});
+  const Contents contents = contents_of(words);
   if (words.json)
-    print(to_json(words, source).dump(2));
+    print(to_json(words, contents).dump(2));
   else
-    print_text(words, source);
+    print_text(words, contents);
 }
 
 }  // namespace

@@ -50,6 +50,22 @@ TEST_F(ConvertCommand, MergesAnAdapterAndTakesItOut) {
   EXPECT_TRUE(verifies("back", "llama"));
 }
 
+TEST_F(ConvertCommand, PutsMetasFilesTogether) {
+  EXPECT_EQ(json({"inspect", model("meta2")}).at("family"), "llama");
+  EXPECT_EQ(json({"inspect", model("meta2")}).at("files").size(), 2u);
+  convert({model("meta2"), "whole.safetensors", "--to", "llama"});
+  convert({model("meta2.expected.safetensors"), "expected.safetensors", "--to", "safetensors"});
+  EXPECT_EQ(read_file(place.path() / "whole.safetensors"), read_file(place.path() / "expected.safetensors"));
+  convert({model("meta3"), "ours.safetensors", "--to", "microemo"});
+  EXPECT_EQ(json({"inspect", "ours.safetensors"}).at("parts"), Json({"decoder"}));
+}
+
+TEST_F(ConvertCommand, MetasFilesHaveNoPartsAndAreNotWrittenOver) {
+  refuse({model("meta2"), "out", "--to", "microemo", "--part", "model"}, 2, "--part has no effect");
+  fs::copy(models / "meta2", place.path() / "copy");
+  refuse({"copy", "copy/consolidated.01.pth", "--to", "microemo"}, 2, "would be written over");
+}
+
 TEST_F(ConvertCommand, TakesOneOfSeveralAdapters) {
   convert({model("adapters.safetensors"), "second.safetensors", "--to", "microemo", "--adapter", "second"});
   const Json tensors = json({"inspect", "second.safetensors"}).at("tensors");

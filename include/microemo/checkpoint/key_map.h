@@ -65,8 +65,8 @@ const KeyFamily* detect_family(const std::vector<std::string>& public_names);
 const KeyFamily& require_family(const std::vector<std::string>& public_names, const std::filesystem::path& source);
 /// True when every name is one of ours in some family.
 bool are_our_names(const std::vector<std::string>& names);
-/// The parts of our model ("decoder", "visual_encoder") that a file of ours has weights of, in order: one that our training wrote,
-/// or one converted to our names. Empty when it is neither.
+/// The parts of our model ("decoder", "visual_encoder") that a file of ours has weights of, in order: one that our training
+/// wrote, or one converted to our names. Empty when it is neither.
 std::vector<std::string> parts_of_ours(const std::vector<std::string>& names);
 
 enum class KeyDirection { to_ours, to_public };
