@@ -23,18 +23,13 @@ Prefilled prefill(const model::Decoder& decoder, const std::vector<Prompt>& prom
   std::vector<at::Tensor> last;
   for (size_t row = 0; row < prompts.size(); ++row)
     last.push_back(decoder.forward(prompts[row].tokens_LC.unsqueeze(0), &caches[row]).select(1, -1));
-  const auto stack_rows = [&](auto&& part_of) {
-    std::vector<at::Tensor> parts;
-    for (size_t row = 0; row < decode_rows; ++row) parts.push_back(part_of(std::min(row, prompts.size() - 1)));
-    return at::cat(parts);
-  };
+  std::vector<size_t> rows;
+  for (size_t row = 0; row < decode_rows; ++row) rows.push_back(std::min(row, prompts.size() - 1));
   Prefilled result;
-  result.cache.length = caches[0].length;
-  for (size_t block = 0; block < caches[0].keys.size(); ++block) {
-    result.cache.keys.push_back(stack_rows([&](size_t row) { return caches[row].keys[block]; }));
-    result.cache.values.push_back(stack_rows([&](size_t row) { return caches[row].values[block]; }));
-  }
-  result.last_RC = stack_rows([&](size_t row) { return last[row]; });
+  result.cache = model::KeyValueCache::stacked(caches, rows);
+  std::vector<at::Tensor> stacked;
+  for (const size_t row : rows) stacked.push_back(last[row]);
+  result.last_RC = at::cat(stacked);
   return result;
 }
 

@@ -1,8 +1,11 @@
 #include "microemo/model/decoder.h"
 
+#include <algorithm>
 #include <map>
+#include <tuple>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
@@ -15,9 +18,55 @@ using nn::Linear;
 
 namespace {
 
+/// Positions that are given room at once, at least.
+constexpr int64_t smallest_growth = 64;
+
+/// The positions in front of `length` in memory that holds more.
+at::Tensor with_room(const at::Tensor& positions_RGSE, int64_t length, int64_t room) {
+  std::vector<int64_t> shape = positions_RGSE.sizes().vec();
+  shape[2] = room;
+  at::Tensor larger = at::empty(shape, positions_RGSE.options());
+  larger.narrow(2, 0, length).copy_(positions_RGSE.narrow(2, 0, length));
+  return larger;
+}
+
 int64_t width_of_heads(const DecoderOptions& o) { return o.head_width > 0 ? o.head_width : o.width / o.heads; }
 
 }  // namespace
+
+std::pair<at::Tensor, at::Tensor> KeyValueCache::extend(size_t block, const at::Tensor& keys_RGnE,
+                                                        const at::Tensor& values_RGnE) {
+  if (blocks_.size() <= block) blocks_.resize(block + 1);
+  Block& kept = blocks_[block];
+  if (length_ == 0) {
+    kept = {keys_RGnE, values_RGnE};
+    return {keys_RGnE, values_RGnE};
+  }
+  const int64_t count = keys_RGnE.size(2), needed = length_ + count;
+  if (kept.keys_RGSE.size(2) < needed) {
+    const int64_t room = needed + std::max(smallest_growth, needed / 2);
+    kept = {with_room(kept.keys_RGSE, length_, room), with_room(kept.values_RGSE, length_, room)};
+  }
+  kept.keys_RGSE.narrow(2, length_, count).copy_(keys_RGnE);
+  kept.values_RGSE.narrow(2, length_, count).copy_(values_RGnE);
+  return {kept.keys_RGSE.narrow(2, 0, needed), kept.values_RGSE.narrow(2, 0, needed)};
+}
+
+KeyValueCache KeyValueCache::stacked(const std::vector<KeyValueCache>& caches, const std::vector<size_t>& rows) {
+  KeyValueCache result;
+  result.length_ = caches.at(0).length_;
+  for (size_t block = 0; block < caches[0].blocks_.size(); ++block) {
+    std::vector<at::Tensor> keys, values;
+    for (const size_t row : rows) {
+      MICROEMO_CHECK(caches.at(row).length_ == result.length_, "caches of {} and {} positions in one batch", result.length_,
+                     caches[row].length_);
+      keys.push_back(caches[row].blocks_[block].keys_RGSE.narrow(2, 0, result.length_));
+      values.push_back(caches[row].blocks_[block].values_RGSE.narrow(2, 0, result.length_));
+    }
+    result.blocks_.push_back({at::cat(keys), at::cat(values)});
+  }
+  return result;
+}
 
 /// One block: x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
 class DecoderBlock : public torch::nn::Module {
@@ -56,18 +105,11 @@ class DecoderBlock : public torch::nn::Module {
   }
 
   at::Tensor attention(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
-    const int64_t first = cache ? cache->length : 0;
+    const int64_t first = cache ? cache->length() : 0;
     const at::Tensor query_RHLE = nn::apply_rotary(heads_of("query", x_RLC, heads_), rotary, first);
     at::Tensor key_RGSE = nn::apply_rotary(heads_of("key", x_RLC, groups_), rotary, first);
     at::Tensor value_RGSE = heads_of("value", x_RLC, groups_);
-    if (cache && first > 0) {
-      key_RGSE = at::cat({cache->keys[block], key_RGSE}, 2);
-      value_RGSE = at::cat({cache->values[block], value_RGSE}, 2);
-    }
-    if (cache) {
-      cache->keys[block] = key_RGSE;
-      cache->values[block] = value_RGSE;
-    }
+    if (cache) std::tie(key_RGSE, value_RGSE) = cache->extend(block, key_RGSE, value_RGSE);
     const at::Tensor mixed_RHLE =
         at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, /*is_causal=*/first == 0,
                                          std::nullopt, /*enable_gqa=*/heads_ != groups_);
@@ -113,17 +155,13 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states) const {
-  MICROEMO_CHECK(!cache || cache->length == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
-  if (cache && cache->length == 0) {
-    cache->keys.resize(blocks_.size());
-    cache->values.resize(blocks_.size());
-  }
+  MICROEMO_CHECK(!cache || cache->length() == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
   at::Tensor x_RLC = tokens_RLC;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (states) states->push_back(x_RLC);
     x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i);
   }
-  if (cache) cache->length += tokens_RLC.size(1);
+  if (cache) cache->advance(tokens_RLC.size(1));
   return norm_->forward(x_RLC);
 }
 

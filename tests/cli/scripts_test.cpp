@@ -31,6 +31,15 @@ TEST(Scripts, RefuseUnknownOptionsWithTheNextStep) {
   }
 }
 
+TEST(Scripts, RefuseASeedThatIsNoNumberBeforeAnythingIsMade) {
+  for (const char* seed : {"abc", "-1", "1.5", "12345678901"}) {
+    const auto result = test::run_command({source + "/tools/quickstart", "--seed", seed});
+    EXPECT_EQ(result.exit_code, 1) << seed;
+    EXPECT_THAT(result.standard_error, HasSubstr(std::string("--seed is '") + seed + "'"));
+    EXPECT_EQ(result.standard_output, "");
+  }
+}
+
 /// A place with stages of its own, where `program` stands for the binary whose change makes everything stale.
 class Stages : public ::testing::Test {
  protected:

@@ -283,7 +283,7 @@ TEST(SynthOptionsCheck, RefusesAValueOutsideItsLimits) {
 TEST(SynthOptionsCheck, ReadsTheShippedConfiguration) {
   SynthOptions options;
   load_config(options, {fs::path(MICROEMO_SOURCE_DIR) / "configs/quickstart/synth.yaml"});
-  EXPECT_EQ(options.train_clips, 540);
+  EXPECT_EQ(options.train_clips, 500);
   EXPECT_EQ(options.test_clips, 120);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -14,10 +15,26 @@
 
 namespace microemo::model {
 
-/// Keys and values of the tokens read so far, one pair per block, [R, G, S, E].
-struct KeyValueCache {
-  std::vector<at::Tensor> keys, values;
-  int64_t length = 0;
+/// Keys and values of the tokens read so far. Room for more is made in ever larger pieces, so that a token costs no copy of those
+/// before it.
+class KeyValueCache {
+ public:
+  /// Positions that have been read.
+  int64_t length() const { return length_; }
+  /// Adds what a block made of new tokens, [R, G, n, E] each, and returns all of the block's positions, [R, G, length + n, E].
+  /// The first call decides what stays: the tensors given there are kept, not copied.
+  std::pair<at::Tensor, at::Tensor> extend(size_t block, const at::Tensor& keys_RGnE, const at::Tensor& values_RGnE);
+  /// Called after the last block.
+  void advance(int64_t tokens) { length_ += tokens; }
+  /// Caches of one length under each other: row r of the result is that of caches[rows[r]], each of one row.
+  static KeyValueCache stacked(const std::vector<KeyValueCache>& caches, const std::vector<size_t>& rows);
+
+ private:
+  struct Block {
+    at::Tensor keys_RGSE, values_RGSE;  ///< with room for S positions
+  };
+  std::vector<Block> blocks_;
+  int64_t length_ = 0;
 };
 
 class DecoderBlock;
