@@ -34,9 +34,11 @@ void Linear::attach_lora(int64_t rank, double alpha) {
   lora_scale_ = alpha / double(rank);
 }
 
-Embedding::Embedding(int64_t count, int64_t width) { weight_ = register_parameter("weight", at::empty({count, width})); }
+Embedding::Embedding(int64_t count, int64_t width, int64_t padding) : padding_(padding) {
+  weight_ = register_parameter("weight", at::empty({count, width}));
+}
 
-at::Tensor Embedding::forward(const at::Tensor& ids) const { return at::embedding(weight_, ids); }
+at::Tensor Embedding::forward(const at::Tensor& ids) const { return at::embedding(weight_, ids, padding_); }
 
 LayerNorm::LayerNorm(int64_t width, double eps) : eps_(eps) {
   weight_ = register_parameter("weight", at::empty({width}));

@@ -23,16 +23,17 @@ class Linear : public torch::nn::Module {
   double lora_scale_ = 0;
 };
 
-/// Rows of a table. Parameter "weight" [count, width].
+/// Rows of a table. Parameter "weight" [count, width]. The row `padding`, if not negative, gets no gradient.
 class Embedding : public torch::nn::Module {
  public:
-  Embedding(int64_t count, int64_t width);
+  Embedding(int64_t count, int64_t width, int64_t padding = -1);
   /// ids, int64 in [0, count) -> [..., width].
   at::Tensor forward(const at::Tensor& ids) const;
   const at::Tensor& weight() const { return weight_; }
 
  private:
   at::Tensor weight_;
+  int64_t padding_;
 };
 
 /// Layer normalisation over the last dimension, eps 1e-6 unless given. Parameters "weight", "bias".

@@ -1,0 +1,94 @@
+#include "microemo/model/hf_qformer.h"
+
+#include "microemo/base/error.h"
+#include "part_tensors.h"
+
+namespace microemo::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* image_part = "image_qformer";
+
+const checkpoint::HfBlipConfig& blip_config(const checkpoint::HfConfig& config) {
+  if (const auto* blip = std::get_if<checkpoint::HfBlipConfig>(&config.model)) return *blip;
+  throw CheckpointError("a model of type '{}' has no Q-Former", config.model_type)
+      .where(config.path)
+      .hint("name a folder of a blip-2 or instructblip model");
+}
+
+/// Before anything is allocated: a config of another model may ask for far more than its files hold.
+void check_size(const BertQFormerOptions& o, const checkpoint::NamedTensors& tensors, const fs::path& folder) {
+  double held = 0;
+  for (const auto& [name, tensor] : tensors) held += double(tensor.numel());
+  const double width = double(o.layers.width);
+  const double asked = width * (double(o.vocabulary) + double(o.queries)) +
+                       double(o.layers.layers) * width * (4 * width + 2 * double(o.layers.hidden)) +
+                       width * double(o.layers.memory_width) + (o.vocabulary > 0 ? width * double(o.max_text) : 0);
+  if (asked > 4 * held + 1e6)
+    throw CheckpointError("config.json asks for {:.3g} parameters, and the files hold {:.3g}", asked, held)
+        .where(folder)
+        .hint("put the config.json of this model beside its weights");
+}
+
+}  // namespace
+
+BertQFormerOptions hf_qformer(const checkpoint::HfBlipConfig& config) {
+  const checkpoint::HfQFormerConfig& given = config.qformer;
+  BertQFormerOptions options;
+  options.layers.layers = given.num_hidden_layers;
+  options.layers.heads = given.num_attention_heads;
+  options.layers.width = given.hidden_size;
+  options.layers.hidden = given.intermediate_size;
+  options.layers.memory_width = given.encoder_hidden_size;
+  options.layers.look_every = given.cross_attention_frequency;
+  options.layers.norm_epsilon = given.layer_norm_eps;
+  options.queries = config.num_query_tokens;
+  options.vocabulary = config.qformer_reads_text ? given.vocab_size : 0;
+  options.max_text = given.max_position_embeddings;
+  return options;
+}
+
+BertQFormerOptions blip2_qformer() { return {}; }
+
+BertQFormerOptions instructblip_qformer(bool keep_text) { return {.layers = {}, .vocabulary = 30523, .keep_text = keep_text}; }
+
+VideoQFormerOptions video_llama_qformer() { return {.positions = 32, .window = 0}; }
+
+VideoQFormerOptions timechat_qformer() { return {}; }
+
+VideoQFormerOptions video_llama_audio_qformer() {
+  VideoQFormerOptions options{.queries = 8, .positions = 8, .window = 0};
+  options.layers.memory_width = 1024;
+  return options;
+}
+
+std::shared_ptr<BertQFormer> load_hf_qformer(const fs::path& folder, bool keep_text) {
+  const checkpoint::HfConfig config = checkpoint::read_hf_config(folder);
+  BertQFormerOptions options = hf_qformer(blip_config(config));
+  options.keep_text = keep_text;
+  const checkpoint::NamedTensors tensors = part_tensors(folder, image_part);
+  check_size(options, tensors, folder);
+  auto qformer = std::make_shared<BertQFormer>(options);
+  load_part(*qformer, tensors, folder);
+  return qformer;
+}
+
+std::shared_ptr<BertQFormer> load_qformer(const fs::path& file, const BertQFormerOptions& options) {
+  const checkpoint::NamedTensors tensors = part_tensors(file, image_part);
+  auto qformer = std::make_shared<BertQFormer>(options);
+  load_part(*qformer, tensors, file);
+  return qformer;
+}
+
+std::shared_ptr<VideoQFormer> load_video_qformer(const fs::path& file, const VideoQFormerOptions& options,
+                                                 const std::string& part) {
+  checkpoint::NamedTensors tensors = part_tensors(file, part);
+  if (const auto position = tensors.find("position"); position != tensors.end() && position->second.dim() == 2)
+    if (position->second.size(0) != options.positions) position->second = nearest_positions(position->second, options.positions);
+  auto qformer = std::make_shared<VideoQFormer>(options);
+  load_part(*qformer, tensors, file);
+  return qformer;
+}
+
+}  // namespace microemo::model
