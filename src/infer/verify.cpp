@@ -1,9 +1,8 @@
-// Shapes: R rows, L tokens, C width, V vocabulary, n positions that are compared.
+// Shapes: R rows or pictures, L tokens, C width, V vocabulary, n positions that are compared.
 #include "microemo/infer/verify.h"
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include <fmt/ranges.h>
 
@@ -15,6 +14,7 @@
 #include "microemo/base/error.h"
 #include "microemo/checkpoint/tensor_source.h"
 #include "microemo/model/hf_decoder.h"
+#include "microemo/model/hf_vision.h"
 
 namespace microemo::infer {
 namespace {
@@ -59,11 +59,12 @@ at::Tensor integers(const Recording& recording, const std::string& name) {
   return tensor.to(at::kLong);
 }
 
-void check_inputs(const Recording& recording) {
-  const std::set<std::string> known{"input_ids", "attention_mask", "position_ids"};
+/// The first of `known` has to be there.
+void check_inputs(const Recording& recording, const std::string& model, const std::vector<std::string>& known) {
   for (const auto& [name, tensor] : recording.inputs)
-    if (!known.contains(name)) throw recording.refuse(fmt::format("a decoder has no input '{}'", name));
-  if (!recording.inputs.contains("input_ids")) throw recording.refuse("input.input_ids is missing");
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw recording.refuse(fmt::format("a {} has no input '{}'", model, name));
+  if (!recording.inputs.contains(known.front())) throw recording.refuse(fmt::format("input.{} is missing", known.front()));
 }
 
 at::Tensor read_ids(const Recording& recording, int64_t vocabulary, int64_t max_tokens) {
@@ -106,6 +107,29 @@ Tensors run_decoder(const model::Decoder& decoder, const at::Tensor& ids_RL) {
   return outputs;
 }
 
+at::Tensor read_pictures(const Recording& recording, const model::VitShape& shape) {
+  const at::Tensor& pictures = recording.inputs.at("pixel_values");
+  const std::vector<int64_t> wanted{shape.channels, shape.picture_height, shape.picture_width};
+  if (pictures.dim() != 4 || !pictures.is_floating_point() || pictures.sizes().slice(1) != at::IntArrayRef(wanted))
+    throw recording.refuse(fmt::format("input.pixel_values is {} [{}]; wanted: floating point [pictures, {}]",
+                                       c10::toString(pictures.scalar_type()), fmt::join(pictures.sizes(), ", "),
+                                       fmt::join(wanted, ", ")));
+  return pictures.to(at::kFloat);
+}
+
+/// What the vision side computes, by the public library's names: of CLIP as a whole they have a prefix, and the features have
+/// length 1.
+Tensors run_vision(const model::Vit& encoder, const at::Tensor& pictures, bool whole_clip) {
+  std::vector<at::Tensor> states;
+  encoder.forward(pictures, &states);
+  const at::Tensor features = encoder.features(pictures);
+  const std::string prefix = whole_clip ? "vision_model_output." : "";
+  Tensors outputs{{prefix + "last_hidden_state", states.back()}};
+  if (encoder.shape().projection > 0) outputs["image_embeds"] = whole_clip ? features / features.norm(2, -1, true) : features;
+  for (size_t i = 0; i < states.size(); ++i) outputs[prefix + std::string(state_prefix) + std::to_string(i)] = states[i];
+  return outputs;
+}
+
 NextTokenAgreement agreement(const at::Tensor& ours_nV, const at::Tensor& recorded_nV) {
   const at::Tensor ours = at::log_softmax(ours_nV, -1, at::kDouble), recorded = at::log_softmax(recorded_nV, -1, at::kDouble);
   const at::Tensor kl_n = (recorded.exp() * (recorded - ours)).sum(-1);
@@ -119,8 +143,10 @@ OutputComparison compare(const std::string& name, const at::Tensor& ours, const 
   if (ours.sizes() != recorded.sizes())
     throw recording.refuse(fmt::format("output.{} has the shape [{}], and the model's is [{}]", name,
                                        fmt::join(recorded.sizes(), ", "), fmt::join(ours.sizes(), ", ")));
-  const at::Tensor rows = mask_RL.flatten().nonzero().squeeze(1);
-  const auto counted = [&](const at::Tensor& t) { return t.flatten(0, 1).index_select(0, rows).to(at::kFloat); };
+  const auto counted = [&](const at::Tensor& t) {
+    if (!mask_RL.defined()) return t.to(at::kFloat);
+    return t.flatten(0, 1).index_select(0, mask_RL.flatten().nonzero().squeeze(1)).to(at::kFloat);
+  };
   const at::Tensor a = counted(ours), b = counted(recorded);
   OutputComparison result{name, recorded.sizes().vec(), (a - b).abs().max().item<double>(), 0, std::nullopt, false};
   result.max_relative = result.max_absolute / std::max(b.abs().max().item<double>(), 1e-30);
@@ -139,6 +165,48 @@ bool by_number(const OutputComparison& a, const OutputComparison& b) {
   return rank(a.name) < rank(b.name);
 }
 
+/// Outputs of a model here, and which positions of [R, L, …] are compared; undefined: all.
+struct Run {
+  Tensors outputs;
+  at::Tensor mask_RL;
+};
+
+Run decoder_run(const fs::path& folder, const checkpoint::HfDecoderConfig& config, const Recording& recording,
+                const VerifyOptions& options) {
+  check_inputs(recording, "decoder", {"input_ids", "attention_mask", "position_ids"});
+  const at::Tensor ids_RL = read_ids(recording, config.vocab_size, config.max_tokens());
+  const at::Tensor mask_RL = read_mask(recording, ids_RL);
+  check_positions(recording, ids_RL);
+  const auto weights = options.as_stored ? model::WeightType::as_stored : model::WeightType::fp32;
+  const auto decoder = model::load_hf_decoder(folder, {weights, ids_RL.size(1)});
+  return {run_decoder(*decoder, ids_RL), mask_RL};
+}
+
+Run clip_run(const fs::path& folder, const checkpoint::HfConfig& config, const Recording& recording,
+             const VerifyOptions& options) {
+  if (options.as_stored) throw ConfigError("--type stored is for decoders").hint("leave --type out for a picture encoder");
+  const bool whole_clip = config.model_type == "clip";
+  // Of CLIP as a whole the text side is recorded too; it is not run.
+  std::vector<std::string> known{"pixel_values"};
+  if (whole_clip) known.insert(known.end(), {"input_ids", "attention_mask", "position_ids"});
+  check_inputs(recording, "picture encoder", known);
+  const auto encoder = model::load_hf_vision(folder);
+  return {run_vision(*encoder, read_pictures(recording, encoder->shape()), whole_clip), {}};
+}
+
+VerifyReport report_of(const std::string& model_type, const Run& run, const Recording& recording, double tolerance) {
+  VerifyReport report{model_type, tolerance, {}, {}};
+  for (const auto& [name, tensor] : recording.outputs)
+    if (run.outputs.contains(name))
+      report.outputs.push_back(compare(name, run.outputs.at(name), recording, run.mask_RL, tolerance));
+    else
+      report.not_compared.push_back(name);
+  if (report.outputs.empty())
+    throw recording.refuse(fmt::format("none of the recorded outputs can be compared: {}", fmt::join(report.not_compared, ", ")));
+  std::sort(report.outputs.begin(), report.outputs.end(), by_number);
+  return report;
+}
+
 }  // namespace
 
 bool VerifyReport::within() const {
@@ -147,31 +215,15 @@ bool VerifyReport::within() const {
 
 VerifyReport verify_model(const fs::path& folder, const fs::path& reference, const VerifyOptions& options) {
   const checkpoint::HfConfig config = checkpoint::read_hf_config(folder);
-  const auto* shape = std::get_if<checkpoint::HfDecoderConfig>(&config.model);
-  if (!shape)
+  const auto* decoder = std::get_if<checkpoint::HfDecoderConfig>(&config.model);
+  if (!decoder && !std::holds_alternative<checkpoint::HfClipConfig>(config.model))
     throw CheckpointError("models of type '{}' cannot be run here yet", config.model_type)
         .where(config.path)
-        .hint("verify a llama, mistral or qwen2 folder");
+        .hint("verify a llama, mistral, qwen2, clip or clip_vision_model folder");
   const Recording recording = read_recording(reference);
-  check_inputs(recording);
-  const at::Tensor ids_RL = read_ids(recording, shape->vocab_size, shape->max_tokens());
-  const at::Tensor mask_RL = read_mask(recording, ids_RL);
-  check_positions(recording, ids_RL);
-
   const at::NoGradGuard no_grad;
-  const auto weights = options.as_stored ? model::WeightType::as_stored : model::WeightType::fp32;
-  const auto decoder = model::load_hf_decoder(folder, {weights, ids_RL.size(1)});
-  const Tensors ours = run_decoder(*decoder, ids_RL);
-  VerifyReport report{config.model_type, options.tolerance, {}, {}};
-  for (const auto& [name, tensor] : recording.outputs)
-    if (ours.contains(name))
-      report.outputs.push_back(compare(name, ours.at(name), recording, mask_RL, options.tolerance));
-    else
-      report.not_compared.push_back(name);
-  if (report.outputs.empty())
-    throw recording.refuse(fmt::format("none of the recorded outputs can be compared: {}", fmt::join(report.not_compared, ", ")));
-  std::sort(report.outputs.begin(), report.outputs.end(), by_number);
-  return report;
+  const Run run = decoder ? decoder_run(folder, *decoder, recording, options) : clip_run(folder, config, recording, options);
+  return report_of(config.model_type, run, recording, options.tolerance);
 }
 
 Json to_json(const VerifyReport& report) {

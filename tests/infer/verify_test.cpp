@@ -101,9 +101,62 @@ TEST_F(Verify, OutputsThatTheModelDoesNotHaveAreListed) {
 }
 
 TEST_F(Verify, AModelThatCannotBeRunYetIsOneClearError) {
-  write_file_atomic(place_.path() / "config.json", R"({"model_type": "clip", "vision_config": {}})");
+  write_file_atomic(place_.path() / "config.json", R"({"model_type": "blip-2"})");
   expect_error(
-      ErrorKind::checkpoint, [&] { verify_model(place_.path(), file_); }, "models of type 'clip' cannot be run here yet");
+      ErrorKind::checkpoint, [&] { verify_model(place_.path(), file_); }, "models of type 'blip-2' cannot be run here yet");
+}
+
+TEST_F(Verify, ClipsVisionSideIsWithin) {
+  const VerifyReport report = verify_model(data / "clip-vision", data / "clip-vision.reference.safetensors");
+  EXPECT_TRUE(report.within()) << to_json(report).dump(2);
+  ASSERT_EQ(report.outputs.size(), 6u);
+  EXPECT_EQ(report.outputs[3].name, "hidden_states.3");
+  EXPECT_TRUE(report.not_compared.empty());
+}
+
+TEST_F(Verify, ClipAsAWholeIsWithinInItsVisionSide) {
+  const VerifyReport report = verify_model(data / "clip", data / "clip.reference.safetensors");
+  EXPECT_TRUE(report.within()) << to_json(report).dump(2);
+  EXPECT_EQ(report.outputs.size(), 5u);
+  EXPECT_THAT(report.not_compared, ::testing::Contains("text_embeds"));
+}
+
+class VerifyClip : public Verify {
+ protected:
+  VerifyClip() { recorded_ = checkpoint::read_tensors(data / "clip-vision.reference.safetensors"); }
+  void clip_refusal(ErrorKind kind, const std::string& part, const VerifyOptions& options = {}) const {
+    checkpoint::write_tensors(file_, recorded_);
+    expect_error(
+        kind, [&] { verify_model(data / "clip-vision", file_, options); }, part);
+  }
+};
+
+TEST_F(VerifyClip, ADifferenceInOnePictureIsBeyond) {
+  at::Tensor changed = recorded_.at("output.image_embeds").clone();
+  changed[2][1] += 0.01;
+  recorded_["output.image_embeds"] = changed;
+  checkpoint::write_tensors(file_, recorded_);
+  EXPECT_FALSE(verify_model(data / "clip-vision", file_).within());
+}
+
+TEST_F(VerifyClip, PicturesOfAnotherSizeAreAnErrorWithBothShapes) {
+  recorded_["input.pixel_values"] = at::zeros({3, 3, 8, 12});
+  clip_refusal(ErrorKind::checkpoint, "input.pixel_values is Float [3, 3, 8, 12]; wanted: floating point [pictures, 3, 12, 12]");
+}
+
+TEST_F(VerifyClip, InputsOfADecoderAreAnError) {
+  recorded_["input.input_ids"] = at::ones({1, 3}, at::kLong);
+  clip_refusal(ErrorKind::checkpoint, "a picture encoder has no input 'input_ids'");
+}
+
+TEST_F(VerifyClip, ARecordingWithoutPicturesIsAnError) {
+  recorded_.erase("input.pixel_values");
+  recorded_["input.input_ids"] = at::ones({1, 3}, at::kLong);
+  clip_refusal(ErrorKind::checkpoint, "a picture encoder has no input 'input_ids'");
+}
+
+TEST_F(VerifyClip, TheStoredTypeIsForDecoders) {
+  clip_refusal(ErrorKind::config, "--type stored is for decoders", {.as_stored = true});
 }
 
 TEST_F(Verify, AFileWithoutInputsOrOutputsIsAnError) {
