@@ -1,17 +1,13 @@
 #include "microemo/model/hf_decoder.h"
 
-#include "microemo/base/error.h"
-#include "microemo/checkpoint/key_map.h"
 #include "microemo/checkpoint/load.h"
-#include "microemo/checkpoint/tensor_source.h"
+#include "microemo/checkpoint/part.h"
 
 namespace microemo::model {
 namespace {
 
 namespace fs = std::filesystem;
 using checkpoint::NamedTensors;
-
-constexpr std::string_view our_prefix = "decoder.";
 
 nn::RotaryScaling rope_scaling(const checkpoint::HfRopeScaling& given) {
   static_assert(int(nn::RotaryScalingKind::none) == int(checkpoint::HfRopeType::none) &&
@@ -21,36 +17,11 @@ nn::RotaryScaling rope_scaling(const checkpoint::HfRopeScaling& given) {
           given.original_max_position_embeddings};
 }
 
-/// The tensors of the folder under the decoder's names, as views of the mapped files.
-NamedTensors decoder_tensors(const fs::path& folder) {
-  const checkpoint::TensorSource source(folder);
-  std::vector<std::string> names;
-  for (const checkpoint::TensorEntry& entry : source.entries()) names.push_back(entry.name);
-  NamedTensors tensors;
-  const auto keep = [&](const std::string& ours, const at::Tensor& tensor) {
-    if (ours.starts_with(our_prefix)) tensors.emplace(ours.substr(our_prefix.size()), tensor);
-  };
-  if (checkpoint::are_our_names(names)) {
-    for (const std::string& name : names) keep(name, source.tensor(name));
-    return tensors;
-  }
-  const auto plan = checkpoint::plan_keys(checkpoint::find_family("llama"), names, checkpoint::KeyDirection::to_ours, folder);
-  for (const checkpoint::KeyStep& step : plan.steps) keep(step.to, apply_step(step, {source.tensor(step.from.front())}));
-  return tensors;
-}
-
-/// Before anything is allocated: a config of another model may ask for far more than its files hold.
-void check_size(const checkpoint::HfDecoderConfig& c, const NamedTensors& tensors, const fs::path& folder) {
-  double held = 0;
-  for (const auto& [name, tensor] : tensors) held += double(tensor.numel());
+double parameters_of(const checkpoint::HfDecoderConfig& c) {
   const double attention =
       double(c.hidden_size) * double(c.head_dim) * double(2 * c.num_attention_heads + 2 * c.num_key_value_heads);
   const double block = attention + 3.0 * double(c.hidden_size) * double(c.intermediate_size);
-  const double asked = double(c.num_hidden_layers) * block + double(c.vocab_size) * double(c.hidden_size);
-  if (asked > 4 * held + 1e6)
-    throw CheckpointError("config.json asks for {:.3g} parameters, and the files hold {:.3g}", asked, held)
-        .where(folder)
-        .hint("put the config.json of this model beside its weights");
+  return double(c.num_hidden_layers) * block + double(c.vocab_size) * double(c.hidden_size);
 }
 
 /// Lets the parameters be the given tensors, of which names and shapes are known to fit.
@@ -82,10 +53,10 @@ DecoderOptions decoder_options(const checkpoint::HfDecoderConfig& config, int64_
 
 std::shared_ptr<Decoder> load_hf_decoder(const fs::path& folder, const HfDecoderLoading& loading) {
   const checkpoint::HfDecoderConfig config = checkpoint::read_hf_decoder_config(folder);
-  NamedTensors tensors = decoder_tensors(folder);
+  NamedTensors tensors = checkpoint::read_part(folder, "decoder", "llama");
   // Files of tied models may hold the token table a second time.
   if (config.tie_word_embeddings) tensors.erase("output.weight");
-  check_size(config, tensors, folder);
+  checkpoint::require_size(parameters_of(config), tensors, folder);
   auto decoder = std::make_shared<Decoder>(decoder_options(config, loading.max_tokens), config.vocab_size);
   for (at::Tensor& parameter : decoder->parameters()) parameter.requires_grad_(false);
   const checkpoint::LoadOptions options{.source = folder, .check_only = loading.weights == WeightType::as_stored};
