@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "microemo/checkpoint/hf_config.h"
+#include "microemo/nn/attention.h"
+#include "microemo/nn/convolution.h"
+
+// Shapes: B sounds, N samples at 16 kHz, M mel bands, F frames of 10 ms, S tokens of 20 ms (two frames each), C width.
+
+namespace microemo::model {
+
+/// The defaults are whisper-large-v2's.
+struct WhisperEncoderOptions {
+  int64_t width = 1280, layers = 32, heads = 20, hidden = 5120;
+  int64_t mel_bands = 80;
+  int64_t tokens = 1500;  ///< of a sound: 30 s
+};
+
+/// Whisper's encoder (Radford et al. 2022, section 2.2) as transformers' WhisperEncoder computes it, without what it drops at
+/// random when it is trained. Its keys have no bias; its sinusoidal positions are those of the checkpoint. Thread-safe while
+/// nobody changes its parameters.
+class WhisperEncoder : public torch::nn::Module {
+ public:
+  /// Throws Error(config) when the heads do not divide the width.
+  explicit WhisperEncoder(const WhisperEncoderOptions& options);
+  /// mel_BMF [B, mel_bands, 2 tokens] (whisper_log_mel): what comes into the blocks, then what every block gives, [B, S, C] each;
+  /// the last one is behind the last norm. Silence is padding and is heard. Throws Error(config) for another number of bands,
+  /// Error(data) for another number of frames.
+  std::vector<at::Tensor> forward(const at::Tensor& mel_BMF) const;
+
+ private:
+  WhisperEncoderOptions options_;
+  std::shared_ptr<nn::Convolution> conv0_, conv1_;
+  at::Tensor position_;
+  std::vector<std::shared_ptr<nn::TransformerBlock>> blocks_;
+  std::shared_ptr<nn::LayerNorm> norm_;
+};
+
+/// The log-mel spectrogram that Whisper wants, [B, mel_bands, 100 seconds], of samples in [-1, 1]: rows are filled with silence
+/// to `seconds`. 25 ms periodic Hann windows every 10 ms, reflected at the ends; power; mel bands of Slaney's scale and area up
+/// to 8 kHz; log10, floored at 8 under the row's largest, over 4 and plus 1 (transformers' WhisperFeatureExtractor). Throws
+/// Error(data) for a row that is longer than `seconds`.
+at::Tensor whisper_log_mel(const at::Tensor& samples_BN, int64_t mel_bands = 80, int64_t seconds = 30);
+
+WhisperEncoderOptions whisper_encoder_options(const checkpoint::HfWhisperConfig& config);
+
+/// The encoder of a Whisper folder in the layout of Hugging Face, with or without the decoder, or of one with our names beside
+/// its config.json, in fp32. No parameter requires a gradient. Throws Error(checkpoint) as load_hubert does.
+std::shared_ptr<WhisperEncoder> load_whisper_encoder(const std::filesystem::path& folder);
+
+}  // namespace microemo::model
