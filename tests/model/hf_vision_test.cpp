@@ -179,7 +179,9 @@ TEST_F(LavisFiles, HaveA40thBlockAndAHeadThatAreLeftOut) {
 TEST_F(LavisFiles, MayBeInHalfPrecision) {
   for (auto& [name, tensor] : eva_) tensor = tensor.to(at::kHalf);
   const auto loaded = load();
-  EXPECT_EQ(loaded->parameters().front().scalar_type(), at::kFloat);
+  for (auto& item : model_.named_parameters()) item.value().copy_(item.value().to(at::kHalf));
+  const at::Tensor pictures = at::randn({2, 3, 8, 8});
+  EXPECT_TRUE(loaded->forward(pictures).equal(model_.forward(pictures)));
 }
 
 TEST_F(LavisFiles, WithoutLnVisionAreAnError) {

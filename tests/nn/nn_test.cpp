@@ -70,6 +70,78 @@ TEST(Attention, RefusesHeadsThatDoNotDivideTheWidth) {
       ErrorKind::config, [] { Attention attention({.width = 10, .heads = 3}); }, "10 channels");
 }
 
+TEST(Activation, HasTheThreeFormsOfGelu) {
+  const at::Tensor x = at::arange(-30, 31).to(at::kDouble) / 6;
+  const at::Tensor exact = x * 0.5 * (1 + at::erf(x / std::sqrt(2.0)));
+  const at::Tensor by_tanh = 0.5 * x * (1 + at::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x.pow(3))));
+  EXPECT_TRUE(at::allclose(activate(Activation::gelu, x), exact, 1e-12, 1e-12));
+  EXPECT_TRUE(at::allclose(activate(Activation::quick_gelu, x), x / (1 + at::exp(-1.702 * x)), 1e-12, 1e-12));
+  EXPECT_TRUE(at::allclose(activate(Activation::gelu_new, x), by_tanh, 1e-12, 1e-12));
+}
+
+TEST(Attention, HasOnlyTheBiasesThatItIsAskedFor) {
+  const Attention attention({.width = 8, .heads = 2, .memory_width = 6, .key_bias = false, .output_bias = false});
+  const auto parameters = attention.named_parameters();
+  EXPECT_EQ(parameters.size(), 6u);
+  EXPECT_FALSE(parameters.contains("key.bias"));
+  EXPECT_FALSE(parameters.contains("output.bias"));
+  EXPECT_EQ(parameters["value.weight"].sizes(), at::IntArrayRef({8, 6}));
+}
+
+TEST(Attention, TheExtraKeyIsOneMoreTokenOfTheMemory) {
+  const at::NoGradGuard no_grad;
+  Attention extra({.width = 8, .heads = 2, .extra_key_value = true}), plain({.width = 8, .heads = 2});
+  initialise(extra, 3);
+  initialise(plain, 3);
+  // A token of the memory whose key and value are the extra ones: both projections are the identity.
+  for (Attention* attention : {&extra, &plain})
+    for (const char* name : {"key.weight", "value.weight"}) attention->named_parameters()[name].copy_(at::eye(8));
+  const at::Tensor token = at::randn({8}), x = at::randn({2, 3, 8}), memory = at::randn({2, 5, 8});
+  for (const char* name : {"extra_key", "extra_value"}) extra.named_parameters()[name].copy_(token);
+  const at::Tensor longer = at::cat({memory, token.expand({2, 1, 8})}, 1);
+  EXPECT_TRUE(at::allclose(extra.forward(x, memory), plain.forward(x, longer), 1e-5, 1e-6));
+}
+
+TEST(Attention, TakesNoMaskBesideAnExtraKey) {
+  const Attention attention({.width = 8, .heads = 2, .extra_key_value = true});
+  const at::Tensor x = at::zeros({1, 3, 8});
+  expect_error(
+      ErrorKind::internal,
+      [&] {
+        attention.forward(x, x, at::zeros({3, 3}));
+      },
+      "takes no mask");
+}
+
+TEST(TransformerBlock, WithNormsBehindEndsInANorm) {
+  TransformerBlock block({.attention = {.width = 8, .heads = 2}, .hidden = 12, .norms = NormPlace::after});
+  initialise(block, 3);
+  const at::Tensor out = block.forward(at::randn({2, 5, 8}));
+  EXPECT_TRUE(at::allclose(out.mean(-1), at::zeros({2, 5}), 0, 1e-5));
+  EXPECT_EQ(block.named_parameters()["mlp.up.weight"].sizes(), at::IntArrayRef({12, 8}));
+}
+
+TEST(QFormerLayer, TextHasItsOwnMlpWhereAskedFor) {
+  QFormerLayer layer({.width = 8, .heads = 2, .looks = false, .text_mlp = true, .norms = NormPlace::after});
+  initialise(layer, 3);
+  const at::Tensor tokens = at::randn({1, 5, 8});
+  const at::Tensor before = layer.forward(tokens, 2, {}, {}, {});
+  {
+    const at::NoGradGuard no_grad;
+    layer.named_parameters()["text_mlp.down.bias"].fill_(3).slice(0, 0, 4).fill_(-1);
+  }
+  const at::Tensor after = layer.forward(tokens, 2, {}, {}, {});
+  EXPECT_TRUE(before.slice(1, 0, 2).equal(after.slice(1, 0, 2)));
+  EXPECT_FALSE(at::allclose(before.slice(1, 2), after.slice(1, 2)));
+}
+
+TEST(Embedding, ThePaddingRowGetsNoGradient) {
+  Embedding table(4, 2, /*padding=*/1);
+  initialise(table, 3);
+  table.forward(at::tensor({0, 1, 3, 1}, at::kLong)).sum().backward();
+  EXPECT_TRUE(table.weight().grad().select(1, 0).equal(at::tensor({1.0f, 0.0f, 0.0f, 1.0f})));
+}
+
 TEST(Rotary, KeepsLengthsAndTurnsByRelativePosition) {
   const RotaryTable table = rotary_table(32, 8, 10000);
   const at::Tensor query = at::randn({1, 1, 1, 8}), key = at::randn({1, 1, 1, 8});
