@@ -1,7 +1,6 @@
 #include "microemo/model/hf_qformer.h"
 
-#include "microemo/base/error.h"
-#include "part_tensors.h"
+#include "load_encoder.h"
 
 namespace microemo::model {
 namespace {
@@ -17,18 +16,10 @@ const checkpoint::HfBlipConfig& blip_config(const checkpoint::HfConfig& config) 
       .hint("name a folder of a blip-2 or instructblip model");
 }
 
-/// Before anything is allocated: a config of another model may ask for far more than its files hold.
-void check_size(const BertQFormerOptions& o, const checkpoint::NamedTensors& tensors, const fs::path& folder) {
-  double held = 0;
-  for (const auto& [name, tensor] : tensors) held += double(tensor.numel());
-  const double width = double(o.layers.width);
-  const double asked = width * (double(o.vocabulary) + double(o.queries)) +
-                       double(o.layers.layers) * width * (4 * width + 2 * double(o.layers.hidden)) +
-                       width * double(o.layers.memory_width) + (o.vocabulary > 0 ? width * double(o.max_text) : 0);
-  if (asked > 4 * held + 1e6)
-    throw CheckpointError("config.json asks for {:.3g} parameters, and the files hold {:.3g}", asked, held)
-        .where(folder)
-        .hint("put the config.json of this model beside its weights");
+double parameters_of(const BertQFormerOptions& o) {
+  const double rows = double(o.queries) + double(o.vocabulary) + (o.vocabulary > 0 ? double(o.max_text) : 0);
+  return block_parameters(o.layers.layers, o.layers.width, o.layers.hidden) +
+         double(o.layers.width) * (rows + double(o.layers.memory_width));
 }
 
 }  // namespace
@@ -67,28 +58,22 @@ std::shared_ptr<BertQFormer> load_hf_qformer(const fs::path& folder, bool keep_t
   const checkpoint::HfConfig config = checkpoint::read_hf_config(folder);
   BertQFormerOptions options = hf_qformer(blip_config(config));
   options.keep_text = keep_text;
-  const checkpoint::NamedTensors tensors = part_tensors(folder, image_part);
-  check_size(options, tensors, folder);
-  auto qformer = std::make_shared<BertQFormer>(options);
-  load_part(*qformer, tensors, folder);
-  return qformer;
+  const checkpoint::NamedTensors tensors = checkpoint::read_part(folder, image_part);
+  checkpoint::require_size(parameters_of(options), tensors, folder);
+  return frozen_with(std::make_shared<BertQFormer>(options), tensors, folder);
 }
 
 std::shared_ptr<BertQFormer> load_qformer(const fs::path& file, const BertQFormerOptions& options) {
-  const checkpoint::NamedTensors tensors = part_tensors(file, image_part);
-  auto qformer = std::make_shared<BertQFormer>(options);
-  load_part(*qformer, tensors, file);
-  return qformer;
+  const checkpoint::NamedTensors tensors = checkpoint::read_part(file, image_part);
+  return frozen_with(std::make_shared<BertQFormer>(options), tensors, file);
 }
 
 std::shared_ptr<VideoQFormer> load_video_qformer(const fs::path& file, const VideoQFormerOptions& options,
                                                  const std::string& part) {
-  checkpoint::NamedTensors tensors = part_tensors(file, part);
+  checkpoint::NamedTensors tensors = checkpoint::read_part(file, part);
   if (const auto position = tensors.find("position"); position != tensors.end() && position->second.dim() == 2)
     if (position->second.size(0) != options.positions) position->second = nearest_positions(position->second, options.positions);
-  auto qformer = std::make_shared<VideoQFormer>(options);
-  load_part(*qformer, tensors, file);
-  return qformer;
+  return frozen_with(std::make_shared<VideoQFormer>(options), tensors, file);
 }
 
 }  // namespace microemo::model

@@ -1,12 +1,13 @@
 #include "microemo/model/hf_vision.h"
 
-#include "microemo/base/error.h"
-#include "part_tensors.h"
+#include "load_encoder.h"
 
 namespace microemo::model {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* part = "visual_encoder";
 
 VitShape common_shape(const checkpoint::HfVisionConfig& config) {
   VitShape shape;
@@ -33,17 +34,10 @@ VitShape vision_shape(const checkpoint::HfConfig& config) {
       .hint("name a folder of a clip, clip_vision_model, blip-2 or instructblip model");
 }
 
-/// Before anything is allocated: a config of another model may ask for far more than its files hold.
-void check_size(const VitShape& shape, const checkpoint::NamedTensors& tensors, const fs::path& folder) {
-  double held = 0;
-  for (const auto& [name, tensor] : tensors) held += double(tensor.numel());
-  const double width = double(shape.width), side = double(shape.picture_width) / double(shape.patch);
-  const double asked = double(shape.layers) * width * (4 * width + 2 * double(shape.hidden)) + side * side * width +
-                       double(shape.channels) * double(shape.patch) * double(shape.patch) * width;
-  if (asked > 4 * held + 1e6)
-    throw CheckpointError("config.json asks for {:.3g} parameters, and the files hold {:.3g}", asked, held)
-        .where(folder)
-        .hint("put the config.json of this model beside its weights");
+double parameters_of(const VitShape& shape) {
+  const double side = double(shape.picture_width) / double(shape.patch);
+  return block_parameters(shape.layers, shape.width, shape.hidden) +
+         double(shape.width) * (side * side + double(shape.channels) * double(shape.patch) * double(shape.patch));
 }
 
 }  // namespace
@@ -86,22 +80,18 @@ VitShape eva_vit_giant() {
 
 std::shared_ptr<Vit> load_hf_vision(const fs::path& folder) {
   VitShape shape = vision_shape(checkpoint::read_hf_config(folder));
-  const checkpoint::NamedTensors tensors = part_tensors(folder, "visual_encoder");
+  const checkpoint::NamedTensors tensors = checkpoint::read_part(folder, part);
   // CLIPVisionModel is saved without the projection, CLIPVisionModelWithProjection and CLIPModel with it.
   if (!tensors.contains("projection.weight")) shape.projection = 0;
-  check_size(shape, tensors, folder);
-  auto encoder = std::make_shared<Vit>(shape);
-  load_part(*encoder, tensors, folder);
-  return encoder;
+  checkpoint::require_size(parameters_of(shape), tensors, folder);
+  return frozen_with(std::make_shared<Vit>(shape), tensors, folder);
 }
 
 std::shared_ptr<Vit> load_eva(const fs::path& eva, const fs::path& qformer, const VitShape& shape) {
-  checkpoint::NamedTensors tensors = part_tensors(eva, "visual_encoder");
-  for (const auto& [name, tensor] : part_tensors(qformer, "visual_encoder"))
+  checkpoint::NamedTensors tensors = checkpoint::read_part(eva, part);
+  for (const auto& [name, tensor] : checkpoint::read_part(qformer, part))
     if (name.starts_with("norm.")) tensors.insert_or_assign(name, tensor);
-  auto encoder = std::make_shared<Vit>(shape);
-  load_part(*encoder, tensors, eva);
-  return encoder;
+  return frozen_with(std::make_shared<Vit>(shape), tensors, eva);
 }
 
 }  // namespace microemo::model

@@ -15,13 +15,13 @@ namespace fs = std::filesystem;
 using checkpoint::load_into;
 using checkpoint::NamedTensors;
 using checkpoint::tensors_of;
-using test::allowed_over_rms;
-using test::error_over_rms;
+using test::allowed_error;
+using test::encoder_data;
+using test::error_of;
 using test::expect_error;
-using test::public_data;
 
 checkpoint::TensorSource reference(const std::string& name) {
-  return checkpoint::TensorSource(public_data / (name + ".reference.safetensors"));
+  return checkpoint::TensorSource(encoder_data / (name + ".reference.safetensors"));
 }
 
 /// Ids with -1 where the mask leaves them out, which is our padding.
@@ -39,49 +39,49 @@ class TextQFormer : public testing::Test {
  protected:
   const checkpoint::TensorSource recorded_ = reference("instructblip");
   const at::Tensor image_ = recorded_.tensor("output.image"), text_ = padded_text(recorded_);
-  const fs::path folder_ = public_data / "instructblip";
+  const fs::path folder_ = encoder_data / "instructblip";
 };
 
 TEST_F(TextQFormer, EqualsTransformersInEveryHiddenStateWithPaddedText) {
   std::vector<at::Tensor> states;
   load_hf_qformer(folder_, /*keep_text=*/true)->forward(image_, text_, &states);
-  test::expect_same_states(states, test::states_of(recorded_, "output.qformer."));
+  test::expect_states(states, test::states_of(recorded_, "output.qformer."));
 }
 
 TEST_F(TextQFormer, EqualsTransformersInTheGradientsOfBothEncoders) {
   const auto vision = load_hf_vision(folder_);
   const auto qformer = load_hf_qformer(folder_, /*keep_text=*/true);
-  test::train_all(*vision);
-  test::train_all(*qformer);
-  test::weighed(qformer->forward(vision->forward(recorded_.tensor("input.pixel_values")), text_)).backward();
-  const fs::path file = public_data / "instructblip.gradients.safetensors";
-  test::expect_same_gradients(*qformer, test::gradients_of(file, "instructblip", "image_qformer"));
-  test::expect_same_gradients(*vision, test::gradients_of(file, "instructblip", "visual_encoder"));
+  test::require_gradients(*vision);
+  test::require_gradients(*qformer);
+  test::weighed_loss(qformer->forward(vision->forward(recorded_.tensor("input.pixel_values")), text_)).backward();
+  const fs::path file = encoder_data / "instructblip.gradients.safetensors";
+  test::expect_same_gradients(*qformer, checkpoint::read_part(file, "image_qformer", "instructblip"));
+  test::expect_same_gradients(*vision, checkpoint::read_part(file, "visual_encoder", "instructblip"));
 }
 
 TEST_F(TextQFormer, DropsTheTextUnlessItIsToBeKept) {
   const at::Tensor kept = load_hf_qformer(folder_, /*keep_text=*/true)->forward(image_, text_);
   const at::Tensor dropped = load_hf_qformer(folder_)->forward(image_, text_);
   EXPECT_EQ(dropped.sizes(), at::IntArrayRef({2, 4, 12}));
-  EXPECT_LT(error_over_rms(dropped, kept.slice(1, 0, 4)), allowed_over_rms);
+  EXPECT_LT(error_of(dropped, kept.slice(1, 0, 4)), allowed_error);
 }
 
 TEST(QueryQFormer, EqualsTransformersInEveryHiddenState) {
   const auto recorded = reference("blip2");
   std::vector<at::Tensor> states;
-  load_hf_qformer(public_data / "blip2")->forward(recorded.tensor("output.image"), {}, &states);
-  test::expect_same_states(states, test::states_of(recorded, "output.qformer."));
+  load_hf_qformer(encoder_data / "blip2")->forward(recorded.tensor("output.image"), {}, &states);
+  test::expect_states(states, test::states_of(recorded, "output.qformer."));
 }
 
 TEST(QueryQFormer, EqualsTransformersInTheGradientsOfBothEncoders) {
-  const auto vision = load_hf_vision(public_data / "blip2");
-  const auto qformer = load_hf_qformer(public_data / "blip2");
-  test::train_all(*vision);
-  test::train_all(*qformer);
-  test::weighed(qformer->forward(vision->forward(reference("blip2").tensor("input.pixel_values")))).backward();
-  const fs::path file = public_data / "blip2.gradients.safetensors";
-  test::expect_same_gradients(*qformer, test::gradients_of(file, "blip2", "image_qformer"));
-  test::expect_same_gradients(*vision, test::gradients_of(file, "blip2", "visual_encoder"));
+  const auto vision = load_hf_vision(encoder_data / "blip2");
+  const auto qformer = load_hf_qformer(encoder_data / "blip2");
+  test::require_gradients(*vision);
+  test::require_gradients(*qformer);
+  test::weighed_loss(qformer->forward(vision->forward(reference("blip2").tensor("input.pixel_values")))).backward();
+  const fs::path file = encoder_data / "blip2.gradients.safetensors";
+  test::expect_same_gradients(*qformer, checkpoint::read_part(file, "image_qformer", "blip2"));
+  test::expect_same_gradients(*vision, checkpoint::read_part(file, "visual_encoder", "blip2"));
 }
 
 // The parity checklist: what differs between the public models in silence.
@@ -96,7 +96,7 @@ TEST_F(TextQFormer, ParityEpsilonOfBert) {
   options.layers.norm_epsilon = 1e-12;
   BertQFormer wrong(options);
   load_into(wrong, tensors_of(*right), {});
-  EXPECT_GT(error_over_rms(wrong.forward(image_, text_), right->forward(image_, text_)), 1e-3);
+  EXPECT_GT(error_of(wrong.forward(image_, text_), right->forward(image_, text_)), 1e-3);
 }
 
 TEST_F(TextQFormer, ParityQueriesAndTextHaveMlpsOfTheirOwn) {
@@ -106,7 +106,7 @@ TEST_F(TextQFormer, ParityQueriesAndTextHaveMlpsOfTheirOwn) {
   qformer->named_parameters()["layer2.text_mlp.down.bias"].add_(at::randn({12}));
   const at::Tensor after = qformer->forward(image_, text_);
   EXPECT_TRUE(after.slice(1, 0, 4).equal(before.slice(1, 0, 4)));
-  EXPECT_GT(error_over_rms(after.slice(1, 4), before.slice(1, 4)), 0.01);
+  EXPECT_GT(error_of(after.slice(1, 4), before.slice(1, 4)), 0.01);
 }
 
 TEST_F(TextQFormer, ParityOnlyQueriesLookAtThePictureAndOnlyInEvenLayers) {
@@ -124,16 +124,16 @@ TEST_F(TextQFormer, ParityOnlyQueriesLookAtThePictureAndOnlyInEvenLayers) {
 TEST_F(TextQFormer, ParityPaddingOfTheTextIsNotSeen) {
   const auto qformer = load_hf_qformer(folder_);
   const at::Tensor longer = at::cat({text_, at::full({2, 2}, -1, at::kLong)}, 1);
-  EXPECT_LT(error_over_rms(qformer->forward(image_, longer), qformer->forward(image_, text_)), allowed_over_rms);
-  EXPECT_GT(error_over_rms(qformer->forward(image_, changed(text_.clone(), 0, 6, 3)),
-                           qformer->forward(image_, changed(text_.clone(), 0, 6, 4))),
+  EXPECT_LT(error_of(qformer->forward(image_, longer), qformer->forward(image_, text_)), allowed_error);
+  EXPECT_GT(error_of(qformer->forward(image_, changed(text_.clone(), 0, 6, 3)),
+                     qformer->forward(image_, changed(text_.clone(), 0, 6, 4))),
             1e-3);
 }
 
 TEST_F(TextQFormer, ParityTimeChatKeepsPlacesOfTheTextAndItsPadding) {
   const at::Tensor frames = load_hf_qformer(folder_, true)->forward(image_, text_);
   EXPECT_EQ(frames.sizes(), at::IntArrayRef({2, 4 + 7, 12}));
-  EXPECT_LT(error_over_rms(frames[1], test::states_of(recorded_, "output.qformer.").back()[1]), allowed_over_rms);
+  EXPECT_LT(error_of(frames[1], test::states_of(recorded_, "output.qformer.").back()[1]), allowed_error);
 }
 
 TEST_F(TextQFormer, ParityPositionsAreForTextOnly) {
@@ -180,7 +180,7 @@ TEST_F(TextQFormer, AnIdBeyondTheTableIsRefused) {
 }
 
 TEST(QueryQFormer, RefusesTextThatItCannotRead) {
-  const auto qformer = load_hf_qformer(public_data / "blip2");
+  const auto qformer = load_hf_qformer(encoder_data / "blip2");
   expect_error(
       ErrorKind::internal,
       [&] {
@@ -191,7 +191,7 @@ TEST(QueryQFormer, RefusesTextThatItCannotRead) {
 
 class QFormerFolder : public testing::Test {
  protected:
-  explicit QFormerFolder() { fs::copy(public_data / "instructblip", folder_); }
+  explicit QFormerFolder() { fs::copy(encoder_data / "instructblip", folder_); }
   void set(const std::string& section, const std::string& key, const Json& value) const {
     Json config = read_json(folder_ / "config.json");
     (section.empty() ? config : config[section])[key] = value;
@@ -249,11 +249,10 @@ class VideoQFormerFile : public testing::Test {
   void expect_same_windows(int64_t window, int64_t stride) const {
     const std::string name = fmt::format("output.window{}_stride{}", window, stride);
     const auto qformer = load_video_qformer(file_, options(window, stride));
-    EXPECT_LT(error_over_rms(qformer->forward(recorded_.tensor("input.frames")), recorded_.tensor(name)), allowed_over_rms)
-        << name;
+    EXPECT_LT(error_of(qformer->forward(recorded_.tensor("input.frames")), recorded_.tensor(name)), allowed_error) << name;
   }
 
-  const fs::path folder_ = public_data / "video-qformer", file_ = folder_ / "state.pth";
+  const fs::path folder_ = encoder_data / "video-qformer", file_ = folder_ / "state.pth";
   const checkpoint::TensorSource recorded_{folder_ / "reference.safetensors"};
 };
 
@@ -264,12 +263,12 @@ TEST_F(VideoQFormerFile, OfTimeChatLeavesGapsBetweenWindowsThatAreShort) { expec
 
 TEST_F(VideoQFormerFile, HasTheGradientsOfTransformers) {
   const auto qformer = load_video_qformer(file_, options(3, 3));
-  test::train_all(*qformer);
-  test::weighed(qformer->forward(recorded_.tensor("input.frames"))).backward();
-  NamedTensors expected = test::gradients_of(folder_ / "gradients.safetensors", "video-llama", "video_qformer");
+  test::require_gradients(*qformer);
+  test::weighed_loss(qformer->forward(recorded_.tensor("input.frames"))).backward();
+  NamedTensors expected = checkpoint::read_part(folder_ / "gradients.safetensors", "video_qformer", "video-llama");
   // The four rows of the file are two each here.
   at::Tensor& position = qformer->named_parameters()["position"];
-  EXPECT_LT(error_over_rms(position.grad().view({4, 2, 10}).sum(1), expected.at("position")), 10 * allowed_over_rms);
+  EXPECT_LT(error_of(position.grad().view({4, 2, 10}).sum(1), expected.at("position")), 10 * allowed_error);
   expected["position"] = position.grad();
   test::expect_same_gradients(*qformer, expected);
 }
@@ -286,7 +285,7 @@ TEST_F(VideoQFormerFile, ParityWindowsAreCutAfterPositionsAreAdded) {
   const auto qformer = load_video_qformer(file_, options(3, 3));
   const at::Tensor same = at::randn({1, 1, 5, 10}).expand({1, 6, 5, 10});  // two windows of equal frames
   const at::Tensor out = qformer->forward(same);
-  EXPECT_GT(error_over_rms(out.slice(1, 0, 3), out.slice(1, 3)), 1e-2);
+  EXPECT_GT(error_of(out.slice(1, 0, 3), out.slice(1, 3)), 1e-2);
 }
 
 TEST_F(VideoQFormerFile, ParityAdamsMomentsAndInt64BuffersAreLeftAside) {
@@ -342,7 +341,7 @@ TEST_F(VideoQFormerFile, RefusesAWidthThatIsNotTheFiles) {
 
 TEST_F(VideoQFormerFile, HasNoImageQFormer) {
   expect_error(
-      ErrorKind::checkpoint, [&] { load_qformer(file_, blip2_qformer()); }, "no part 'image_qformer'");
+      ErrorKind::checkpoint, [&] { load_qformer(file_, blip2_qformer()); }, "it holds nothing of 'image_qformer'");
 }
 
 }  // namespace
