@@ -45,12 +45,13 @@ Json to_json(const data::PrepareReport& report, const std::string& cache) {
 
 void print_text(const data::PrepareReport& report, const std::string& cache) {
   const auto line = [](const std::string& text) { std::printf("%s\n", text.c_str()); };
-  line(fmt::format("{} clips in {}: {} prepared, {} already there, {} skipped", report.clips, cache, report.done,
+  const auto clips = [](int64_t count) { return fmt::format("{} clip{}", count, count == 1 ? "" : "s"); };
+  line(fmt::format("{} in {}: {} prepared, {} already there, {} skipped", clips(report.clips), cache, report.done,
                    report.already_there, report.skipped));
   line(fmt::format("{:.1f} minutes; a face in {} of {} frames", report.seconds / 60, report.faces_found, report.face_frames));
-  if (report.without_face > 0) line(fmt::format("{} clips in which no face was found", report.without_face));
-  if (report.without_sound > 0) line(fmt::format("{} clips without sound", report.without_sound));
-  if (report.without_picture > 0) line(fmt::format("{} clips without a picture", report.without_picture));
+  if (report.without_face > 0) line(fmt::format("{} in which no face was found", clips(report.without_face)));
+  if (report.without_sound > 0) line(fmt::format("{} without sound", clips(report.without_sound)));
+  if (report.without_picture > 0) line(fmt::format("{} without a picture", clips(report.without_picture)));
   if (report.skipped > 0) line(fmt::format("skipped clips and why: {}/skipped.jsonl", cache));
   if (report.stopped) line("stopped before the end; the same command goes on from here");
 }

@@ -13,10 +13,10 @@ namespace {
 /// Walks over the fields of a protocol buffer message; what it cannot read ends it.
 class Fields {
  public:
-  explicit Fields(std::string_view bytes) : bytes_(bytes) {}
+  explicit Fields(std::string_view message) : rest_(message) {}
 
   bool next() {
-    if (bytes_.empty()) return false;
+    if (rest_.empty()) return false;
     const uint64_t key = varint();
     number = key >> 3;
     bytes = {};
@@ -29,13 +29,13 @@ class Fields {
         return skip(8);
       case 2: {
         const uint64_t length = varint();
-        if (!good_ || length > bytes_.size()) return false;
-        bytes = bytes_.substr(0, length);
+        if (!good_ || length > rest_.size()) return false;
+        bytes = rest_.substr(0, length);
         return skip(length);
       }
       case 5: {
-        if (bytes_.size() < 4) return false;
-        std::memcpy(&real, bytes_.data(), 4);
+        if (rest_.size() < 4) return false;
+        std::memcpy(&real, rest_.data(), 4);
         return skip(4);
       }
       default:
@@ -51,9 +51,9 @@ class Fields {
   uint64_t varint() {
     uint64_t result = 0;
     for (int shift = 0; shift < 64; shift += 7) {
-      if (bytes_.empty()) break;
-      const auto byte = uint8_t(bytes_.front());
-      bytes_.remove_prefix(1);
+      if (rest_.empty()) break;
+      const auto byte = uint8_t(rest_.front());
+      rest_.remove_prefix(1);
       result |= uint64_t(byte & 0x7F) << shift;
       if (byte < 0x80) return result;
     }
@@ -61,12 +61,12 @@ class Fields {
     return 0;
   }
   bool skip(uint64_t length) {
-    if (length > bytes_.size()) return false;
-    bytes_.remove_prefix(length);
+    if (length > rest_.size()) return false;
+    rest_.remove_prefix(length);
     return good_;
   }
 
-  std::string_view bytes_;
+  std::string_view rest_;
   bool good_ = true;
 };
 
@@ -86,7 +86,8 @@ struct Model {
 using Piece = Model::Piece;
 
 void read_piece(std::string_view message, Model& model) {
-  Piece piece{.id = uint32_t(model.pieces.size())};
+  Piece piece;
+  piece.id = uint32_t(model.pieces.size());
   for (Fields field(message); field.next();) {
     if (field.number == 1) piece.text = field.bytes;
     if (field.number == 2) piece.score = field.real;
