@@ -87,12 +87,13 @@ inline void expect_gradients(const torch::nn::Module& module, const checkpoint::
   EXPECT_GT(compared, 20);
 }
 
-/// Makes parameters small whose names hold one of these words, as the script's quiet models have them: there the epsilons of the
-/// norms decide.
+/// Makes parameters small whose names, behind a slash, hold one of these words, as the script's quiet models have them: there the
+/// epsilons of the norms decide.
 inline void quieten(torch::nn::Module& module, const std::vector<std::string>& words) {
   const at::NoGradGuard no_grad;
   for (auto& item : module.named_parameters())
-    if (std::any_of(words.begin(), words.end(), [&](const std::string& w) { return item.key().find(w) != std::string::npos; }))
+    if (std::any_of(words.begin(), words.end(),
+                    [&](const std::string& w) { return ("/" + item.key()).find(w) != std::string::npos; }))
       item.value().mul_(0.003);
 }
 

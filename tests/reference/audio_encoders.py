@@ -219,7 +219,7 @@ def imagebind():
 def main():
     hubert("hubert-large", r"conv\.weight|conv_layers.3.layer_norm|feature_projection.projection|pos_conv.*(original0|bias)|out_proj|output_dense",
            True, feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=False, num_conv_pos_embeddings=12)
-    hubert("hubert-base", r"conv\.weight|conv\.bias|feature_projection.projection|original0|out_proj|output_dense|layers.*layer_norm|encoder.layer_norm",
+    hubert("hubert-base", r"conv_layers.0.conv\.|feature_projection.projection|pos_conv.*(original0|bias)|out_proj|output_dense|encoder.*layer_norm",
            False, feat_extract_norm="group", do_stable_layer_norm=False, conv_bias=True, num_conv_pos_embeddings=7, feat_proj_layer_norm=False,
            mask_time_prob=0.0)
     whisper()
