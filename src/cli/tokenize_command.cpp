@@ -120,9 +120,11 @@ void add_stream_options(CLI::App& command, const std::shared_ptr<Words>& words) 
           "string a line from standard input, prints one JSON array of ids a line")
       ->type_name("FILE_OR_FOLDER");
   command.add_flag("--decode", words->decode, "The reverse: arrays of ids to strings");
-  command.add_flag("--legacy,!--no-legacy", words->legacy,
-                   "SentencePiece around special tokens as LlamaTokenizer's legacy=True (or False) has it; left out, "
-                   "tokenizer_config.json decides, and a file alone has the newer behaviour");
+  // Not bound to the member: CLI11 would say false when the flag is left out.
+  command.add_flag_function(
+      "--legacy,!--no-legacy", [words](int64_t given) { words->legacy = given > 0; },
+      "SentencePiece around special tokens as LlamaTokenizer's legacy=True (or False) has it; left out, "
+      "tokenizer_config.json decides, and a file alone has the newer behaviour");
   command.add_flag("--add-special", words->add_special, "Put begin and end tokens around the ids, as the tokenizer's files say");
   command.add_flag("--literal", words->literal, "Special tokens written in a text are text");
   command.add_flag("--skip-special", words->skip_special, "Leave special tokens out of decoded text");

@@ -155,6 +155,24 @@ TEST_F(TokenizeLines, FindSpecialTokensUnlessTextIsLiteral) {
   EXPECT_EQ(run({"tokenizer.model", "--no-legacy"}, text).standard_output, found);
 }
 
+TEST_F(TokenizeLines, FollowTheFoldersConfigurationUnlessTold) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(data + "tokenizer.model", folder.path());
+  const auto ids = [&](const std::string& configuration, const std::string& word = {}) {
+    write_file_atomic(folder.path() / "tokenizer_config.json", configuration);
+    std::vector<std::string> all = {MICROEMO_BINARY, "tokenize", "--model", folder.path()};
+    if (!word.empty()) all.push_back(word);
+    return run_command(all, {.standard_input = "\"<s> \"\n"}).standard_output;
+  };
+  const std::string older = ids("{}", "--legacy"), newer = ids("{}", "--no-legacy");
+  EXPECT_NE(older, newer);
+  EXPECT_EQ(ids("{}"), older);
+  EXPECT_EQ(ids(R"({"legacy": true})"), older);
+  EXPECT_EQ(ids(R"({"legacy": true})", "--no-legacy"), newer);
+  EXPECT_EQ(ids(R"({"legacy": false})"), newer);
+  EXPECT_EQ(ids(R"({"legacy": false})", "--legacy"), older);
+}
+
 TEST_F(TokenizeLines, TakeALastLineWithoutAnEnd) {
   EXPECT_EQ(run({"kinds/qwen2.json"}, "\"a\"").standard_output, run({"kinds/qwen2.json"}, "\"a\"\n").standard_output);
   EXPECT_EQ(run({"kinds/qwen2.json"}, "").standard_output, "");
