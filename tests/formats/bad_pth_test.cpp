@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ManyLists", p_file(std::string(1'000'000, ']')), "twice its size and 16 MB"},
         Case{"AnObjectAtTheTop", p_file(p_global("os", "system") + p_text("touch x") + "\x85R"), "object of 'os.system'"},
         Case{"DamagedPickle", std::string("\x80\2}("), "the pickle is damaged"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& one) { return std::string(one.param.name); });
 
 class PthFiles : public testing::Test {
  protected:

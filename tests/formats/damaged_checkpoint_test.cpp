@@ -152,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
                return legacy_bytes(p_file(
                    "}(" + repeated([](int i) { return "J" + little_endian(static_cast<uint64_t>(i), 4) + "N"; }, 400'000) + "u"));
              }}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& one) { return std::string(one.param.name); });
 
 TEST(Damaged, AnArchiveOfManyEntriesTakesNoMoreMemoryThanAllowed) {
   std::string table;
@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
                     IndexCase{"ControlCharacter", "{\"weight_map\":{\"a\nb\":\"c\"}}", "a control character"},
                     IndexCase{"TooDeep", R"({"metadata":)" + std::string(100, '[') + std::string(100, ']') + "}",
                               "over 64 levels"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& one) { return std::string(one.param.name); });
 
 TEST(ShardIndex, NamesMayHaveAnyLetters) {
   const TemporaryFolder folder;

@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(
              "1",
              "1"},
         Case{"Frame", "\x95" + std::string(8, '\0') + "K\1", "1"}, Case{"ProtocolFive", "\x80\5K\1", "1"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& one) { return std::string(one.param.name); });
 
 class BadPickle : public testing::TestWithParam<Case> {};
 
@@ -164,7 +164,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ObjOfNothing", "(o.", "a value is missing"}, Case{"InstWithoutMark", "im\nC\n.", "a mark is missing"},
         Case{"BuildOfNothing", "Nb.", "a value is missing"}, Case{"PersistentOfNothing", "Q.", "a value is missing"},
         Case{"PairsThatAreNone", "ccollections\nOrderedDict\n](K\1e\x85R.", "something else than pairs"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& one) { return std::string(one.param.name); });
 
 TEST(Pickle, TellsHowManyBytesItTook) { EXPECT_EQ(read("K\1.rest").size(), 3u); }
 

@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(EveryForm, PthGolden,
                          testing::Values("state_dict", "views", "types", "nested", "parameters", "one_item", "tensor", "list",
                                          "empty", "protocol1", "protocol3", "protocol4", "protocol5", "legacy", "legacy_views",
                                          "legacy_parameters"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& one) { return std::string(one.param); });
 
 TEST(Pth, PlainValuesAreKeptAsText) {
   for (const char* name : {"nested.pth", "protocol1.pth", "protocol5.pth", "legacy.pth"}) {
