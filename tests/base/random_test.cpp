@@ -16,7 +16,10 @@ namespace {
 
 using test::expect_error;
 
-Json golden() { return read_json(std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests/data/philox.json"); }
+const Json& golden() {
+  static const Json values = read_json(std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests/data/philox.json");
+  return values;
+}
 
 Random stream(uint64_t seed, const std::string& purpose, const std::vector<uint64_t>& c) {
   switch (c.size()) {

@@ -13,7 +13,8 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(TextLists, AreCutAsPythonCutsThem) {
-  for (const Json& example : read_json(test::data_folder() / "eval" / "expected.json").at("text_lists"))
+  const Json expected = read_json(test::data_folder() / "eval" / "expected.json");
+  for (const Json& example : expected.at("text_lists"))
     EXPECT_EQ(string_to_list(example.at("text").get<std::string>()), example.at("list").get<std::vector<std::string>>())
         << example.at("text");
 }

@@ -14,7 +14,10 @@ namespace {
 
 constexpr double tolerance = 1e-12;
 
-Json parity() { return read_json(test::data_folder() / "eval" / "parity.json"); }
+const Json& parity() {
+  static const Json values = read_json(test::data_folder() / "eval" / "parity.json");
+  return values;
+}
 
 std::vector<LabelPair> pairs_of(const std::string& predictions) {
   return match_labels(read_label_file(test::emer_folder() / predictions),

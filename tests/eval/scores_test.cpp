@@ -12,7 +12,10 @@ using test::expect_error;
 
 const Grouping plain{"plain", {{"a", "A"}, {"b", "B"}, {"c", "C"}, {"aa", "A"}}};
 
-Json expected() { return read_json(test::data_folder() / "eval" / "expected.json"); }
+const Json& expected() {
+  static const Json values = read_json(test::data_folder() / "eval" / "expected.json");
+  return values;
+}
 
 TEST(SetScores, EqualThoseComputedInPython) {
   const EmotionWheel wheel = load_wheel(std::filesystem::path(MICROEMO_SOURCE_DIR) / "data" / "wheels" / "microemo.csv");

@@ -14,7 +14,10 @@ using test::expect_error;
 const std::filesystem::path golden_folder = std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests/data/text";
 
 Tokenizer golden_tokenizer() { return Tokenizer(golden_folder / "tokenizer.model"); }
-Json golden() { return read_json(golden_folder / "tokenizer.json"); }
+const Json& golden() {
+  static const Json values = read_json(golden_folder / "tokenizer.json");
+  return values;
+}
 
 std::vector<std::string> golden_sentences() {
   std::vector<std::string> sentences;
