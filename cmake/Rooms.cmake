@@ -1,12 +1,14 @@
 # One static library per room (design: a room uses only the rooms above it in the table of src/README.md).
 #
-#   microemo_room(NAME [TORCH] ROOMS lower rooms… LIBS libraries…)     builds src/NAME/*.cpp as microemo_NAME
-#   microemo_room_test(NAME)                                           builds tests/NAME/*_test.cpp as NAME_test
+#   microemo_room(NAME [TENSORS|MODULES] ROOMS lower rooms… LIBS libraries…)   builds src/NAME/*.cpp as microemo_NAME
+#   microemo_room_test(NAME [TENSORS|MODULES])                                 builds tests/NAME/*_test.cpp as NAME_test
+#
+# TENSORS and MODULES: the room uses LibTorch, and which of its precompiled headers most of the files want.
 
 include(GoogleTest)
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER env "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER env "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" "CCACHE_INODECACHE=true" ${CCACHE_PROGRAM})
 endif()
 
 add_library(microemo_flags INTERFACE)
@@ -23,8 +25,14 @@ if(MICROEMO_SANITIZE)
   target_link_options(microemo_flags INTERFACE -fsanitize=${MICROEMO_SANITIZE})
 endif()
 
+function(microemo_precompiled_header name)
+  add_library(microemo_${name}_pch STATIC "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
+  target_link_libraries(microemo_${name}_pch PUBLIC microemo_flags ${ARGN})
+  target_precompile_headers(microemo_${name}_pch PUBLIC "${PROJECT_SOURCE_DIR}/cmake/${name}_pch.h")
+endfunction()
+
 function(microemo_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "ROOMS;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "TENSORS;MODULES" "" "ROOMS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
   if(NOT sources)
     add_library(microemo_${name} INTERFACE)
@@ -35,11 +43,13 @@ function(microemo_room name)
   endif()
   list(TRANSFORM ROOM_ROOMS PREPEND microemo_)
   target_link_libraries(microemo_${name} ${scope} microemo_flags ${ROOM_ROOMS} ${ROOM_LIBS})
-  if(ROOM_TORCH)
+  if(ROOM_TENSORS OR ROOM_MODULES)
     target_link_libraries(microemo_${name} ${scope} microemo::torch_cpu)
-    if(sources)
-      target_precompile_headers(microemo_${name} REUSE_FROM microemo_torch_pch)
-    endif()
+  endif()
+  if(ROOM_TENSORS AND sources)
+    target_precompile_headers(microemo_${name} REUSE_FROM microemo_tensors_pch)
+  elseif(ROOM_MODULES AND sources)
+    target_precompile_headers(microemo_${name} REUSE_FROM microemo_modules_pch)
   endif()
 endfunction()
 
@@ -51,15 +61,23 @@ function(microemo_sentencepiece_first target)
 endfunction()
 
 function(microemo_room_test name)
-  cmake_parse_arguments(TEST "TORCH" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(TEST "TENSORS;MODULES" "" "LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cpp")
   if(NOT sources)
     return()
   endif()
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE microemo_${name} microemo_test_support ${TEST_LIBS} GTest::gmock GTest::gtest_main)
-  if(TEST_TORCH)
-    target_precompile_headers(${name}_test REUSE_FROM microemo_torch_pch)
+  if(TEST_MODULES)
+    target_precompile_headers(${name}_test REUSE_FROM microemo_modules_pch)
+  elseif(TEST_TENSORS)
+    target_precompile_headers(${name}_test REUSE_FROM microemo_tensors_pch)
+  else()
+    target_precompile_headers(${name}_test REUSE_FROM microemo_tests_pch)
+  endif()
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    # A test spends its time in the rooms that it calls; -O2 here would lengthen the build alone.
+    target_compile_options(${name}_test PRIVATE -O1)
   endif()
   set(with_text_and_torch data infer train cli)
   if(name IN_LIST with_text_and_torch)

@@ -8,6 +8,7 @@
 
 #include <fmt/ranges.h>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/mm.h>
 
 #include "microemo/base/error.h"

@@ -16,6 +16,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
+#include "microemo/checkpoint/finite.h"
 #include "microemo/checkpoint/hf_config.h"
 #include "microemo/cli/commands.h"
 #include "microemo/infer/text_generation.h"
@@ -30,7 +31,7 @@ struct Words {
   std::string model, prompt, tokenizer, type = "float32";
   std::vector<int64_t> ids;
   int64_t max_new_tokens = 256, max_tokens = 0, threads = 1;
-  bool literal = false, json = false;
+  bool literal = false, json = false, check_finite = false;
 };
 
 struct Generation {
@@ -110,6 +111,7 @@ int run(const Words& words) {
   at::set_num_threads(int(words.threads));
   const checkpoint::HfDecoderConfig config = checkpoint::read_hf_decoder_config(words.model);
   const std::optional<text::Tokenizer> tokenizer = open_tokenizer(words);
+  if (words.check_finite) checkpoint::require_finite(checkpoint::TensorSource(words.model));
   const auto decoder = model::load_hf_decoder(
       words.model, {.weights = words.type == "stored" ? model::WeightType::as_stored : model::WeightType::fp32,
                     .max_tokens = words.max_tokens});
@@ -143,6 +145,7 @@ void add_options(CLI::App& command, Words& words) {
       ->check(CLI::IsMember({"float32", "stored"}))
       ->capture_default_str();
   command.add_option("--threads", words.threads, "Threads of a matrix product")->check(CLI::Range(1, 256))->capture_default_str();
+  command.add_flag("--check-finite", words.check_finite, "Refuse weights that are NaN or infinite before anything is computed");
   command.add_flag("--json", words.json, "Print JSON: ids, text, speed");
 }
 

@@ -11,6 +11,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
+#include "microemo/checkpoint/finite.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/checkpoint/hf_config.h"
 #include "microemo/checkpoint/key_map.h"
@@ -28,7 +29,7 @@ using checkpoint::TensorSource;
 
 struct Words {
   std::string path, part;
-  bool json = false;
+  bool json = false, check_finite = false;
 };
 
 void print(const std::string& text) { std::printf("%s\n", text.c_str()); }
@@ -146,6 +147,7 @@ void run(Words words) {
   // Of a run the newest checkpoint that is whole.
   if (fs::is_directory(fs::path(words.path) / "checkpoints")) words.path = checkpoint::find_checkpoint(words.path);
   const Contents contents = contents_of(words);
+  if (words.check_finite) checkpoint::require_finite(TensorSource(words.path, {.sub_dict = words.part}));
   if (words.json)
     print(to_json(words, contents).dump(2));
   else
@@ -162,6 +164,7 @@ void add_inspect_command(CLI::App& app, int& /*status*/) {
       ->required()
       ->type_name("");
   command->add_option("--part", words->part, "Only this sub-dict of a .pth, such as model")->type_name("NAME");
+  command->add_flag("--check-finite", words->check_finite, "Read all weights; NaN or infinite ones are an error (exit code 4)");
   command->add_flag("--json", words->json, "Print JSON, with every tensor");
   command->footer("Examples:\n  microemo inspect models/Llama-2-7b-chat-hf\n  microemo inspect timechat_7b.pth --part model");
   command->callback([words] { run(*words); });

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "microemo/base/error.h"
+#include "microemo/checkpoint/finite.h"
 #include "microemo/cli/commands.h"
 #include "microemo/infer/verify.h"
 #include "microemo/report/table.h"
@@ -16,7 +17,7 @@ namespace {
 struct Words {
   std::string model, reference, type = "float32";
   infer::VerifyOptions options;
-  bool json = false;
+  bool json = false, check_finite = false;
 };
 
 void print(const std::string& text) { std::printf("%s\n", text.c_str()); }
@@ -44,6 +45,7 @@ void print_report(const infer::VerifyReport& report) {
 }
 
 int run(const Words& words) {
+  if (words.check_finite) checkpoint::require_finite(checkpoint::TensorSource(words.model));
   infer::VerifyOptions options = words.options;
   options.as_stored = words.type == "stored";
   const infer::VerifyReport report = infer::verify_model(words.model, words.reference, options);
@@ -71,6 +73,7 @@ void add_verify_command(CLI::App& app, int& status) {
   command->add_option("--type", words->type, "What to compute in: float32, or the stored type of the weights")
       ->check(CLI::IsMember({"float32", "stored"}))
       ->capture_default_str();
+  command->add_flag("--check-finite", words->check_finite, "Refuse weights that are NaN or infinite before anything is computed");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer("Example:\n  microemo verify models/Llama-2-7b-chat-hf --reference recorded.safetensors");
   command->callback([words, &status] { status = run(*words); });

@@ -1,6 +1,9 @@
 #include <cmath>
 #include <optional>
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include "microemo/base/error.h"

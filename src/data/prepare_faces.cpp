@@ -5,6 +5,9 @@
 #include <map>
 #include <numeric>
 
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+
 namespace microemo::data {
 namespace {
 

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstring>
 
+#include <ATen/ops/empty.h>
+
 #include "microemo/base/error.h"
 #include "microemo/formats/safetensors.h"
 

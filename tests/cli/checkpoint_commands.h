@@ -29,6 +29,17 @@ struct CheckpointCommand : ::testing::Test {
     return parse_json(result.standard_output, "standard output");
   }
   std::string model(const std::string& name) const { return models / name; }
+
+  /// A copy of a model of one safetensors file in which the last 4 bytes, a float of its last tensor, are a NaN.
+  std::string model_with_nan(const std::string& name) const {
+    const std::filesystem::path folder = place.path() / ("nan-" + name);
+    std::filesystem::copy(models / name, folder, std::filesystem::copy_options::recursive);
+    std::fstream file(folder / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.exceptions(std::ios::failbit);
+    file.seekp(-4, std::ios::end);
+    file.write("\x00\x00\xc0\x7f", 4);
+    return folder;
+  }
 };
 
 }  // namespace microemo::test

@@ -13,7 +13,7 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 test::CommandResult microemo(std::vector<std::string> words) {
-  words.insert(words.begin(), MICROEMO_BINARY);
+  words.emplace(words.begin(), MICROEMO_BINARY);
   return test::run_command(words);
 }
 

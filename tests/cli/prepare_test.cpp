@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "media/media.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -114,6 +116,36 @@ TEST_F(PrepareCommand, StoppedByASignalItCanBeResumed) {
   EXPECT_EQ(WEXITSTATUS(status), 75);
   EXPECT_EQ(prepare("cache").exit_code, 0);
   EXPECT_EQ(entries(path("cache")).size(), 4u);
+}
+
+TEST_F(PrepareCommand, NeedsNoMoreMemoryForManyClips) {
+  const auto peak_of = [&](int clips) {
+    std::string lines;
+    for (int i = 0; i < clips; ++i) {
+      make_video("m" + std::to_string(i), "1");
+      lines += fmt::format(R"({{"id": "m{0}", "video": "m{0}.mp4"}})", i) + "\n";
+    }
+    write_file_atomic(path("m.jsonl"), lines);
+    const CommandResult result = prepare("cache" + std::to_string(clips));
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return result.peak_memory_mb;
+  };
+  const double few = peak_of(3), many = peak_of(40);
+  EXPECT_LT(many - few, 37 * 320 * 240 * 3 * 25 / double(1 << 20) / 8) << "an eighth of what the pictures of 37 more clips take";
+}
+
+TEST_F(PrepareCommand, HoldsOfALongClipOnlyWhatIsKept) {
+  const auto once = test::test_media("Megamind.avi");
+  if (!once) GTEST_SKIP() << test::no_test_media("Megamind.avi");
+  test::ffmpeg({"-stream_loop", "1", "-i", once->string(), "-c", "copy", path("twice.avi")});
+  const auto peak_of = [&](const std::string& name, const fs::path& video) {
+    write_file_atomic(path("m.jsonl"), Json{{"id", name}, {"video", video.string()}}.dump() + "\n");
+    const CommandResult result = prepare("cache", {"--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return result.peak_memory_mb;
+  };
+  const double first = peak_of("once", *once), second = peak_of("twice", path("twice.avi"));
+  EXPECT_LT(second - first, 270 * 720 * 528 * 3 / double(1 << 20) / 8) << "an eighth of what the second half's pictures take";
 }
 
 TEST_F(PrepareCommand, EndsWithTheDataExitCodeWhenAClipCannotBeRead) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ struct CommandOptions {
 struct CommandResult {
   int exit_code = -1;  ///< 128 + signal when a signal ended it
   bool timed_out = false;
+  double peak_memory_mb = 0;  ///< resident, in MiB
   std::string standard_output, standard_error;
 };
 
@@ -143,9 +145,11 @@ inline CommandResult run_command(const std::vector<std::string>& arguments, cons
   result.timed_out = !detail::exchange(in, out, err, options.standard_input, result, options.timeout_s);
   if (result.timed_out) ::kill(child, SIGKILL);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  rusage usage{};
+  while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   ::signal(SIGPIPE, before);
+  result.peak_memory_mb = static_cast<double>(usage.ru_maxrss) / 1024;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

@@ -7,7 +7,7 @@
 
 #include "microemo/data/prepared.h"
 #include "microemo/model/clip_batch.h"
-#include "microemo/model/microemo.h"
+#include "microemo/model/options.h"
 #include "microemo/text/tokenizer.h"
 
 namespace microemo::data {

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "microemo/model/options.h"
+
 namespace microemo::model {
 
 // Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, W windows (the whole clip first, then the
@@ -41,5 +43,12 @@ struct ClipBatch {
 
   std::vector<std::string> ids;  ///< of the clips, for errors
 };
+
+/// Query tokens of one window in the media table; the batch builder lays out prompts with these.
+struct MediaLayout {
+  int64_t video_queries = 0, audio_queries = 0;  ///< 0 when the branch is off
+  bool video_utterances = true, audio_utterances = true;
+};
+MediaLayout media_layout(const ModelOptions& options);
 
 }  // namespace microemo::model

@@ -83,11 +83,4 @@ class MicroEmo : public torch::nn::Module {
   std::shared_ptr<AlignmentHeads> alignment_;
 };
 
-/// Query tokens of one window in the media table; the batch builder lays out prompts with these.
-struct MediaLayout {
-  int64_t video_queries = 0, audio_queries = 0;  ///< 0 when the branch is off
-  bool video_utterances = true, audio_utterances = true;
-};
-MediaLayout media_layout(const ModelOptions& options);
-
 }  // namespace microemo::model
