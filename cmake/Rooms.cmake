@@ -1,14 +1,14 @@
 # One static library per room (design: a room uses only the rooms above it in the table of src/README.md).
 #
 #   microemo_room(NAME [TENSORS|MODULES] ROOMS lower rooms… LIBS libraries…)   builds src/NAME/*.cpp as microemo_NAME
-#   microemo_room_test(NAME [TENSORS|MODULES])                                 builds tests/NAME/*_test.cpp as NAME_test
+#   microemo_room_test(NAME [TENSORS|MODULES] SOURCES helpers… LIBS …)         builds tests/NAME/*_test.cpp and helpers as NAME_test
 #
 # TENSORS and MODULES: the room uses LibTorch, and which of its precompiled headers most of the files want.
 
 include(GoogleTest)
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER env "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" "CCACHE_INODECACHE=true" ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER env "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" "CCACHE_INODECACHE=true" "CCACHE_DEPEND=true" ${CCACHE_PROGRAM})
 endif()
 
 add_library(microemo_flags INTERFACE)
@@ -61,12 +61,12 @@ function(microemo_sentencepiece_first target)
 endfunction()
 
 function(microemo_room_test name)
-  cmake_parse_arguments(TEST "TENSORS;MODULES" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(TEST "TENSORS;MODULES" "" "SOURCES;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cpp")
   if(NOT sources)
     return()
   endif()
-  add_executable(${name}_test ${sources})
+  add_executable(${name}_test ${sources} ${TEST_SOURCES})
   target_link_libraries(${name}_test PRIVATE microemo_${name} microemo_test_support ${TEST_LIBS} GTest::gmock GTest::gtest_main)
   if(TEST_MODULES)
     target_precompile_headers(${name}_test REUSE_FROM microemo_modules_pch)

@@ -1,5 +1,6 @@
 #include "cli/checkpoint_commands.h"
 #include "cli/tiny_run.h"
+#include "microemo/checkpoint/folder.h"
 
 namespace microemo {
 namespace {
@@ -46,10 +47,7 @@ TEST_F(InspectCommand, AFolderOfAnUnknownModelIsShownWithItsMistake) {
 
 TEST_F(InspectCommand, NamesOurOwnModelAndItsParts) {
   const test::TinyRun run;
-  std::vector<std::string> parts;
-  for (const auto& child : run.tiny.model->named_children())
-    if (!child.value()->parameters().empty()) parts.push_back(child.key());
-  std::sort(parts.begin(), parts.end());
+  const std::vector<std::string> parts = run.parts();
   const std::string step = checkpoint::step_folder(run.run, 0);
   for (const std::string& path : {run.run.string(), step, step + "/model.safetensors"}) {
     const Json seen = json({"inspect", path});

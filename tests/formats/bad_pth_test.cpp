@@ -67,53 +67,61 @@ std::string nested(const std::string& open, const std::string& close, int levels
 INSTANTIATE_TEST_SUITE_P(
     Table, BadPth,
     testing::Values(
-        Case{"NegativeLength", dict_of(with([](auto& t) {
-               t.shape = {-1, 2};
+        Case{"NegativeLength", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {-1, 2};
              })),
              "'w': a length, stride or offset"},
-        Case{"NegativeStride", dict_of(with([](auto& t) {
-               t.strides = {-2, 1};
+        Case{"NegativeStride", dict_of(with([](PickledTensor& tensor) {
+               tensor.strides = {-2, 1};
              })),
              "'w': a length, stride or offset"},
-        Case{"NegativeOffset", dict_of(with([](auto& t) { t.offset = -1; })), "'w': a length, stride or offset"},
-        Case{"OffsetBehindTheStorage", dict_of(with([](auto& t) { t.offset = 1; })), "'w': it leaves its storage"},
-        Case{"ShapeBehindTheStorage", dict_of(with([](auto& t) {
-               t.shape = {3, 2};
+        Case{"NegativeOffset", dict_of(with([](PickledTensor& tensor) { tensor.offset = -1; })),
+             "'w': a length, stride or offset"},
+        Case{"OffsetBehindTheStorage", dict_of(with([](PickledTensor& tensor) { tensor.offset = 1; })),
+             "'w': it leaves its storage"},
+        Case{"ShapeBehindTheStorage", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {3, 2};
              })),
              "'w': it leaves its storage"},
-        Case{"StrideBehindTheStorage", dict_of(with([](auto& t) {
-               t.strides = {3, 1};
+        Case{"StrideBehindTheStorage", dict_of(with([](PickledTensor& tensor) {
+               tensor.strides = {3, 1};
              })),
              "'w': it leaves its storage"},
-        Case{"EmptyTensorBehindTheStorage", dict_of(with([](auto& t) {
-               t.shape = {0, 2}, t.offset = 5;
+        Case{"EmptyTensorBehindTheStorage", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {0, 2}, tensor.offset = 5;
              })),
              "leaves its storage"},
-        Case{"ShapeThatOverflows", dict_of(with([](auto& t) {
-               t.shape = {INT64_MAX, INT64_MAX}, t.strides = {0, 0};
+        Case{"ShapeThatOverflows", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {INT64_MAX, INT64_MAX}, tensor.strides = {0, 0};
              })),
              "'w': it leaves its storage"},
-        Case{"StrideThatOverflows", dict_of(with([](auto& t) {
-               t.strides = {INT64_MAX, INT64_MAX};
+        Case{"StrideThatOverflows", dict_of(with([](PickledTensor& tensor) {
+               tensor.strides = {INT64_MAX, INT64_MAX};
              })),
              "'w': it leaves"},
-        Case{"OffsetThatOverflows", dict_of(with([](auto& t) { t.offset = INT64_MAX; })), "'w': it leaves its storage"},
-        Case{"RepeatedElements", dict_of(with([](auto& t) {
-               t.shape = {1 << 30, 4}, t.strides = {0, 1};
+        Case{"OffsetThatOverflows", dict_of(with([](PickledTensor& tensor) { tensor.offset = INT64_MAX; })),
+             "'w': it leaves its storage"},
+        Case{"RepeatedElements", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {1 << 30, 4}, tensor.strides = {0, 1};
              })),
              "elements are repeated"},
-        Case{"MoreLengthsThanStrides", dict_of(with([](auto& t) {
-               t.shape = {1, 2, 2};
+        Case{"MoreLengthsThanStrides", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {1, 2, 2};
              })),
              "more lengths than strides"},
-        Case{"StorageOfAnotherSize", dict_of(with([](auto& t) { t.elements = 5; })),
+        Case{"StorageOfAnotherSize", dict_of(with([](PickledTensor& tensor) { tensor.elements = 5; })),
              "'w': its storage '0' has 16 bytes and not 5"},
-        Case{"StorageThatOverflows", dict_of(with([](auto& t) { t.elements = INT64_MAX; })), "its storage '0' has 16 bytes"},
-        Case{"NegativeStorage", dict_of(with([](auto& t) { t.elements = -4; })), "no class, key and size"},
-        Case{"WiderType", dict_of(with([](auto& t) { t.storage = "DoubleStorage"; })), "its storage '0' has 16 bytes and not 4"},
-        Case{"MissingStorage", dict_of(with([](auto& t) { t.key = "7"; })), "its storage '7' is not in the file"},
-        Case{"StorageOutsideTheFolder", dict_of(with([](auto& t) { t.key = "../../../etc/passwd"; })), "is not in the file"},
-        Case{"StorageWithAnAbsoluteName", dict_of(with([](auto& t) { t.key = "/etc/passwd"; })), "is not in the file"},
+        Case{"StorageThatOverflows", dict_of(with([](PickledTensor& tensor) { tensor.elements = INT64_MAX; })),
+             "its storage '0' has 16 bytes"},
+        Case{"NegativeStorage", dict_of(with([](PickledTensor& tensor) { tensor.elements = -4; })), "no class, key and size"},
+        Case{"WiderType", dict_of(with([](PickledTensor& tensor) { tensor.storage = "DoubleStorage"; })),
+             "its storage '0' has 16 bytes and not 4"},
+        Case{"MissingStorage", dict_of(with([](PickledTensor& tensor) { tensor.key = "7"; })),
+             "its storage '7' is not in the file"},
+        Case{"StorageOutsideTheFolder", dict_of(with([](PickledTensor& tensor) { tensor.key = "../../../etc/passwd"; })),
+             "is not in the file"},
+        Case{"StorageWithAnAbsoluteName", dict_of(with([](PickledTensor& tensor) { tensor.key = "/etc/passwd"; })),
+             "is not in the file"},
         Case{"NameTwice", p_file("}(" + p_text("w") + p_tensor() + p_text("w") + p_tensor() + "u"),
              "two tensors have the name 'w'"},
         Case{"NameTwiceByLevels", p_file("}(" + p_text("a/b") + p_tensor() + p_text("a") + p_dict("b", p_tensor()) + "u"),
@@ -279,7 +287,7 @@ TEST_F(PthFiles, RefusesAnUnknownLegacyVersion) {
 }
 
 TEST_F(PthFiles, StoragesOfAnUnknownTypeAreNamed) {
-  const PthFile file(write_pth(path_, dict_of(with([](auto& t) { t.storage = "QInt8Storage"; }))));
+  const PthFile file(write_pth(path_, dict_of(with([](PickledTensor& tensor) { tensor.storage = "QInt8Storage"; }))));
   EXPECT_EQ(file.unknown().at(0).global, "torch.QInt8Storage");
 }
 
