@@ -1,10 +1,10 @@
 #include "microemo/train/options.h"
 
+#include "infer/tiny_model.h"
 #include "microemo/base/files.h"
 #include "microemo/text/tokenizer.h"
 #include "microemo/train/load_run.h"
 #include "support/errors.h"
-#include "train/prepared_set.h"
 
 namespace microemo::train {
 namespace {
