@@ -1,4 +1,5 @@
 #include "microemo/base/config.h"
+#include "microemo/base/json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 #include <fstream>
 
 #include "microemo/base/files.h"
+#include "microemo/base/json.h"
 #include "microemo/base/lock.h"
 #include "support/command.h"
 #include "support/disk.h"

@@ -1,4 +1,5 @@
 #include "cli/checkpoint_commands.h"
+#include "microemo/base/json.h"
 
 namespace microemo {
 namespace {

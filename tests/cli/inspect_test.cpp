@@ -1,5 +1,6 @@
 #include "cli/checkpoint_commands.h"
 #include "cli/tiny_run.h"
+#include "microemo/base/json.h"
 #include "microemo/checkpoint/folder.h"
 
 namespace microemo {

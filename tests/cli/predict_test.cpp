@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "microemo/base/files.h"
+#include "microemo/base/json.h"
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
 #include "microemo/media/video_writer.h"
