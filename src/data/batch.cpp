@@ -112,6 +112,18 @@ void add_sound(ClipBatch& batch, const std::vector<const Sample*>& samples) {
   batch.mel_mask_BF = lengths_mask(times);
 }
 
+void add_pieces(ClipBatch& batch, const std::vector<const Sample*>& samples, SoundInput sound) {
+  std::vector<Tensor> pieces, times;
+  for (const Sample* sample : samples) {
+    pieces.push_back(sample->prepared.pieces_K);
+    times.push_back(sample->prepared.piece_times_K.to(at::kFloat));
+  }
+  batch.pieces_BK = pad_stack(pieces, 0);
+  batch.piece_times_BK = pad_stack(times, 0);
+  batch.piece_mask_BK = lengths_mask(times);
+  batch.piece_s = piece_seconds(sound);
+}
+
 /// "This frame is sampled at t second." for every frame; padding frames hold -1. Frames of many clips share their times, so each
 /// text is encoded once.
 Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, const Tensor& mask_BT) {
@@ -129,7 +141,8 @@ Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, c
   return pad_integers(rows, -1).view({times_BT.size(0), times_BT.size(1), -1});
 }
 
-void add_windows(ClipBatch& batch, const std::vector<const Sample*>& samples) {
+/// The whole clip, and its utterances.
+void add_clips(ClipBatch& batch, const std::vector<const Sample*>& samples) {
   std::vector<Tensor> windows;
   for (const Sample* sample : samples) {
     std::vector<float> times = {0, float(sample->prepared.duration_s) + 1};
@@ -137,8 +150,7 @@ void add_windows(ClipBatch& batch, const std::vector<const Sample*>& samples) {
       times.insert(times.end(), {float(utterance.start_s), float(utterance.end_s)});
     windows.push_back(at::tensor(times).view({-1, 2}));
   }
-  batch.windows_BW2 = pad_stack(windows, 0);
-  batch.window_mask_BW = lengths_mask(windows);
+  batch.clips = {pad_stack(windows, 0), lengths_mask(windows)};
 }
 
 int64_t class_of(const std::vector<std::string>& classes, const std::string& name) {
@@ -233,10 +245,19 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
     drawn.push_back(draw_augmentation(augment, draw, sample->index));
     batch.ids.push_back(sample->clip.id);
   }
-  add_windows(batch, samples);
-  if (model_.visual.enabled) add_pictures(batch, samples, drawn, prepare_.face_input);
-  if (model_.visual.enabled) batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
-  if (model_.audio.enabled) add_sound(batch, samples);
+  add_clips(batch, samples);
+  const model::MediaLayout layout = model::media_layout(model_);
+  if (model_.visual.enabled) {
+    add_pictures(batch, samples, drawn, prepare_.face_input);
+    batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
+    batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
+  }
+  if (model_.audio.enabled) {
+    const bool whole = prepare_.sound == SoundInput::log_mel;
+    whole ? add_sound(batch, samples) : add_pieces(batch, samples, prepare_.sound);
+    batch.audio_windows = whole ? model::windows_of(layout.audio, batch.clips, batch.mel_times_BF, batch.mel_mask_BF)
+                                : model::windows_of(layout.audio, batch.clips, batch.piece_times_BK, batch.piece_mask_BK);
+  }
   if (purpose == Purpose::train) {
     if (model_.visual.enabled) add_movements(batch, samples);
     add_manners(batch, samples);
@@ -244,10 +265,8 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
 
   std::vector<Row> rows;
   for (const Question& question : questions) {
-    const RowContext context{*tokenizer_, model::media_layout(model_), int64_t(samples.size()), batch.windows_BW2.size(1),
-                             question.sample};
     const Sample& sample = *samples.at(size_t(question.sample));
-    rows.push_back(write_row(context, sample, question.utterance, purpose));
+    rows.push_back(write_row({*tokenizer_, batch, layout, question.sample}, sample, question.utterance, purpose));
     if (int64_t(rows.back().ids.size()) > model_.decoder.max_tokens)
       throw DataError("the question about utterance {} of clip '{}' takes {} tokens, the decoder {}", question.utterance,
                       sample.clip.id, rows.back().ids.size(), model_.decoder.max_tokens)

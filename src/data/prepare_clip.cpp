@@ -15,6 +15,7 @@
 #include "microemo/media/video_reader.h"
 #include "prepare_faces.h"
 #include "prepare_sampling.h"
+#include "prepare_sound.h"
 
 namespace microemo::data {
 namespace {
@@ -47,11 +48,22 @@ void report_repairs(const Clip& clip, const char* what, int64_t count) {
   if (count > 0) log_warning(fmt::format("clip {}: {} damaged {} in {}", clip.id, count, what, clip.video.string()));
 }
 
+/// Frames of the clip, counted where the rule needs to know before the first is seen.
+int64_t frame_count(const Clip& clip, const PrepareOptions& options) {
+  if (options.frame_rule == FrameRule::rate) return 0;
+  media::VideoReader::Options times_only;
+  times_only.rgb = false;
+  media::VideoReader reader(clip.video, times_only);
+  int64_t count = 0;
+  while (reader.next()) ++count;
+  return count;
+}
+
 Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes) {
   media::VideoReader reader(clip.video);
   media::FaceTracker tracker;
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options), KeptFrames(kept_bytes), {}, {}};
+  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(kept_bytes), {}, {}};
   double last_interval_s = 0, last_s = 0;
   int64_t damaged = 0;
   while (auto frame = reader.next()) {
@@ -124,10 +136,7 @@ void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept
 
 void read_sound(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
   const media::Sound sound = media::read_sound(clip.video);
-  const media::LogMel mel = media::log_mel(sound, int(options.mel_bands));
-  const at::Tensor values = at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), options.mel_bands}, at::kFloat);
-  prepared.mel_FM = values.to(at::kHalf).to(at::kFloat);
-  prepared.mel_times_F = times_tensor(mel.seconds);
+  add_sound(sound, options, prepared);
   prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
   report_repairs(clip, "packets of sound", sound.bad_packets);
 }
@@ -139,7 +148,9 @@ PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
   clip.faces_NCSS = face_inputs({}, options);
   clip.face_mask_N = at::empty({0}, at::kBool);
   clip.mel_FM = at::empty({0, options.mel_bands}, at::kFloat);
-  clip.frame_times_T = clip.face_times_N = clip.mel_times_F = at::empty({0}, at::kDouble);
+  clip.pieces_K = at::empty({0}, at::kFloat);
+  clip.frame_times_T = clip.face_times_N = clip.mel_times_F = clip.piece_times_K = at::empty({0}, at::kDouble);
+  add_sound({}, options, clip);
   return clip;
 }
 

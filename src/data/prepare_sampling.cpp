@@ -1,5 +1,7 @@
 #include "prepare_sampling.h"
 
+#include <algorithm>
+
 namespace microemo::data {
 namespace {
 
@@ -18,12 +20,25 @@ bool FaceClock::takes(double seconds) {
   return true;
 }
 
-WholeFrames::WholeFrames(const PrepareOptions& options)
-    : width_(int(options.frame_width)), height_(int(options.frame_height)), rate_(options.frame_rate) {}
+WholeFrames::WholeFrames(const PrepareOptions& options, int64_t total)
+    : width_(int(options.frame_width)),
+      height_(int(options.frame_height)),
+      total_(total),
+      count_(options.frame_rule == FrameRule::uniform ? std::min(options.frame_count, total) : 0),
+      rate_(options.frame_rate) {}
+
+void WholeFrames::take(const media::VideoFrame& frame) {
+  images_.push_back(media::resize(frame.rgb, width_, height_));
+  times_.push_back(frame.seconds);
+}
 
 double WholeFrames::due_s() const { return first_s_ + double(next_) / rate_; }
 
 void WholeFrames::add(media::VideoFrame&& frame) {
+  if (total_ > 0) {
+    if (next_ < count_ && next_ * total_ / count_ == seen_++) take(frame), ++next_;
+    return;
+  }
   if (last_)
     offer_last(frame.seconds);
   else
@@ -38,8 +53,7 @@ void WholeFrames::finish(double end_s) {
 
 void WholeFrames::offer_last(double shown_until_s) {
   if (due_s() >= shown_until_s - rounding_s) return;
-  images_.push_back(media::resize(last_->rgb, width_, height_));
-  times_.push_back(last_->seconds);
+  take(*last_);
   while (due_s() < shown_until_s - rounding_s) ++next_;
 }
 

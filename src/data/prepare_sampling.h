@@ -22,11 +22,12 @@ class FaceClock {
   std::optional<double> due_s_;
 };
 
-/// Picks the frames that are shown at first + k / frame_rate: of each such time the last frame that is not later. A frame that is
-/// shown at several of them is taken once.
+/// Picks the whole frames. FrameRule::rate: those that are shown at first + k / frame_rate, of each such time the last frame that
+/// is not later; one that is shown at several of them is taken once. FrameRule::uniform: of `total` frames number
+/// floor(k total / n) for each k below n = min(frame_count, total).
 class WholeFrames {
  public:
-  explicit WholeFrames(const PrepareOptions& options);
+  WholeFrames(const PrepareOptions& options, int64_t total);
   void add(media::VideoFrame&& frame);
   /// `end_s` is the end of the last frame.
   void finish(double end_s);
@@ -38,8 +39,11 @@ class WholeFrames {
  private:
   void offer_last(double shown_until_s);
   double due_s() const;
+  void take(const media::VideoFrame& frame);
 
   int width_, height_;
+  int64_t total_, count_;  ///< of frames, and of those that are taken; 0 with a rate
+  int64_t seen_ = 0;
   double rate_;
   double first_s_ = 0;
   int64_t next_ = 0;  ///< k

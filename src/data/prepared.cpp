@@ -1,5 +1,6 @@
 #include "microemo/data/prepared.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -26,17 +27,24 @@ struct Member {
   int64_t PreparedFacts::*rows;
 };
 
-/// The type of `faces` depends on the face input; the first member of each count sets it.
-std::vector<Member> members(bool signed_faces) {
+/// The type of `faces` depends on the face input; `piece_dimensions` are those of pieces of sound, 0 without any. The first
+/// member of each count sets it.
+std::vector<Member> members(bool signed_faces, int64_t piece_dimensions) {
   using Clip = PreparedClip;
   using Facts = PreparedFacts;
-  return {{"frames", "U8", at::kByte, &Clip::frames_TCHW, 4, &Facts::frames},
-          {"frame_times", "F64", at::kDouble, &Clip::frame_times_T, 1, &Facts::frames},
-          {"faces", signed_faces ? "I8" : "U8", signed_faces ? at::kChar : at::kByte, &Clip::faces_NCSS, 4, &Facts::face_frames},
-          {"face_times", "F64", at::kDouble, &Clip::face_times_N, 1, &Facts::face_frames},
-          {"face_mask", "BOOL", at::kBool, &Clip::face_mask_N, 1, &Facts::face_frames},
-          {"mel", "F16", at::kHalf, &Clip::mel_FM, 2, &Facts::mel_frames},
-          {"mel_times", "F64", at::kDouble, &Clip::mel_times_F, 1, &Facts::mel_frames}};
+  std::vector<Member> all{
+      {"frames", "U8", at::kByte, &Clip::frames_TCHW, 4, &Facts::frames},
+      {"frame_times", "F64", at::kDouble, &Clip::frame_times_T, 1, &Facts::frames},
+      {"faces", signed_faces ? "I8" : "U8", signed_faces ? at::kChar : at::kByte, &Clip::faces_NCSS, 4, &Facts::face_frames},
+      {"face_times", "F64", at::kDouble, &Clip::face_times_N, 1, &Facts::face_frames},
+      {"face_mask", "BOOL", at::kBool, &Clip::face_mask_N, 1, &Facts::face_frames},
+      {"mel", "F16", at::kHalf, &Clip::mel_FM, 2, &Facts::mel_frames},
+      {"mel_times", "F64", at::kDouble, &Clip::mel_times_F, 1, &Facts::mel_frames}};
+  if (piece_dimensions > 0) {
+    all.push_back({"pieces", "F32", at::kFloat, &Clip::pieces_K, piece_dimensions, &Facts::pieces});
+    all.push_back({"piece_times", "F64", at::kDouble, &Clip::piece_times_K, 1, &Facts::pieces});
+  }
+  return all;
 }
 
 Error damaged(const fs::path& file, const std::string& reason) {
@@ -83,7 +91,11 @@ const formats::SafetensorsEntry& find(const formats::SafetensorsFile& file, cons
 }
 
 std::vector<Member> members_of(const formats::SafetensorsFile& file) {
-  return members(file.contains("faces") && file.find("faces").dtype == "I8");
+  const bool has_pieces = file.contains("pieces");
+  const auto dimensions = has_pieces ? int64_t(file.find("pieces").shape.size()) : 0;
+  if (has_pieces && dimensions != 2 && dimensions != 3)
+    throw damaged(file.path(), fmt::format("its pieces have {} dimensions", dimensions));
+  return members(file.contains("faces") && file.find("faces").dtype == "I8", dimensions);
 }
 
 at::Tensor load(const formats::SafetensorsFile& file, const Member& member) {
@@ -95,13 +107,14 @@ at::Tensor load(const formats::SafetensorsFile& file, const Member& member) {
 }
 
 PreparedFacts facts_of(const formats::SafetensorsFile& file) {
-  PreparedFacts facts{.frames = -1, .face_frames = -1, .mel_frames = -1};
+  PreparedFacts facts{.frames = -1, .face_frames = -1, .mel_frames = -1, .pieces = -1};
   for (const Member& member : members_of(file)) {
     const int64_t rows = find(file, member).shape[0];
     int64_t& count = facts.*member.rows;
     if (count < 0) count = rows;
     if (count != rows) throw damaged(file.path(), fmt::format("its {} has {} rows instead of {}", member.name, rows, count));
   }
+  facts.pieces = std::max<int64_t>(facts.pieces, 0);
   facts.duration_s = number_of<double>(file.metadata(), "duration_s", file.path());
   facts.source_frames = number_of<int64_t>(file.metadata(), "source_frames", file.path());
   facts.faces_found = number_of<int64_t>(file.metadata(), "faces_found", file.path());
@@ -113,7 +126,8 @@ PreparedFacts facts_of(const formats::SafetensorsFile& file) {
 void write_prepared(const fs::path& file, const PreparedClip& clip) {
   std::vector<at::Tensor> stored;
   std::vector<formats::SafetensorsTensor> tensors;
-  for (const Member& member : members(clip.faces_NCSS.scalar_type() == at::kChar)) {
+  const int64_t piece_dimensions = clip.pieces_K.defined() && clip.pieces_K.dim() > 1 ? clip.pieces_K.dim() : 0;
+  for (const Member& member : members(clip.faces_NCSS.scalar_type() == at::kChar, piece_dimensions)) {
     stored.push_back((clip.*member.tensor).to(member.stored).contiguous());
     tensors.push_back({member.name, member.dtype, stored.back().sizes().vec(), bytes_of(stored.back())});
   }
@@ -128,6 +142,8 @@ PreparedClip read_prepared(const fs::path& path) {
   const formats::SafetensorsFile file = open_entry(path);
   const PreparedFacts facts = facts_of(file);
   PreparedClip clip;
+  clip.pieces_K = at::empty({0}, at::kFloat);
+  clip.piece_times_K = at::empty({0}, at::kDouble);
   for (const Member& member : members_of(file)) clip.*member.tensor = load(file, member);
   clip.mel_FM = clip.mel_FM.to(at::kFloat);
   clip.duration_s = facts.duration_s;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "microemo/data/sample.h"
+#include "microemo/model/clip_batch.h"
 
 namespace microemo::data {
 
@@ -12,16 +13,16 @@ struct Row {
   std::vector<int64_t> ids, media, utterance, labels;
 };
 
-/// Where the media tokens of one clip lie in the media table, and how a row is written.
+/// How a row is written, and where the media tokens of its clip lie in the media table (MicroEmo::media_tokens).
 struct RowContext {
   const text::Tokenizer& tokenizer;
-  model::MediaLayout layout;
-  int64_t clips = 0, windows = 0;  ///< B and W of the batch
-  int64_t clip = 0;                ///< b
+  const model::ClipBatch& batch;  ///< its windows
+  const model::MediaLayout& layout;
+  int64_t clip = 0;  ///< b
 };
 
-/// The clip's tokens, then each utterance's header, tokens and words, then the question about `utterance`; with the answer and
-/// labels for Purpose::train.
+/// The clip's tokens, those of windows that belong to no utterance behind them, then each utterance's header, tokens and words
+/// (the clip's last where the order says so), then the question about `utterance`; with the answer and labels for Purpose::train.
 Row write_row(const RowContext& context, const Sample& sample, int64_t utterance, Purpose purpose);
 
 }  // namespace microemo::data

@@ -29,11 +29,18 @@ AlignmentHeads::AlignmentHeads(const ModelOptions& model, const InputShapes& sha
   movement_class_weights_ = at::ones({shapes.movement_classes});
   movement_class_weights_[0] = options_.none_weight;
   if (options_.movement > 0 && model.visual.enabled)
-    movement_ = add_head("movement", model.visual.width, shapes.movement_classes);
+    movement_ = add_head("movement", frame_token_width(model), shapes.movement_classes);
+  // Without tokens of the whole clip and each utterance their place is taken by the mean of what lies inside.
+  const auto has_tokens = [](Pooling pooling, const WindowOptions& window) {
+    return pooling == Pooling::qformer && window.windows == Windows::utterance && window.whole;
+  };
+  const bool video = has_tokens(model.video_qformer.pooling, model.video_qformer.window),
+             audio = has_tokens(model.audio.pooling, model.audio.window);
   if (options_.window_movement > 0 && model.visual.enabled)
-    window_movement_ = add_head("window_movement", model.visual.width, shapes.movement_classes);
+    window_movement_ =
+        add_head("window_movement", video ? video_token_width(model) : frame_token_width(model), shapes.movement_classes);
   if (options_.window_voice > 0 && model.audio.enabled)
-    window_voice_ = add_head("window_voice", model.audio.width, shapes.voice_classes);
+    window_voice_ = add_head("window_voice", audio ? audio_token_width(model) : sound_token_width(model), shapes.voice_classes);
 }
 
 void AlignmentHeads::add_movement(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const {

@@ -16,7 +16,7 @@ const checkpoint::HfBlipConfig& blip_config(const checkpoint::HfConfig& config) 
       .hint("name a folder of a blip-2 or instructblip model");
 }
 
-double parameters_of(const BertQFormerOptions& o) {
+double parameters_of(const QFormerOptions& o) {
   const double rows = double(o.queries) + double(o.vocabulary) + (o.vocabulary > 0 ? double(o.max_text) : 0);
   return block_parameters(o.layers.layers, o.layers.width, o.layers.hidden) +
          double(o.layers.width) * (rows + double(o.layers.memory_width));
@@ -24,9 +24,9 @@ double parameters_of(const BertQFormerOptions& o) {
 
 }  // namespace
 
-BertQFormerOptions hf_qformer(const checkpoint::HfBlipConfig& config) {
+QFormerOptions hf_qformer(const checkpoint::HfBlipConfig& config) {
   const checkpoint::HfQFormerConfig& given = config.qformer;
-  BertQFormerOptions options;
+  QFormerOptions options = blip2_qformer();
   options.layers.layers = given.num_hidden_layers;
   options.layers.heads = given.num_attention_heads;
   options.layers.width = given.hidden_size;
@@ -40,40 +40,54 @@ BertQFormerOptions hf_qformer(const checkpoint::HfBlipConfig& config) {
   return options;
 }
 
-BertQFormerOptions blip2_qformer() { return {}; }
+QFormerOptions blip2_qformer() { return {.layers = bert_layers(), .text_layers = true}; }
 
-BertQFormerOptions instructblip_qformer(bool keep_text) { return {.layers = {}, .vocabulary = 30523, .keep_text = keep_text}; }
+QFormerOptions instructblip_qformer(bool keep_text) {
+  return {.layers = bert_layers(), .vocabulary = 30523, .text_layers = true, .keep_text = keep_text};
+}
 
-VideoQFormerOptions video_llama_qformer() { return {.positions = 32, .window = 0}; }
+WindowQFormerOptions video_llama_qformer() {
+  WindowQFormerOptions options{
+      .layers = bert_layers(), .queries = 32, .positions = 32, .utterance_queries = false, .nothing_token = false};
+  options.layers.layers = 2;
+  options.layers.memory_width = 768;
+  options.layers.look_every = 1;
+  return options;
+}
 
-VideoQFormerOptions timechat_qformer() { return {}; }
+WindowQFormerOptions timechat_qformer() {
+  WindowQFormerOptions options = video_llama_qformer();
+  options.positions = 96;
+  return options;
+}
 
-VideoQFormerOptions video_llama_audio_qformer() {
-  VideoQFormerOptions options{.queries = 8, .positions = 8, .window = 0};
+WindowQFormerOptions video_llama_audio_qformer() {
+  WindowQFormerOptions options = video_llama_qformer();
+  options.queries = options.positions = 8;
   options.layers.memory_width = 1024;
   return options;
 }
 
-std::shared_ptr<BertQFormer> load_hf_qformer(const fs::path& folder, bool keep_text) {
+std::shared_ptr<QFormer> load_hf_qformer(const fs::path& folder, bool keep_text) {
   const checkpoint::HfConfig config = checkpoint::read_hf_config(folder);
-  BertQFormerOptions options = hf_qformer(blip_config(config));
+  QFormerOptions options = hf_qformer(blip_config(config));
   options.keep_text = keep_text;
   const checkpoint::NamedTensors tensors = checkpoint::read_part(folder, image_part);
   checkpoint::require_size(parameters_of(options), tensors, folder);
-  return frozen_with(std::make_shared<BertQFormer>(options), tensors, folder);
+  return frozen_with(std::make_shared<QFormer>(options), tensors, folder);
 }
 
-std::shared_ptr<BertQFormer> load_qformer(const fs::path& file, const BertQFormerOptions& options) {
+std::shared_ptr<QFormer> load_qformer(const fs::path& file, const QFormerOptions& options) {
   const checkpoint::NamedTensors tensors = checkpoint::read_part(file, image_part);
-  return frozen_with(std::make_shared<BertQFormer>(options), tensors, file);
+  return frozen_with(std::make_shared<QFormer>(options), tensors, file);
 }
 
-std::shared_ptr<VideoQFormer> load_video_qformer(const fs::path& file, const VideoQFormerOptions& options,
-                                                 const std::string& part) {
+std::shared_ptr<WindowQFormer> load_video_qformer(const fs::path& file, const WindowQFormerOptions& options,
+                                                  const std::string& part) {
   checkpoint::NamedTensors tensors = checkpoint::read_part(file, part);
   if (const auto position = tensors.find("position"); position != tensors.end() && position->second.dim() == 2)
     if (position->second.size(0) != options.positions) position->second = nearest_positions(position->second, options.positions);
-  return frozen_with(std::make_shared<VideoQFormer>(options), tensors, file);
+  return frozen_with(std::make_shared<WindowQFormer>(options), tensors, file);
 }
 
 }  // namespace microemo::model

@@ -1,5 +1,5 @@
-// Shapes: B clips, T whole frames, N face frames, S audio tokens, W windows (clip first, then utterances), Q query tokens, C
-// width, D decoder width, R rows, L tokens.
+// Shapes: B clips, T whole frames, N face frames, S audio tokens, W windows, Q query tokens, C width, D decoder width, R rows, L
+// tokens.
 #include "microemo/model/microemo.h"
 
 #include <ATen/ops/cat.h>
@@ -8,113 +8,205 @@
 
 #include "alignment_heads.h"
 #include "microemo/base/error.h"
-#include "microemo/model/audio_encoder.h"
+#include "microemo/model/attention_pool.h"
 #include "microemo/model/local_branch.h"
-#include "microemo/model/qformers.h"
+#include "microemo/model/pictures.h"
+#include "microemo/model/qformer.h"
+#include "microemo/model/sound_encoder.h"
 #include "microemo/model/vit.h"
+#include "microemo/model/window_qformer.h"
 #include "microemo/nn/loss.h"
-#include "microemo/nn/rotary.h"
 
 namespace microemo::model {
 namespace {
 
-VitShape frame_vit_shape(const VisualEncoderOptions& o, const InputShapes& shapes) {
-  return {.channels = 3,
-          .picture_height = shapes.frame_height,
-          .picture_width = shapes.frame_width,
-          .patch = o.patch,
-          .width = o.width,
-          .layers = o.layers,
-          .heads = o.heads};
+QFormerOptions image_qformer_options(const ModelOptions& o, int64_t vocabulary) {
+  const ImageQFormerOptions& given = o.image_qformer;
+  QFormerOptions options{.layers = layers_of_style(given.style), .queries = given.queries};
+  options.layers.layers = given.layers;
+  options.layers.heads = given.heads;
+  options.layers.width = frame_token_width(o);
+  options.layers.hidden = given.hidden;
+  options.layers.memory_width = o.visual.width;
+  options.layers.look_every = given.look_every;
+  if (given.timestamp_text) options.vocabulary = given.vocabulary > 0 ? given.vocabulary : vocabulary;
+  options.text_layers = given.style == QFormerStyle::bert;
+  options.keep_text = given.keep_text;
+  return options;
 }
 
-/// What a window Q-Former reads.
-struct TimedTokens {
-  at::Tensor tokens_BSC, times_BS, mask_BS;
-};
-
-/// One vector for each window, for the alignment heads.
-at::Tensor window_means(Windows windows, const at::Tensor& tokens_BWQC, const TimedTokens& memory, const ClipBatch& clips) {
-  if (windows == Windows::utterance) return tokens_BWQC.mean(2);
-  return mean_of_windows(memory.tokens_BSC, memory.times_BS, memory.mask_BS, clips.windows_BW2);
+/// Sizes are left to the caller.
+WindowQFormerOptions window_qformer_options(QFormerStyle style, const WindowOptions& window) {
+  const bool both = window.has_whole() && window.has_others();
+  return {.layers = layers_of_style(style),
+          .utterance_queries = both && window.whole_reader != WholeReader::shared_queries,
+          .whole_layers = both && window.whole_reader == WholeReader::own_layers};
 }
 
-/// Bytes to [-1, 1].
-at::Tensor normalise_frames(const at::Tensor& bytes) { return bytes.to(at::kFloat) / 127.5 - 1; }
+WindowQFormerOptions video_qformer_options(const ModelOptions& o) {
+  const VideoQFormerOptions& given = o.video_qformer;
+  WindowQFormerOptions options = window_qformer_options(given.style, given.window);
+  options.layers.layers = given.layers;
+  options.layers.heads = given.heads;
+  options.layers.width = video_token_width(o);
+  options.layers.hidden = given.hidden;
+  options.layers.memory_width = frame_token_width(o);
+  options.queries = given.queries;
+  options.positions = given.positions;
+  options.nothing_token = given.nothing_token;
+  return options;
+}
+
+WindowQFormerOptions audio_qformer_options(const ModelOptions& o) {
+  const AudioBranchOptions& given = o.audio;
+  WindowQFormerOptions options = window_qformer_options(given.qformer_style, given.window);
+  options.layers.layers = given.qformer_layers;
+  options.layers.heads = given.qformer_heads > 0 ? given.qformer_heads : given.heads;
+  options.layers.width = audio_token_width(o);
+  options.layers.hidden = given.qformer_hidden;
+  options.layers.memory_width = sound_token_width(o);
+  options.queries = given.queries;
+  options.positions = given.positions;
+  options.nothing_token = given.nothing_token;
+  return options;
+}
+
+/// One vector for each of the clip and its utterances, for the alignment heads.
+at::Tensor window_means(const WindowOptions& window, const at::Tensor& tokens_BWQC, const TimedTokens& memory,
+                        const ClipBatch& clips) {
+  if (window.windows == Windows::utterance && window.whole) return tokens_BWQC.mean(2);
+  return mean_of_windows(memory, clips.clips.spans_BW2);
+}
+
+/// One token for the clip, or the branch's windows.
+WindowOptions pooled_windows(Pooling pooling, WindowOptions window) {
+  if (pooling == Pooling::attention) window.windows = Windows::none;
+  return window;
+}
+
+int64_t first_above_zero(int64_t first, int64_t second) { return first > 0 ? first : second; }
 
 }  // namespace
 
+int64_t frame_token_width(const ModelOptions& o) {
+  if (o.visual.style == VisualStyle::clip) return o.visual.projection;
+  return first_above_zero(o.image_qformer.width, o.visual.width);
+}
+
+int64_t video_token_width(const ModelOptions& o) {
+  if (o.video_qformer.pooling == Pooling::attention) return frame_token_width(o);
+  return first_above_zero(o.video_qformer.width, frame_token_width(o));
+}
+
+int64_t sound_token_width(const ModelOptions& o) {
+  return o.audio.style == AudioStyle::imagebind ? o.audio.projection : o.audio.width;
+}
+
+int64_t audio_token_width(const ModelOptions& o) {
+  if (o.audio.pooling == Pooling::attention) return sound_token_width(o);
+  return first_above_zero(o.audio.qformer_width, sound_token_width(o));
+}
+
 MicroEmo::MicroEmo(const ModelOptions& options, const InputShapes& shapes) : options_(options), shapes_(shapes) {
-  const int64_t vocabulary = options.decoder.vocabulary > 0 ? options.decoder.vocabulary : shapes.vocabulary;
+  const int64_t vocabulary = first_above_zero(options.decoder.vocabulary, shapes.vocabulary);
   if (options.visual.enabled) build_video(vocabulary);
   if (options.audio.enabled) build_audio();
+  if (options.fusion.enabled && options.visual.enabled && options.audio.enabled) {
+    fusion_ = register_module("fusion", std::make_shared<AttentionFusion>(frame_token_width(options), sound_token_width(options),
+                                                                          options.fusion.width));
+    fusion_projection_ =
+        register_module("fusion_projection", std::make_shared<nn::Linear>(options.fusion.width, options.decoder.width));
+  }
   decoder_ = register_module("decoder", std::make_shared<Decoder>(options.decoder, vocabulary));
   alignment_ = register_module("alignment", std::make_shared<AlignmentHeads>(options, shapes));
 }
 
 void MicroEmo::build_video(int64_t vocabulary) {
-  const int64_t width = options_.visual.width;
-  const auto& video = options_.video_qformer;
-  visual_encoder_ = register_module("visual_encoder", std::make_shared<Vit>(frame_vit_shape(options_.visual, shapes_)));
-  image_qformer_ = register_module("image_qformer", std::make_shared<ImageQFormer>(options_.image_qformer, width, vocabulary));
+  const int64_t width = frame_token_width(options_);
+  visual_encoder_ = register_module("visual_encoder",
+                                    std::make_shared<Vit>(frame_vit(options_.visual, shapes_.frame_height, shapes_.frame_width)));
+  if (options_.visual.style != VisualStyle::clip)
+    image_qformer_ = register_module("image_qformer", std::make_shared<QFormer>(image_qformer_options(options_, vocabulary)));
   if (options_.local.enabled) {
-    local_branch_ = register_module("local_branch", std::make_shared<LocalBranch>(options_.local, shapes_, width));
+    const SharedEncoder shared{visual_encoder_, options_.visual.style};
+    local_branch_ = register_module("local_branch", std::make_shared<LocalBranch>(options_.local, shapes_, width, shared));
     global_local_ = register_module("global_local", std::make_shared<GlobalLocalAttention>(options_.local, width));
   }
-  const WindowQFormer::Shape shape{video.windows, video.queries, video.layers, video.heads, width};
-  video_qformer_ = register_module("video_qformer", std::make_shared<WindowQFormer>(shape));
-  video_projection_ = register_module("video_projection", std::make_shared<nn::Linear>(width, options_.decoder.width));
+  if (options_.video_qformer.pooling == Pooling::attention)
+    video_pool_ = register_module("video_pool", std::make_shared<AttentionPool>(width));
+  else
+    video_qformer_ = register_module("video_qformer", std::make_shared<WindowQFormer>(video_qformer_options(options_)));
+  video_projection_ =
+      register_module("video_projection", std::make_shared<nn::Linear>(video_token_width(options_), options_.decoder.width));
 }
 
 void MicroEmo::build_audio() {
-  const auto& audio = options_.audio;
-  audio_encoder_ = register_module("audio_encoder", std::make_shared<AudioEncoder>(audio, shapes_.mel_bands));
-  const WindowQFormer::Shape shape{audio.windows, audio.queries, audio.qformer_layers, audio.heads, audio.width};
-  audio_qformer_ = register_module("audio_qformer", std::make_shared<WindowQFormer>(shape));
-  audio_projection_ = register_module("audio_projection", std::make_shared<nn::Linear>(audio.width, options_.decoder.width));
+  sound_encoder_ = std::make_unique<SoundEncoder>(*this, options_.audio, shapes_);
+  if (options_.audio.pooling == Pooling::attention)
+    audio_pool_ = register_module("audio_pool", std::make_shared<AttentionPool>(sound_token_width(options_)));
+  else
+    audio_qformer_ = register_module("audio_qformer", std::make_shared<WindowQFormer>(audio_qformer_options(options_)));
+  audio_projection_ =
+      register_module("audio_projection", std::make_shared<nn::Linear>(audio_token_width(options_), options_.decoder.width));
 }
 
 MicroEmo::~MicroEmo() = default;
 
-at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, AlignmentInput* for_alignment) const {
-  const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1), width = options_.visual.width;
-  const at::Tensor patches_nPC = visual_encoder_->forward(normalise_frames(clips.frames_BTCHW.flatten(0, 1)));
-  at::Tensor frames_BTQC =
-      image_qformer_->forward(patches_nPC, clips.time_text_BTL.flatten(0, 1)).view({batch, frames, -1, width});
+TimedTokens MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment) const {
+  const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1), width = frame_token_width(options_);
+  const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, clips.frames_BTCHW.flatten(0, 1));
+  at::Tensor frames_BTQC;
+  if (image_qformer_) {
+    const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
+    frames_BTQC = image_qformer_->forward(visual_encoder_->forward(pictures_n3HW), text_nL).view({batch, frames, -1, width});
+  } else {
+    frames_BTQC = visual_encoder_->features(pictures_n3HW).view({batch, frames, 1, width});
+  }
   if (local_branch_) {
     const at::Tensor faces_BNC =
         local_branch_->forward(clips.faces_BNCSS, clips.face_times_BN, clips.face_mask_BN, clips.face_padding_BN);
-    frames_BTQC =
-        global_local_->forward(frames_BTQC, faces_BNC, clips.frame_times_BT, clips.face_times_BN, clips.face_padding_BN);
+    frames_BTQC = global_local_->forward(frames_BTQC, faces_BNC, clips.frame_times_BT, clips.frame_mask_BT, clips.face_times_BN,
+                                         clips.face_padding_BN);
     if (for_alignment) for_alignment->faces_BNC = faces_BNC;
   }
   if (for_alignment) for_alignment->frames_BTC = frames_BTQC.mean(2);
-  frames_BTQC = frames_BTQC + nn::time_features(clips.frame_times_BT, width).unsqueeze(2);
+  return {frames_BTQC, clips.frame_times_BT, clips.frame_mask_BT};
+}
 
-  const int64_t queries = frames_BTQC.size(2);
-  const TimedTokens memory{frames_BTQC.flatten(1, 2), clips.frame_times_BT.repeat_interleave(queries, 1),
-                           clips.frame_mask_BT.repeat_interleave(queries, 1)};
-  const at::Tensor video_BWQC =
-      video_qformer_->forward(memory.tokens_BSC, memory.times_BS, memory.mask_BS, clips.windows_BW2, clips.window_mask_BW);
-  if (for_alignment) for_alignment->video_BWC = window_means(options_.video_qformer.windows, video_BWQC, memory, clips);
+at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, const TimedTokens& frames, AlignmentInput* for_alignment) const {
+  if (video_pool_) {
+    if (for_alignment) for_alignment->video_BWC = mean_of_windows(frames, clips.clips.spans_BW2);
+    return video_projection_->forward(video_pool_->forward(frames, clips.ids));
+  }
+  const TimedTokens memory = video_qformer_->placed(frames);
+  const at::Tensor video_BWQC = video_qformer_->forward(memory, clips.video_windows, clips.ids);
+  if (for_alignment) for_alignment->video_BWC = window_means(options_.video_qformer.window, video_BWQC, memory, clips);
   return video_projection_->forward(video_BWQC);
 }
 
-at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, AlignmentInput* for_alignment) const {
-  const AudioTokens sound = audio_encoder_->forward(clips.mel_BFM, clips.mel_times_BF, clips.mel_mask_BF);
-  const at::Tensor timed_BSC = sound.tokens_BSC + nn::time_features(sound.times_BS, options_.audio.width);
-  const at::Tensor audio_BWQC =
-      audio_qformer_->forward(timed_BSC, sound.times_BS, sound.mask_BS, clips.windows_BW2, clips.window_mask_BW);
-  if (for_alignment)
-    for_alignment->audio_BWC =
-        window_means(options_.audio.windows, audio_BWQC, {timed_BSC, sound.times_BS, sound.mask_BS}, clips);
+at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, const TimedTokens& sound, AlignmentInput* for_alignment) const {
+  if (audio_pool_) {
+    if (for_alignment) for_alignment->audio_BWC = mean_of_windows(sound, clips.clips.spans_BW2);
+    return audio_projection_->forward(audio_pool_->forward(sound, clips.ids));
+  }
+  const TimedTokens memory = audio_qformer_->placed(sound);
+  const at::Tensor audio_BWQC = audio_qformer_->forward(memory, clips.audio_windows, clips.ids);
+  if (for_alignment) for_alignment->audio_BWC = window_means(options_.audio.window, audio_BWQC, memory, clips);
   return audio_projection_->forward(audio_BWQC);
 }
 
 at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_alignment) const {
   std::vector<at::Tensor> tables;
-  if (visual_encoder_) tables.push_back(video_tokens(clips, for_alignment).flatten(0, 2));
-  if (audio_encoder_) tables.push_back(audio_tokens(clips, for_alignment).flatten(0, 2));
+  TimedTokens frames, sound;
+  if (visual_encoder_) {
+    frames = look(clips, for_alignment);
+    tables.push_back(video_tokens(clips, frames, for_alignment).flatten(0, 2));
+  }
+  if (sound_encoder_) {
+    sound = sound_encoder_->forward(clips);
+    tables.push_back(audio_tokens(clips, sound, for_alignment).flatten(0, 2));
+  }
+  if (fusion_) tables.push_back(fusion_projection_->forward(fusion_->forward(frames, sound, clips.ids)));
   return tables.empty() ? at::zeros({0, options_.decoder.width}, decoder_->output_weight().options()) : at::cat(tables);
 }
 
@@ -145,11 +237,14 @@ BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
   return loss;
 }
 
-MediaLayout media_layout(const ModelOptions& options) {
-  return {.video_queries = options.visual.enabled ? options.video_qformer.queries : 0,
-          .audio_queries = options.audio.enabled ? options.audio.queries : 0,
-          .video_utterances = options.video_qformer.windows == Windows::utterance,
-          .audio_utterances = options.audio.windows == Windows::utterance};
+MediaLayout media_layout(const ModelOptions& o) {
+  MediaLayout layout{.fused = o.fusion.enabled && o.visual.enabled && o.audio.enabled};
+  const auto queries = [](Pooling pooling, int64_t count) { return pooling == Pooling::attention ? 1 : count; };
+  if (o.visual.enabled) layout.video_queries = queries(o.video_qformer.pooling, o.video_qformer.queries);
+  if (o.audio.enabled) layout.audio_queries = queries(o.audio.pooling, o.audio.queries);
+  layout.video = pooled_windows(o.video_qformer.pooling, o.video_qformer.window);
+  layout.audio = pooled_windows(o.audio.pooling, o.audio.window);
+  return layout;
 }
 
 }  // namespace microemo::model

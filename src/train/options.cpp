@@ -13,12 +13,48 @@ void check_losses(const model::AlignmentLossOptions& losses) {
       .hint("set model.alignment.answer or one of the others above 0");
 }
 
+constexpr const char* style_names[] = {"plain", "imagebind", "hubert", "whisper"};
+
+/// What prepare makes of the sound has to be what the encoder reads.
+void check_sound(const RunOptions& options) {
+  const auto style = options.model.audio.style;
+  static constexpr data::SoundInput wanted[] = {data::SoundInput::log_mel, data::SoundInput::imagebind, data::SoundInput::samples,
+                                                data::SoundInput::whisper};
+  static constexpr const char* wanted_names[] = {"log_mel", "imagebind", "samples", "whisper"};
+  if (!options.model.audio.enabled || options.prepare.sound == wanted[size_t(style)]) return;
+  throw ConfigError("the audio encoder of style {} cannot read what prepare.sound makes", style_names[size_t(style)])
+      .at("model.audio.style and prepare.sound")
+      .hint(fmt::format("set prepare.sound={}", wanted_names[size_t(style)]));
+}
+
+/// Positions are learned for so many frames.
+void check_positions(const RunOptions& options) {
+  const auto& video = options.model.video_qformer;
+  if (!options.model.visual.enabled || video.pooling != model::Pooling::qformer || video.positions == 0) return;
+  if (options.prepare.frame_rule == data::FrameRule::uniform && options.prepare.frame_count > video.positions)
+    throw ConfigError("{} frames of a clip are more than the {} positions of the video Q-Former", options.prepare.frame_count,
+                      video.positions)
+        .at("prepare.frame_count and model.video_qformer.positions")
+        .hint("lower prepare.frame_count, or raise the positions (a loaded table is stretched)");
+}
+
+void check_parts(const RunOptions& options) {
+  check_sound(options);
+  check_positions(options);
+}
+
 }  // namespace
 
 void check_options(const RunOptions& options) {
   const model::ModelOptions& model = options.model;
   check_losses(model.alignment);
-  if (!model.visual.enabled || !model.local.enabled) return;
+  check_parts(options);
+  if (!model.visual.enabled || !model.local.enabled || model.local.window_s == 0) return;
+  if (options.prepare.frame_rule != data::FrameRule::rate)
+    throw ConfigError("face windows of {} s may leave gaps between frames that lie evenly over a clip of any length",
+                      model.local.window_s)
+        .at("model.local.window_s and prepare.frame_rule")
+        .hint("set model.local.window_s=0: each face then belongs to the nearest whole frame");
   const double between_frames_s = 1 / options.prepare.frame_rate;
   if (model.local.window_s < between_frames_s * (1 - 1e-9))
     throw ConfigError("face windows of {} s leave gaps: whole frames are {:.4g} s apart", model.local.window_s, between_frames_s)

@@ -83,7 +83,7 @@ TEST(BatchBuilder, EveryMediaTokenOfTheClipStandsOnceInItsRows) {
 
 TEST(BatchBuilder, WithoutUtteranceWindowsTheWholeClipsTokensRemain) {
   TinyModel tiny;
-  tiny.options.video_qformer.windows = tiny.options.audio.windows = model::Windows::none;
+  tiny.options.video_qformer.window.windows = tiny.options.audio.window.windows = model::Windows::none;
   const BatchBuilder builder(tiny.tokenizer, tiny.options, tiny.prepare);
   const model::MicroEmo whole(tiny.options, input_shapes(tiny.prepare, *tiny.tokenizer));
   const Sample sample = tiny.clip(1, 4, {labelled(0, 0.3, "at"), labelled(0.4, 0.7, "is")});

@@ -1,7 +1,5 @@
 // The public models at their real size, without a byte of weights: names and shapes of our modules on the meta device against
 // those of the public files.
-#include <c10/core/impl/LocalDispatchKeySet.h>
-
 #include <gtest/gtest.h>
 
 #include "checkpoint/public_names.h"
@@ -9,6 +7,7 @@
 #include "microemo/checkpoint/load.h"
 #include "microemo/model/hf_qformer.h"
 #include "microemo/model/hf_vision.h"
+#include "on_meta.h"
 
 namespace microemo::model {
 namespace {
@@ -19,16 +18,9 @@ using checkpoint::tensors_of;
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-/// Tensors that are made while it lives are on the meta device.
-class OnMeta {
-  c10::impl::ForceDispatchKeyGuard restore_;  // the guards below leave Meta among the keys
-  c10::impl::ExcludeDispatchKeyGuard no_choice_{c10::DispatchKey::BackendSelect};
-  c10::impl::IncludeDispatchKeyGuard meta_{c10::DispatchKey::Meta};
-};
-
 template <class Module, class... Options>
 NamedTensors tensors_on_meta(const Options&... options) {
-  const OnMeta guard;
+  const test::OnMeta guard;
   return tensors_of(Module(options...));
 }
 
@@ -76,30 +68,30 @@ TEST(FullSize, OfEvaVitGiantIs39OfThe40BlocksAndLnVision) {
 }
 
 TEST(FullSize, OfTheImageQFormerWithoutText) {
-  const NamedTensors ours = tensors_on_meta<BertQFormer>(blip2_qformer());
+  const NamedTensors ours = tensors_on_meta<QFormer>(blip2_qformer());
   EXPECT_EQ(shapes_of(ours), shapes_in_files("blip2-lavis", test::image_qformer(false, "t5_proj", 2048), "image_qformer"));
   EXPECT_EQ(parameters_of(ours, "queries"), 105'137'664);
   EXPECT_EQ(parameters_of(ours), 105'137'664 + 24'576);
 }
 
 TEST(FullSize, OfTheImageQFormerWithText) {
-  const NamedTensors ours = tensors_on_meta<BertQFormer>(instructblip_qformer());
+  const NamedTensors ours = tensors_on_meta<QFormer>(instructblip_qformer());
   EXPECT_EQ(shapes_of(ours), shapes_in_files("instructblip-lavis", test::image_qformer(true, "llm_proj", 4096), "image_qformer"));
   EXPECT_EQ(parameters_of(ours, "queries"), 185'660'160);
   EXPECT_EQ(parameters_of(ours), 185'684'736);
 }
 
 TEST(FullSize, OfTheVideoQFormers) {
-  const NamedTensors timechat = tensors_on_meta<VideoQFormer>(timechat_qformer());
+  const NamedTensors timechat = tensors_on_meta<WindowQFormer>(timechat_qformer());
   EXPECT_EQ(shapes_of(timechat), shapes_in_files("timechat", test::video_branch(96), "video_qformer"));
   EXPECT_EQ(parameters_of(timechat, "position"), 18'905'088 + 24'576);
   EXPECT_EQ(parameters_of(timechat), 18'929'664 + 73'728);
-  const NamedTensors video_llama = tensors_on_meta<VideoQFormer>(video_llama_qformer());
+  const NamedTensors video_llama = tensors_on_meta<WindowQFormer>(video_llama_qformer());
   EXPECT_EQ(shapes_of(video_llama), shapes_in_files("video-llama", test::video_branch(32), "video_qformer"));
 }
 
 TEST(FullSize, OfTheAudioQFormer) {
-  const NamedTensors ours = tensors_on_meta<VideoQFormer>(video_llama_audio_qformer());
+  const NamedTensors ours = tensors_on_meta<WindowQFormer>(video_llama_audio_qformer());
   EXPECT_EQ(shapes_of(ours), shapes_in_files("video-llama", test::audio_branch(), "audio_qformer"));
   EXPECT_EQ(parameters_of(ours), 19'691'520 + 8 * 768 + 8 * 1024);
 }
@@ -109,10 +101,10 @@ TEST(FullSize, OfTransformersFoldersIsTheSame) {
   const Shapes vision = shapes_of(tensors_on_meta<Vit>(eva_vit_giant()));
   EXPECT_EQ(vision, shapes_in_files("instructblip", with_text.list, "visual_encoder"));
   EXPECT_EQ(vision, shapes_in_files("blip2", without.list, "visual_encoder"));
-  BertQFormerOptions qformer = instructblip_qformer();
+  QFormerOptions qformer = instructblip_qformer();
   qformer.vocabulary = 30522;  // names.json lists the default config, whose table has no [DEC]
-  EXPECT_EQ(shapes_of(tensors_on_meta<BertQFormer>(qformer)), shapes_in_files("instructblip", with_text.list, "image_qformer"));
-  EXPECT_EQ(shapes_of(tensors_on_meta<BertQFormer>(blip2_qformer())), shapes_in_files("blip2", without.list, "image_qformer"));
+  EXPECT_EQ(shapes_of(tensors_on_meta<QFormer>(qformer)), shapes_in_files("instructblip", with_text.list, "image_qformer"));
+  EXPECT_EQ(shapes_of(tensors_on_meta<QFormer>(blip2_qformer())), shapes_in_files("blip2", without.list, "image_qformer"));
 }
 
 }  // namespace

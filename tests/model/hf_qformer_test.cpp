@@ -91,10 +91,10 @@ TEST_F(TextQFormer, ParityEpsilonOfBert) {
   EXPECT_EQ(instructblip_qformer().layers.norm_epsilon, 1e-12);
   EXPECT_EQ(timechat_qformer().layers.norm_epsilon, 1e-12);
   const auto right = load_hf_qformer(folder_, true);
-  BertQFormerOptions options = right->options();
+  QFormerOptions options = right->options();
   ASSERT_EQ(options.layers.norm_epsilon, 0.05);
   options.layers.norm_epsilon = 1e-12;
-  BertQFormer wrong(options);
+  QFormer wrong(options);
   load_into(wrong, tensors_of(*right), {});
   EXPECT_GT(error_of(wrong.forward(image_, text_), right->forward(image_, text_)), 1e-3);
 }
@@ -234,22 +234,33 @@ TEST_F(QFormerFolder, OfAFarLargerConfigIsAnErrorBeforeAnythingIsAllocated) {
 /// A training state as Video-LLaMA writes it, with Adam's moments and int64 buffers (tests/reference/qformer.py).
 class VideoQFormerFile : public testing::Test {
  protected:
-  static VideoQFormerOptions options(int64_t window, int64_t stride) {
-    VideoQFormerOptions options = timechat_qformer();
+  static WindowQFormerOptions options() {
+    WindowQFormerOptions options = timechat_qformer();
     options.layers.heads = 3;
     options.layers.width = 12;
     options.layers.hidden = 20;
     options.layers.memory_width = 10;
     options.queries = 3;
     options.positions = 8;
-    options.window = window;
-    options.stride = stride;
     return options;
   }
-  void expect_same_windows(int64_t window, int64_t stride) const {
-    const std::string name = fmt::format("output.window{}_stride{}", window, stride);
-    const auto qformer = load_video_qformer(file_, options(window, stride));
-    EXPECT_LT(error_of(qformer->forward(recorded_.tensor("input.frames")), recorded_.tensor(name)), allowed_error) << name;
+  /// Frames of equal clips, one a second; length 0 reads the clip in one window.
+  static at::Tensor read(const WindowQFormer& qformer, const at::Tensor& frames_BTPM, int64_t length, int64_t stride) {
+    const at::Tensor times_BT = at::arange(frames_BTPM.size(1), at::kFloat).expand({frames_BTPM.size(0), -1}),
+                     mask_BT = at::ones(times_BT.sizes(), at::kBool);
+    WindowOptions window{.windows = Windows::sliding, .whole = false, .window_length = length, .stride = stride};
+    if (length == 0) window.windows = Windows::none;
+    const WindowSpans clips{at::tensor({0.0f, 1e6f}).expand({frames_BTPM.size(0), 1, 2}),
+                            at::ones({frames_BTPM.size(0), 1}, at::kBool)};
+    const at::Tensor out_BWQC =
+        qformer.forward(qformer.placed({frames_BTPM, times_BT, mask_BT}), windows_of(window, clips, times_BT, mask_BT));
+    return out_BWQC.flatten(1, 2);
+  }
+  void expect_same_windows(int64_t length, int64_t stride) const {
+    const std::string name = fmt::format("output.window{}_stride{}", length, stride);
+    const auto qformer = load_video_qformer(file_, options());
+    EXPECT_LT(error_of(read(*qformer, recorded_.tensor("input.frames"), length, stride), recorded_.tensor(name)), allowed_error)
+        << name;
   }
 
   const fs::path folder_ = encoder_data / "video-qformer", file_ = folder_ / "state.pth";
@@ -262,9 +273,9 @@ TEST_F(VideoQFormerFile, OfTimeChatReadsWindowsThatOverlap) { expect_same_window
 TEST_F(VideoQFormerFile, OfTimeChatLeavesGapsBetweenWindowsThatAreShort) { expect_same_windows(2, 3); }
 
 TEST_F(VideoQFormerFile, HasTheGradientsOfTransformers) {
-  const auto qformer = load_video_qformer(file_, options(3, 3));
+  const auto qformer = load_video_qformer(file_, options());
   test::require_gradients(*qformer);
-  test::weighed_loss(qformer->forward(recorded_.tensor("input.frames"))).backward();
+  test::weighed_loss(read(*qformer, recorded_.tensor("input.frames"), 3, 3)).backward();
   NamedTensors expected = checkpoint::read_part(folder_ / "gradients.safetensors", "video_qformer", "video-llama");
   // The four rows of the file are two each here.
   at::Tensor& position = qformer->named_parameters()["position"];
@@ -277,14 +288,14 @@ TEST_F(VideoQFormerFile, ParityPositionsAreStretchedByTheNearest) {
   const at::Tensor file = at::arange(32, at::kFloat).unsqueeze(1).expand({32, 2});
   const at::Tensor longer = nearest_positions(file, 96);
   EXPECT_TRUE(longer.select(1, 0).equal(at::arange(96).div(3, "floor").to(at::kFloat)));
-  const auto loaded = load_video_qformer(file_, options(3, 3));
+  const auto loaded = load_video_qformer(file_, options());
   EXPECT_TRUE(loaded->named_parameters()["position"].equal(recorded_.tensor("output.positions")));
 }
 
 TEST_F(VideoQFormerFile, ParityWindowsAreCutAfterPositionsAreAdded) {
-  const auto qformer = load_video_qformer(file_, options(3, 3));
+  const auto qformer = load_video_qformer(file_, options());
   const at::Tensor same = at::randn({1, 1, 5, 10}).expand({1, 6, 5, 10});  // two windows of equal frames
-  const at::Tensor out = qformer->forward(same);
+  const at::Tensor out = read(*qformer, same, 3, 3);
   EXPECT_GT(error_of(out.slice(1, 0, 3), out.slice(1, 3)), 1e-2);
 }
 
@@ -292,48 +303,43 @@ TEST_F(VideoQFormerFile, ParityAdamsMomentsAndInt64BuffersAreLeftAside) {
   const checkpoint::TensorSource whole(file_);
   EXPECT_TRUE(whole.contains("optimizer/state/0/exp_avg"));
   EXPECT_EQ(whole.find("model/video_Qformer.bert.embeddings.position_ids").dtype, "I64");
-  EXPECT_TRUE(load_video_qformer(file_, options(3, 3))->buffers().empty());
+  EXPECT_TRUE(load_video_qformer(file_, options())->buffers().empty());
 }
 
 TEST_F(VideoQFormerFile, TokensAreQueriesTimesWindows) {
-  const auto qformer = load_video_qformer(file_, options(3, 3));
-  EXPECT_EQ(qformer->forward(at::zeros({2, 8, 5, 10})).sizes(), at::IntArrayRef({2, 3 * 3, 12}));
-  EXPECT_EQ(qformer->forward(at::zeros({2, 1, 5, 10})).sizes(), at::IntArrayRef({2, 3, 12}));
+  const auto qformer = load_video_qformer(file_, options());
+  EXPECT_EQ(read(*qformer, at::zeros({2, 8, 5, 10}), 3, 3).sizes(), at::IntArrayRef({2, 3 * 3, 12}));
+  EXPECT_EQ(read(*qformer, at::zeros({2, 1, 5, 10}), 3, 3).sizes(), at::IntArrayRef({2, 3, 12}));
 }
 
 TEST_F(VideoQFormerFile, RefusesMoreFramesThanPositions) {
-  const auto qformer = load_video_qformer(file_, options(3, 3));
+  const auto qformer = load_video_qformer(file_, options());
   expect_error(
-      ErrorKind::internal,
+      ErrorKind::data,
       [&] {
-        qformer->forward(at::zeros({1, 9, 5, 10}));
+        read(*qformer, at::zeros({1, 9, 5, 10}), 3, 3);
       },
-      "a clip of 9 frames");
+      "a clip of 9 frames or pieces, and the model has 8 positions");
 }
 
 TEST_F(VideoQFormerFile, RefusesFramesOfAnotherWidthAndNone) {
-  const auto qformer = load_video_qformer(file_, options(3, 3));
+  const auto qformer = load_video_qformer(file_, options());
   expect_error(
       ErrorKind::internal,
       [&] {
-        qformer->forward(at::zeros({1, 3, 5, 12}));
+        read(*qformer, at::zeros({1, 3, 5, 12}), 3, 3);
       },
       "[1, 3, 5, 12]; wanted: [B, T, P, 10]");
   expect_error(
       ErrorKind::internal,
       [&] {
-        qformer->forward(at::zeros({1, 0, 5, 10}));
+        read(*qformer, at::zeros({1, 0, 5, 10}), 3, 3);
       },
       "[1, 0, 5, 10]");
 }
 
-TEST_F(VideoQFormerFile, RefusesAStrideOfNoFrame) {
-  expect_error(
-      ErrorKind::config, [&] { VideoQFormer qformer(options(3, 0)); }, "cannot be 0 frames apart");
-}
-
 TEST_F(VideoQFormerFile, RefusesAWidthThatIsNotTheFiles) {
-  VideoQFormerOptions other = options(3, 3);
+  WindowQFormerOptions other = options();
   other.layers.memory_width = 11;
   expect_error(
       ErrorKind::checkpoint, [&] { load_video_qformer(file_, other); }, "position: file [8, 10], model [8, 11]");

@@ -3,8 +3,10 @@
 #include "golden.h"
 #include "microemo/model/audio_encoder.h"
 #include "microemo/model/local_branch.h"
-#include "microemo/model/qformers.h"
+#include "microemo/model/qformer.h"
 #include "microemo/model/vit.h"
+#include "microemo/model/window_qformer.h"
+#include "microemo/nn/init.h"
 #include "support/errors.h"
 
 namespace microemo::model {
@@ -31,9 +33,9 @@ TEST(Vit, TakesNoPictureAtAll) {
   EXPECT_EQ(vit.forward(at::zeros({0, 3, 8, 12})).sizes(), at::IntArrayRef({0, 6, 16}));
 }
 
-TEST(ImageQFormer, EqualsThePlainFormulasWithPaddedText) {
+TEST(QFormer, EqualsThePlainFormulasWithPaddedText) {
   const Golden golden("image_qformer");
-  ImageQFormer qformer({.queries = 3, .layers = 2, .heads = 2, .timestamp_text = true}, 16, 11);
+  QFormer qformer({.layers = {.layers = 2, .heads = 2, .width = 16}, .queries = 3, .vocabulary = 11});
   golden.load_into(qformer);
   EXPECT_LT(difference(qformer.forward(golden["in.patches"], golden["in.text"]), golden["out"]), tolerance);
 }
@@ -74,43 +76,146 @@ TEST(GlobalLocalAttention, EqualsThePlainFormulas) {
   const Golden golden("global_local");
   GlobalLocalAttention attention({.heads = 2, .window_s = 0.24}, 16);
   golden.load_into(attention);
-  const at::Tensor out = attention.forward(golden["in.frames"], golden["in.faces"], golden["in.frame_times"],
-                                           golden["in.face_times"], golden["in.padding"]);
-  EXPECT_LT(difference(out, golden["out"]), tolerance);
-}
-
-TEST(WindowQFormer, EqualsThePlainFormulasForInsideNearestAndEmpty) {
-  const Golden golden("window_qformer");
-  WindowQFormer qformer({.windows = Windows::utterance, .queries = 3, .layers = 2, .heads = 2, .width = 16});
-  golden.load_into(qformer);
   const at::Tensor out =
-      qformer.forward(golden["in.memory"], golden["in.times"], golden["in.mask"], golden["in.windows"], golden["in.window_mask"]);
+      attention.forward(golden["in.frames"], golden["in.faces"], golden["in.frame_times"],
+                        at::ones_like(golden["in.frame_times"], at::kBool), golden["in.face_times"], golden["in.padding"]);
   EXPECT_LT(difference(out, golden["out"]), tolerance);
 }
 
-TEST(WindowQFormer, GivesTheWholeClipAloneWithoutUtteranceWindows) {
-  const Golden golden("window_qformer");
-  WindowQFormer both({.windows = Windows::utterance, .queries = 3, .layers = 2, .heads = 2, .width = 16});
-  WindowQFormer whole({.windows = Windows::none, .queries = 3, .layers = 2, .heads = 2, .width = 16});
-  golden.load_into(both);
-  golden.load_into(whole);
-  const auto run = [&](const WindowQFormer& qformer) {
-    return qformer.forward(golden["in.memory"], golden["in.times"], golden["in.mask"], golden["in.windows"],
-                           golden["in.window_mask"]);
-  };
-  EXPECT_EQ(run(whole).sizes(), at::IntArrayRef({3, 1, 3, 16}));
-  EXPECT_LT(difference(run(whole), run(both).slice(1, 0, 1)), tolerance);
+/// The reading of tests/reference/model.py, whose memory has its positions already.
+class WindowQFormerParts : public testing::Test {
+ protected:
+  WindowQFormerOptions options() const { return {.layers = {.layers = 2, .heads = 2, .width = 16}, .queries = 3}; }
+  TimedTokens memory() const { return {golden_["in.memory"].unsqueeze(2), golden_["in.times"], golden_["in.mask"]}; }
+  WindowSpans windows() const { return {golden_["in.windows"], golden_["in.window_mask"]}; }
+  WindowSpans whole() const { return {windows().spans_BW2.slice(1, 0, 1), windows().mask_BW.slice(1, 0, 1)}; }
+  std::shared_ptr<WindowQFormer> made(const WindowQFormerOptions& options) const {
+    auto qformer = std::make_shared<WindowQFormer>(options);
+    golden_.load_into(*qformer);
+    return qformer;
+  }
+
+  const Golden golden_{"window_qformer"};
+};
+
+TEST_F(WindowQFormerParts, EqualThePlainFormulasForInsideNearestAndEmpty) {
+  EXPECT_LT(difference(made(options())->forward(memory(), windows()), golden_["out"]), tolerance);
 }
 
-TEST(TokensOfWindows, EveryTokenOfAClipLiesInItsWholeWindow) {
+TEST_F(WindowQFormerParts, GiveTheWholeClipAloneWithoutUtteranceWindows) {
+  const at::Tensor out = made(options())->forward(memory(), whole());
+  EXPECT_EQ(out.sizes(), at::IntArrayRef({3, 1, 3, 16}));
+  EXPECT_LT(difference(out, golden_["out"].slice(1, 0, 1)), tolerance);
+}
+
+TEST_F(WindowQFormerParts, WithSharedQueriesReadEveryWindowAsTheyReadTheWholeClip) {
+  WindowQFormerOptions shared = options();
+  shared.utterance_queries = false;
+  WindowQFormer qformer(shared);
+  nn::initialise(qformer, 1);
+  const at::Tensor spans = windows().spans_BW2.slice(1, 0, 1).expand({-1, 2, -1}), mask = at::ones({3, 2}, at::kBool);
+  const at::Tensor out = qformer.forward(memory(), {spans, mask});
+  EXPECT_TRUE(out.select(1, 0).allclose(out.select(1, 1), 0, tolerance));
+}
+
+TEST_F(WindowQFormerParts, OfTheWholeClipMayHaveLayersOfTheirOwn) {
+  WindowQFormerOptions own = options();
+  own.whole_layers = true;
+  WindowQFormer qformer(own);
+  nn::initialise(qformer, 1);
+  const at::Tensor before = qformer.forward(memory(), windows());
+  {
+    const at::NoGradGuard no_grad;
+    qformer.named_parameters()["whole_layer0.mlp.down.bias"].add_(at::arange(16) * 0.1);
+  }
+  const at::Tensor after = qformer.forward(memory(), windows());
+  EXPECT_GT(difference(before.select(1, 0), after.select(1, 0)), 0.01);
+  EXPECT_TRUE(before.slice(1, 1).equal(after.slice(1, 1)));
+  EXPECT_GT(difference(qformer.forward(memory(), whole()).select(1, 0), made(options())->forward(memory(), whole()).select(1, 0)),
+            0.01);
+}
+
+TEST_F(WindowQFormerParts, WithoutATokenForNothingRefuseAClipWithoutMoments) {
+  WindowQFormerOptions none = options();
+  none.nothing_token = false;
+  WindowQFormer qformer(none);
+  TimedTokens empty = memory();
+  empty.mask_BT = empty.mask_BT.clone();
+  empty.mask_BT[1].fill_(false);
+  empty.mask_BT[0][0] = empty.mask_BT[2][0] = true;
+  expect_error(
+      ErrorKind::data,
+      [&] {
+        qformer.forward(empty, windows(), {"first", "second", "third"});
+      },
+      "clip 'second' has no picture or no sound");
+}
+
+TEST_F(WindowQFormerParts, GivesZerosAtWindowsOfPaddingAlone) {
+  const WindowSpans none{windows().spans_BW2, at::zeros_like(windows().mask_BW)};
+  EXPECT_EQ(made(options())->forward(memory(), none).abs().sum().item<double>(), 0);
+}
+
+WindowSpans clip_of(float seconds, const std::vector<float>& utterances = {}) {
+  std::vector<float> spans{0, seconds};
+  spans.insert(spans.end(), utterances.begin(), utterances.end());
+  const auto count = int64_t(spans.size()) / 2;
+  return {at::tensor(spans).view({1, count, 2}), at::ones({1, count}, at::kBool)};
+}
+
+std::vector<std::pair<float, float>> listed(const WindowSpans& windows) {
+  std::vector<std::pair<float, float>> spans;
+  for (int64_t w = 0; w < windows.mask_BW.size(1); ++w)
+    if (windows.mask_BW[0][w].item<bool>())
+      spans.emplace_back(windows.spans_BW2[0][w][0].item<float>(), windows.spans_BW2[0][w][1].item<float>());
+  return spans;
+}
+
+using Listed = std::vector<std::pair<float, float>>;
+
+class WindowsOfAClip : public testing::Test {
+ protected:
+  Listed of(const WindowOptions& options, int64_t frames = 5) const {
+    const at::Tensor times = at::arange(8, at::kFloat).view({1, 8}) * 0.5, mask = at::arange(8).lt(frames).view({1, 8});
+    return listed(windows_of(options, clip_of(9, {0.5f, 1, 1, 2}), times, mask));
+  }
+  static constexpr float end = std::numeric_limits<float>::infinity();
+};
+
+TEST_F(WindowsOfAClip, AreTheClipAndItsUtterances) {
+  EXPECT_EQ(of({}), (Listed{{0, 9}, {0.5f, 1}, {1, 2}}));
+  EXPECT_EQ(of({.whole = false}), (Listed{{0.5f, 1}, {1, 2}}));
+  EXPECT_EQ(of({.windows = Windows::none}), (Listed{{0, 9}}));
+  EXPECT_EQ(of({.windows = Windows::none, .whole = false}), (Listed{{0, 9}}));
+}
+
+TEST_F(WindowsOfAClip, SlideOverFramesOfWhichTheLastMayBeFew) {
+  EXPECT_EQ(of({.windows = Windows::sliding, .whole = false, .window_length = 2, .stride = 2}),
+            (Listed{{0, 1}, {1, 2}, {2, end}}));
+  EXPECT_EQ(of({.windows = Windows::sliding, .whole = false, .window_length = 3, .stride = 2}),
+            (Listed{{0, 1.5f}, {1, end}, {2, end}}));
+  EXPECT_EQ(of({.windows = Windows::sliding, .window_length = 9, .stride = 9}), (Listed{{0, 9}, {0, end}}));
+}
+
+TEST_F(WindowsOfAClip, OfFixedLengthCoverItUpToItsLastFrame) {
+  EXPECT_EQ(of({.windows = Windows::fixed, .whole = false, .window_s = 1.5}), (Listed{{0, 1.5f}, {1.5f, 3}}));
+  EXPECT_EQ(of({.windows = Windows::fixed, .whole = false, .window_s = 2}), (Listed{{0, 2}, {2, 4}}));  // a frame lies at 2
+}
+
+TEST_F(WindowsOfAClip, AreOneWhenItHasNoFrame) {
+  EXPECT_EQ(of({.windows = Windows::sliding, .whole = false, .window_length = 2, .stride = 2}, 0).size(), 1u);
+  EXPECT_EQ(of({.windows = Windows::fixed, .whole = false, .window_s = 2}, 0).size(), 1u);
+}
+
+TEST(MomentsOfWindows, EveryMomentOfAClipLiesInItsWholeWindow) {
   const at::Tensor times = at::arange(7, at::kFloat).view({1, 7}) * 0.3, mask = at::ones({1, 7}, at::kBool);
-  const at::Tensor visible = tokens_of_windows(times, mask, at::tensor({0.0f, 100.0f}).view({1, 1, 2}));
+  const at::Tensor visible = moments_of_windows(times, mask, at::tensor({0.0f, 100.0f}).view({1, 1, 2}));
   EXPECT_TRUE(visible.all().item<bool>());
 }
 
-TEST(TokensOfWindows, AreHalfOpen) {
+TEST(MomentsOfWindows, AreHalfOpen) {
   const at::Tensor times = at::tensor({0.0f, 1.0f, 2.0f}).view({1, 3}), mask = at::ones({1, 3}, at::kBool);
-  const at::Tensor visible = tokens_of_windows(times, mask, at::tensor({0.0f, 1.0f, 1.0f, 2.0f}).view({1, 2, 2}));
+  const at::Tensor visible = moments_of_windows(times, mask, at::tensor({0.0f, 1.0f, 1.0f, 2.0f}).view({1, 2, 2}));
   EXPECT_TRUE(at::equal(visible.to(at::kLong), at::tensor({1, 0, 0, 0, 1, 0}, at::kLong).view({1, 2, 3})));
 }
 

@@ -1,6 +1,7 @@
 #include "microemo/model/whisper_encoder.h"
 
 #include "encoder_reference.h"
+#include "microemo/model/whisper_mel.h"
 #include "support/errors.h"
 
 namespace microemo::model {

@@ -92,7 +92,7 @@ TEST_F(RealModel, EncodersLearnWithoutTheDecoder) {
 TEST_F(RealModel, AModelWithoutABranchIsTaughtTheSame) {
   const TermCounts full = task().counts(task().batches(0).front());
   options_.model.local.enabled = false;
-  options_.model.video_qformer.windows = options_.model.audio.windows = model::Windows::none;
+  options_.model.video_qformer.window.windows = options_.model.audio.window.windows = model::Windows::none;
   const Task reduced = task();
   TermCounts counts = reduced.counts(reduced.batches(0).front());
   EXPECT_GT(counts.at("movement"), 0);
@@ -120,7 +120,7 @@ TEST_F(RealModel, CountsAreThoseOfTheLossWhateverIsSwitchedOff) {
     options_.model = tiny_.options;
     if (part == 1) options_.model.local.enabled = false;
     if (part == 2) options_.model.audio.enabled = false;
-    if (part == 3) options_.model.video_qformer.windows = model::Windows::none;
+    if (part == 3) options_.model.video_qformer.window.windows = model::Windows::none;
     if (part == 4) options_.model.visual.enabled = false;
     const Task model = task();
     const model::ClipBatch batch = model.batches(0).front();

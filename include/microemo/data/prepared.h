@@ -20,20 +20,51 @@ constexpr auto names_of(FaceInput) {
                     std::pair{FaceInput::difference, "difference"}, std::pair{FaceInput::flow, "flow"}};
 }
 
+enum class FrameRule { rate, uniform };
+constexpr auto names_of(FrameRule) {
+  return std::array{std::pair{FrameRule::rate, "rate"}, std::pair{FrameRule::uniform, "uniform"}};
+}
+
+/// What the audio encoder reads.
+enum class SoundInput {
+  log_mel,    ///< one spectrogram of the whole clip
+  imagebind,  ///< log-mel filter banks of pieces of 2 s
+  samples,    ///< pieces of 2 s at 16 kHz (HuBERT)
+  whisper,    ///< Whisper's log-mel of pieces of 30 s
+};
+constexpr auto names_of(SoundInput) {
+  return std::array{std::pair{SoundInput::log_mel, "log_mel"}, std::pair{SoundInput::imagebind, "imagebind"},
+                    std::pair{SoundInput::samples, "samples"}, std::pair{SoundInput::whisper, "whisper"}};
+}
+
 /// What is taken from a clip; part of the cache's key, so a change makes new entries and leaves the old.
 struct PrepareOptions {
+  FrameRule frame_rule = FrameRule::rate;
   double frame_rate = 5.0;
+  int64_t frame_count = 32;
   int64_t frame_width = 112, frame_height = 64;
   int64_t face_size = 64;
   double face_rate = 0.0;
   double face_rate_cap = 60.0;
   FaceInput face_input = FaceInput::flow;
-  int64_t mel_bands = 40;
+  SoundInput sound = SoundInput::log_mel;
+  int64_t mel_bands = 40, sound_pieces = 0;
 };
 
 template <class Visitor>
 void describe(Visitor& option, PrepareOptions& o) {
-  option("frame_rate", o.frame_rate, "Whole frames per second of presentation time.").above(0).max(60);
+  option(
+      "frame_rule", o.frame_rule,
+      "rate: the frames shown every 1 / frame_rate seconds; uniform: frame_count frames, evenly by their number in the clip, as "
+      "TimeChat and Video-LLaMA take them (all frames of a shorter clip).");
+  option("frame_rate", o.frame_rate, "Whole frames per second of presentation time.")
+      .above(0)
+      .max(60)
+      .only_if(o.frame_rule == FrameRule::rate, "prepare.frame_rule is rate");
+  option("frame_count", o.frame_count, "Whole frames of a clip.")
+      .min(1)
+      .max(4096)
+      .only_if(o.frame_rule == FrameRule::uniform, "prepare.frame_rule is uniform");
   option("frame_width", o.frame_width, "Width of a whole frame as the model sees it, in pixels.").min(16).max(1024);
   option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(16).max(1024);
   option("face_size", o.face_size, "Side of an aligned face crop, in pixels; flow maps have half of it.").min(32).max(448);
@@ -44,7 +75,20 @@ void describe(Visitor& option, PrepareOptions& o) {
       .only_if(o.face_rate == 0, "face_rate is 0");
   option("face_input", o.face_input,
          "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).");
-  option("mel_bands", o.mel_bands, "Mel bands of the sound.").min(8).max(256);
+  option("sound", o.sound,
+         "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
+         "(hubert) "
+         "or whisper.");
+  option("mel_bands", o.mel_bands, "Mel bands of the sound; ImageBind has 128, Whisper 80 or 128.")
+      .min(8)
+      .max(256)
+      .only_if(o.sound != SoundInput::samples, "prepare.sound is not samples");
+  option(
+      "sound_pieces", o.sound_pieces,
+      "So many pieces of 2 s, evenly over the clip (the public code: 8, which overlap or leave gaps); 0 cuts it without a gap.")
+      .min(0)
+      .max(4096)
+      .only_if(o.sound == SoundInput::imagebind || o.sound == SoundInput::samples, "prepare.sound is imagebind or samples");
 }
 
 /// One clip as the model reads it. CPU tensors; times are seconds on the clip's clock: presentation times of the frames that were
@@ -60,12 +104,18 @@ struct PreparedClip {
   at::Tensor face_mask_N;    ///< bool; false: no face in this frame, its values are meaningless
   at::Tensor mel_FM;       ///< float32, natural log, not normalised; rounded to half precision, so that the cache changes nothing
   at::Tensor mel_times_F;  ///< float64, middle of each window
+  at::Tensor pieces_K;  ///< float32 [K, …] pieces of sound: imagebind log-mel [K, frames, bands], samples [K, n], whisper [K,
+                        ///< bands, frames]; K = 0 with SoundInput::log_mel, as F is with the others
+  at::Tensor piece_times_K;   ///< float64, middle of each
   int64_t source_frames = 0;  ///< decoded frames, for reports
   int64_t faces_found = 0;    ///< face frames with a face
 };
 
 /// Bytes of source frames that one call may hold until the faces in them are aligned.
 inline constexpr int64_t kept_frames_bytes = int64_t(128) << 20;
+
+/// Seconds of one piece of sound.
+double piece_seconds(SoundInput sound);
 
 /// Decodes, tracks, crops and transforms one clip. A clip whose frames do not fit into `kept_bytes` is decoded twice, with the
 /// same outcome, so memory grows with what is kept for the model alone. Thread-safe; uses the calling thread alone. Throws
@@ -89,7 +139,7 @@ PreparedClip read_prepared(const std::filesystem::path& file);
 /// What a cache entry's header says, without reading its tensors. Throws as read_prepared does.
 struct PreparedFacts {
   double duration_s = 0;
-  int64_t frames = 0, face_frames = 0, mel_frames = 0;  ///< T, N and F
+  int64_t frames = 0, face_frames = 0, mel_frames = 0, pieces = 0;  ///< T, N, F and K
   int64_t source_frames = 0, faces_found = 0;
 };
 PreparedFacts read_prepared_facts(const std::filesystem::path& file);

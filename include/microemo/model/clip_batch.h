@@ -6,12 +6,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "microemo/model/options.h"
+#include "microemo/model/windows.h"
 
 namespace microemo::model {
 
-// Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, W windows (the whole clip first, then the
-// utterances), R rows = questions (one utterance of one clip each), L tokens of a row. Everything is padded on the right to the
-// longest of the batch.
+// Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, K pieces of sound, W windows, R rows =
+// questions (one utterance of one clip each), L tokens of a row. Everything is padded on the right to the longest of the batch.
 
 /// Several clips with the questions asked about them, as the model reads them. All tensors on one device.
 struct ClipBatch {
@@ -26,8 +26,14 @@ struct ClipBatch {
   at::Tensor mel_BFM;          ///< float32 log-mel, not normalised
   at::Tensor mel_times_BF;     ///< float32 seconds
   at::Tensor mel_mask_BF;      ///< bool, false is padding; all false for a clip without sound
-  at::Tensor windows_BW2;      ///< float32 start and end in seconds; window 0 is the whole clip
-  at::Tensor window_mask_BW;   ///< bool, false is padding
+  at::Tensor pieces_BK;  ///< float32 [B, K, …], pieces of sound as a public encoder reads them: ImageBind's log-mel [frames,
+                         ///< bands], HuBERT's samples, Whisper's log-mel [bands, frames]
+  at::Tensor piece_times_BK;  ///< float32 seconds, the middle of each piece
+  at::Tensor piece_mask_BK;   ///< bool, false is padding; all false for a clip without sound
+  double piece_s = 0;         ///< length of a piece
+
+  WindowSpans clips;                         ///< the whole clip (window 0) and its utterances
+  WindowSpans video_windows, audio_windows;  ///< those of each branch (windows_of)
 
   at::Tensor ids_RL;        ///< int64 token ids; 0 where a media token or padding stands
   at::Tensor media_RL;      ///< int64 row of the media table of MicroEmo::media_tokens, -1 for text
@@ -47,7 +53,8 @@ struct ClipBatch {
 /// Query tokens of one window in the media table; the batch builder lays out prompts with these.
 struct MediaLayout {
   int64_t video_queries = 0, audio_queries = 0;  ///< 0 when the branch is off
-  bool video_utterances = true, audio_utterances = true;
+  bool fused = false;                            ///< one more token of every clip, behind all others
+  WindowOptions video = {}, audio = {};
 };
 MediaLayout media_layout(const ModelOptions& options);
 

@@ -12,11 +12,13 @@
 namespace microemo::model {
 
 class Vit;
-class ImageQFormer;
+class QFormer;
 class LocalBranch;
 class GlobalLocalAttention;
 class WindowQFormer;
-class AudioEncoder;
+class AttentionPool;
+class AttentionFusion;
+class SoundEncoder;
 class AlignmentHeads;
 
 /// One part of the loss: a sum over `count` weighted items of this batch. The loss of a step is the sum over names of weight *
@@ -36,8 +38,9 @@ struct BatchLoss {
 };
 
 /// The model of the paper (arXiv 2407.16552) as docs/model.md states it: frames and faces, mixed by global-local attention,
-/// become tokens of the clip and of each utterance; so does the sound; a LLaMA-style decoder reads them with the words. A torch
-/// module: parameters by name, train/eval, to(device). Thread rule: one thread at a time.
+/// become tokens of the clip and of each utterance; so does the sound; a LLaMA-style decoder reads them with the words. Its parts
+/// are chosen by the options, and with those of configs/ it is TimeChat, Video-LLaMA or AffectGPT with the names of their public
+/// files (checkpoint/key_map.h). A torch module: parameters by name, train/eval, to(device). Thread rule: one thread at a time.
 class MicroEmo : public torch::nn::Module {
  public:
   /// Builds with uninitialised parameters: call nn::initialise, or load them. Throws Error(config) when options do not fit each
@@ -45,10 +48,11 @@ class MicroEmo : public torch::nn::Module {
   MicroEmo(const ModelOptions& options, const InputShapes& shapes);
   ~MicroEmo() override;
 
-  /// The media table: video tokens of all windows, then audio tokens, [B*W*Q + B*W*Qa, decoder width]. Row (b*W + w)*Q + q is
-  /// query q of window w of clip b; audio rows follow in the same order. W is 1 for a branch whose windows are none.
-  /// `for_alignment`, when given, receives what the alignment heads read, so that a model without a branch is taught the same by
-  /// what it has instead.
+  /// The media table: video tokens of all windows, then audio tokens, then one fused token of each clip where there is one,
+  /// [B*Wv*Qv + B*Wa*Qa + B, decoder width]. Row (b*Wv + w)*Qv + q is query q of video window w of clip b; audio rows follow in
+  /// the same order. `for_alignment`, when given, receives what the alignment heads read, so that a model without a branch is
+  /// taught the same by what it has instead. Throws Error(data) for a clip without picture or sound where no token stands for
+  /// that.
   struct AlignmentInput {
     at::Tensor faces_BNC;   ///< face tokens; undefined without the local branch
     at::Tensor frames_BTC;  ///< mean of each whole frame's tokens
@@ -66,19 +70,22 @@ class MicroEmo : public torch::nn::Module {
  private:
   void build_video(int64_t vocabulary);
   void build_audio();
-  at::Tensor video_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
-  at::Tensor audio_tokens(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  TimedTokens look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  at::Tensor video_tokens(const ClipBatch& batch, const TimedTokens& frames, AlignmentInput* for_alignment) const;
+  at::Tensor audio_tokens(const ClipBatch& batch, const TimedTokens& sound, AlignmentInput* for_alignment) const;
   void add_answer(const ClipBatch& batch, const at::Tensor& media_nD, BatchLoss& loss) const;
 
   ModelOptions options_;
   InputShapes shapes_;
   std::shared_ptr<Vit> visual_encoder_;
-  std::shared_ptr<ImageQFormer> image_qformer_;
+  std::shared_ptr<QFormer> image_qformer_;
   std::shared_ptr<LocalBranch> local_branch_;
   std::shared_ptr<GlobalLocalAttention> global_local_;
+  std::unique_ptr<SoundEncoder> sound_encoder_;
   std::shared_ptr<WindowQFormer> video_qformer_, audio_qformer_;
-  std::shared_ptr<AudioEncoder> audio_encoder_;
-  std::shared_ptr<nn::Linear> video_projection_, audio_projection_;
+  std::shared_ptr<AttentionPool> video_pool_, audio_pool_;
+  std::shared_ptr<AttentionFusion> fusion_;
+  std::shared_ptr<nn::Linear> video_projection_, audio_projection_, fusion_projection_;
   std::shared_ptr<Decoder> decoder_;
   std::shared_ptr<AlignmentHeads> alignment_;
 };

@@ -29,9 +29,9 @@ class WhisperEncoder : public torch::nn::Module {
  public:
   /// Throws Error(config) when the heads do not divide the width.
   explicit WhisperEncoder(const WhisperEncoderOptions& options);
-  /// mel_BMF [B, mel_bands, 2 tokens] (whisper_log_mel): what comes into the blocks, then what every block gives, [B, S, C] each;
-  /// the last one is behind the last norm. Silence is padding and is heard. Throws Error(config) for another number of bands,
-  /// Error(data) for another number of frames.
+  /// mel_BMF [B, mel_bands, 2 tokens] (whisper_log_mel, whisper_mel.h): what comes into the blocks, then what every block gives,
+  /// [B, S, C] each; the last one is behind the last norm. Silence is padding and is heard. Throws Error(config) for another
+  /// number of bands, Error(data) for another number of frames.
   std::vector<at::Tensor> forward(const at::Tensor& mel_BMF) const;
 
  private:
@@ -41,12 +41,6 @@ class WhisperEncoder : public torch::nn::Module {
   std::vector<std::shared_ptr<nn::TransformerBlock>> blocks_;
   std::shared_ptr<nn::LayerNorm> norm_;
 };
-
-/// The log-mel spectrogram that Whisper wants, [B, mel_bands, 100 seconds], of samples in [-1, 1]: rows are filled with silence
-/// to `seconds`. 25 ms periodic Hann windows every 10 ms, reflected at the ends; power; mel bands of Slaney's scale and area up
-/// to 8 kHz; log10, floored at 8 under the row's largest, over 4 and plus 1 (transformers' WhisperFeatureExtractor). Throws
-/// Error(data) for a row that is longer than `seconds`.
-at::Tensor whisper_log_mel(const at::Tensor& samples_BN, int64_t mel_bands = 80, int64_t seconds = 30);
 
 WhisperEncoderOptions whisper_encoder_options(const checkpoint::HfWhisperConfig& config);
 

@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "microemo/model/clip_batch.h"
+#include "microemo/model/options.h"
+#include "microemo/model/windows.h"
+
+namespace microemo::model {
+
+class AudioEncoder;
+class ImageBindAudio;
+class Hubert;
+class WhisperEncoder;
+
+/// The encoder of a style, module "audio_encoder" of its owner, and what its states become: tokens on the clip's clock.
+class SoundEncoder {
+ public:
+  SoundEncoder() = default;
+  SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& options, const InputShapes& shapes);
+  /// [B, S, 1, sound_token_width]. Our own reads ClipBatch::mel_BFM, the public ones ClipBatch::pieces_BK, of which padding is
+  /// not computed. A clip without sound has a masked token.
+  TimedTokens forward(const ClipBatch& clips) const;
+  bool empty() const { return !plain_ && !imagebind_ && !hubert_ && !whisper_; }
+
+ private:
+  at::Tensor tokens_of_pieces(const at::Tensor& pieces_n) const;
+
+  AudioBranchOptions options_;
+  std::shared_ptr<AudioEncoder> plain_;
+  std::shared_ptr<ImageBindAudio> imagebind_;
+  std::shared_ptr<Hubert> hubert_;
+  std::shared_ptr<WhisperEncoder> whisper_;
+};
+
+}  // namespace microemo::model

@@ -1,0 +1,82 @@
+// Shapes: B clips, K pieces of sound, n real pieces, S tokens of a piece, C width.
+#include "microemo/model/sound_encoder.h"
+
+#include <ATen/ops/adaptive_avg_pool1d.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include "microemo/base/error.h"
+#include "microemo/model/audio_encoder.h"
+#include "microemo/model/hubert.h"
+#include "microemo/model/imagebind_audio.h"
+#include "microemo/model/whisper_encoder.h"
+
+namespace microemo::model {
+namespace {
+
+constexpr int64_t averaged_states = 4;  // of HuBERT, as AffectGPT 2025 takes them
+
+/// States of a piece as so many tokens of equal length, [n, S, C].
+at::Tensor averaged(const at::Tensor& states_nLC, int64_t tokens) {
+  if (tokens == 1) return states_nLC.mean(1, true);
+  return at::adaptive_avg_pool1d(states_nLC.transpose(1, 2), tokens).transpose(1, 2);
+}
+
+int64_t hidden_of(const AudioBranchOptions& o) { return o.hidden > 0 ? o.hidden : 4 * o.width; }
+
+}  // namespace
+
+SoundEncoder::SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& o, const InputShapes& shapes) : options_(o) {
+  const char* name = "audio_encoder";
+  switch (o.style) {
+    case AudioStyle::plain:
+      plain_ = owner.register_module(name, std::make_shared<AudioEncoder>(o, shapes.mel_bands));
+      break;
+    case AudioStyle::imagebind:
+      imagebind_ = owner.register_module(
+          name, std::make_shared<ImageBindAudio>(ImageBindAudioOptions{
+                    .width = o.width, .layers = o.layers, .heads = o.heads, .out = o.projection, .mel_bands = shapes.mel_bands}));
+      break;
+    case AudioStyle::hubert: {
+      HubertOptions hubert;
+      hubert.width = o.width, hubert.layers = o.layers, hubert.heads = o.heads, hubert.hidden = hidden_of(o);
+      hubert_ = owner.register_module(name, std::make_shared<Hubert>(hubert));
+      break;
+    }
+    case AudioStyle::whisper:
+      whisper_ = owner.register_module(
+          name,
+          std::make_shared<WhisperEncoder>(WhisperEncoderOptions{
+              .width = o.width, .layers = o.layers, .heads = o.heads, .hidden = hidden_of(o), .mel_bands = shapes.mel_bands}));
+      break;
+  }
+}
+
+at::Tensor SoundEncoder::tokens_of_pieces(const at::Tensor& pieces_n) const {
+  if (imagebind_) return imagebind_->forward(imagebind_spectrogram(pieces_n)).embedding_nD.unsqueeze(1);
+  if (whisper_) return averaged(whisper_->forward(pieces_n).back(), options_.piece_tokens);
+  const SampleNorm norm = options_.joint_normalisation ? SampleNorm::joint : SampleNorm::per_sound;
+  const HubertStates states = hubert_->forward(normalised_samples(pieces_n, {}, norm));
+  const std::vector<at::Tensor> last(states.states_BFC.end() - averaged_states, states.states_BFC.end());
+  return averaged(at::stack(last).mean(0), options_.piece_tokens);
+}
+
+TimedTokens SoundEncoder::forward(const ClipBatch& clips) const {
+  if (plain_) {
+    const AudioTokens sound = plain_->forward(clips.mel_BFM, clips.mel_times_BF, clips.mel_mask_BF);
+    return {sound.tokens_BSC.unsqueeze(2), sound.times_BS, sound.mask_BS};
+  }
+  const int64_t batch = clips.piece_mask_BK.size(0), pieces = clips.piece_mask_BK.size(1);
+  const int64_t tokens = imagebind_ ? 1 : options_.piece_tokens, width = imagebind_ ? options_.projection : options_.width;
+  const at::Tensor real_n = clips.piece_mask_BK.flatten().nonzero().squeeze(1);
+  at::Tensor all_nSC = at::zeros({batch * pieces, tokens, width}, clips.pieces_BK.options());
+  if (real_n.size(0) > 0)
+    all_nSC = all_nSC.index_copy(0, real_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, real_n)));
+  const at::Tensor offset_S =
+      (at::arange(tokens, clips.piece_times_BK.options()) + 0.5) * (clips.piece_s / double(tokens)) - clips.piece_s / 2;
+  return {all_nSC.view({batch, pieces * tokens, 1, width}), (clips.piece_times_BK.unsqueeze(2) + offset_S).flatten(1),
+          clips.piece_mask_BK.repeat_interleave(tokens, 1)};
+}
+
+}  // namespace microemo::model
