@@ -70,12 +70,12 @@ const std::vector<std::string>& voice_classes() {
   return classes;
 }
 
-model::InputShapes input_shapes(const PrepareOptions& prepare, const text::Tokenizer& tokenizer) {
+model::InputShapes input_shapes(const PrepareOptions& prepare, int64_t vocabulary) {
   model::InputShapes shapes;
   shapes.frame_width = prepare.frame_width;
   shapes.frame_height = prepare.frame_height;
   shapes.mel_bands = prepare.mel_bands;
-  shapes.vocabulary = tokenizer.size();
+  shapes.vocabulary = vocabulary;
   shapes.movement_classes = int64_t(movement_classes().size());
   shapes.voice_classes = int64_t(voice_classes().size());
   shapes.face_side = prepare.face_input == FaceInput::flow ? prepare.face_size / 2 : prepare.face_size;

@@ -30,7 +30,8 @@ RotaryTable rotary_table(int64_t positions, int64_t head_width, double theta, co
   MICROEMO_CHECK(head_width % 2 == 0, "rotary positions need an even head width, not {}", head_width);
   const at::Tensor exponents = at::arange(0, head_width, 2, at::kFloat) / double(head_width);
   const at::Tensor frequencies = scaled(at::pow(theta, -exponents), scaling);
-  const at::Tensor angles_PE = at::outer(at::arange(positions, at::kFloat), frequencies).repeat({1, 2});
+  const at::Tensor half_PF = at::outer(at::arange(positions, at::kFloat), frequencies),
+                   angles_PE = at::cat({half_PF, half_PF}, 1);
   return {angles_PE.cos(), angles_PE.sin()};
 }
 

@@ -34,7 +34,7 @@ void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_ch
 }
 
 std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
-  const model::InputShapes shapes = data::input_shapes(options.prepare, tokenizer);
+  const model::InputShapes shapes = data::input_shapes(options.prepare, tokenizer.size());
   const int64_t rows = options.model.decoder.vocabulary;
   if (rows > 0 && rows < shapes.vocabulary)
     throw ConfigError("model.decoder.vocabulary is {}, and the tokenizer has {} tokens", rows, shapes.vocabulary)

@@ -85,7 +85,7 @@ TEST(BatchBuilder, WithoutUtteranceWindowsTheWholeClipsTokensRemain) {
   TinyModel tiny;
   tiny.options.video_qformer.window.windows = tiny.options.audio.window.windows = model::Windows::none;
   const BatchBuilder builder(tiny.tokenizer, tiny.options, tiny.prepare);
-  const model::MicroEmo whole(tiny.options, input_shapes(tiny.prepare, *tiny.tokenizer));
+  const model::MicroEmo whole(tiny.options, input_shapes(tiny.prepare, tiny.tokenizer->size()));
   const Sample sample = tiny.clip(1, 4, {labelled(0, 0.3, "at"), labelled(0.4, 0.7, "is")});
   const auto batch = builder.build({&sample}, {{0, 1}}, Purpose::generate, {}, 0);
   EXPECT_EQ(batch.media_RL.ge(0).sum().item<int64_t>(), 4 + 2);
@@ -96,7 +96,7 @@ TEST(BatchBuilder, WithoutPictureAndSoundTheWordsRemain) {
   TinyModel tiny;
   tiny.options.visual.enabled = tiny.options.audio.enabled = false;
   const BatchBuilder builder(tiny.tokenizer, tiny.options, tiny.prepare);
-  const model::MicroEmo words(tiny.options, input_shapes(tiny.prepare, *tiny.tokenizer));
+  const model::MicroEmo words(tiny.options, input_shapes(tiny.prepare, tiny.tokenizer->size()));
   const Sample sample = tiny.clip(1, 4, {labelled(0, 0.3, "at")});
   const auto batch = builder.build({&sample}, {{0, 0}}, Purpose::train, {}, 0);
   EXPECT_FALSE(batch.media_RL.ge(0).any().item<bool>());
@@ -196,7 +196,7 @@ TEST(BatchBuilder, RefusesToTrainOnAnUtteranceWithoutAnswer) {
 TEST(MicroEmo, EveryParameterGetsAGradientFromAFullBatch) {
   TinyModel tiny;
   tiny.options.alignment = {.movement = 1, .window_movement = 0.5, .window_voice = 0.5};
-  model::MicroEmo model(tiny.options, input_shapes(tiny.prepare, *tiny.tokenizer));
+  model::MicroEmo model(tiny.options, input_shapes(tiny.prepare, tiny.tokenizer->size()));
   nn::initialise(model, 1);
   const auto batch =
       build(tiny, {tiny.clip(1, 4, {labelled(0, 0.5, "at", "lid", "flat"), labelled(0.5, 0.7, "is", "none", "lively")})},
@@ -214,7 +214,7 @@ TEST(MicroEmo, AnUntrainedFaceBranchChangesNothing) {
   TinyModel tiny;
   model::ModelOptions without = tiny.options;
   without.local.enabled = false;
-  model::MicroEmo faceless(without, input_shapes(tiny.prepare, *tiny.tokenizer));
+  model::MicroEmo faceless(without, input_shapes(tiny.prepare, tiny.tokenizer->size()));
   nn::initialise(faceless, 3);
   const auto batch = build(tiny, {tiny.clip(1, 4, {labelled(0, 0.5, "at")})}, {{0, 0}}, Purpose::generate);
   EXPECT_TRUE(at::equal(tiny.model->media_tokens(batch), faceless.media_tokens(batch)));

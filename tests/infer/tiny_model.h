@@ -55,7 +55,7 @@ struct TinyModel {
     text::train_tokenizer(data::prompt_sentences(), {.vocabulary = 330}, folder.path() / "words.model");
     tokenizer_bytes = read_file(folder.path() / "words.model");
     tokenizer = std::make_shared<const text::Tokenizer>(folder.path() / "words.model");
-    model = std::make_shared<model::MicroEmo>(options, data::input_shapes(prepare, *tokenizer));
+    model = std::make_shared<model::MicroEmo>(options, data::input_shapes(prepare, tokenizer->size()));
     nn::initialise(*model, 3);
     model->eval();
     builder = std::make_unique<data::BatchBuilder>(tokenizer, options, prepare);

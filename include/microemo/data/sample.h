@@ -83,6 +83,6 @@ std::vector<std::string> prompt_sentences();
 std::string question_text(const Utterance& utterance);
 std::string answer_text(const Utterance& utterance);
 
-model::InputShapes input_shapes(const PrepareOptions& prepare, const text::Tokenizer& tokenizer);
+model::InputShapes input_shapes(const PrepareOptions& prepare, int64_t vocabulary);
 
 }  // namespace microemo::data

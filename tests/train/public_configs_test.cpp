@@ -1,0 +1,158 @@
+// The shipped configurations at full size, without a byte of weights: the models that they make against the public files.
+#include <gtest/gtest.h>
+
+#include "checkpoint/public_names.h"
+#include "microemo/checkpoint/key_map.h"
+#include "microemo/checkpoint/load.h"
+#include "microemo/data/sample.h"
+#include "microemo/model/microemo.h"
+#include "microemo/train/optimizer.h"
+#include "microemo/train/options.h"
+#include "model/on_meta.h"
+
+namespace microemo::train {
+namespace {
+
+using checkpoint::KeyDirection;
+using checkpoint::NamedTensors;
+using test::operator+;
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+
+/// What the files of a configuration make.
+struct PublicConfig {
+  RunOptions options;
+  NamedTensors tensors, trained;
+
+  explicit PublicConfig(const std::vector<std::string>& files, const std::vector<std::string>& overrides = {}) {
+    std::vector<std::filesystem::path> paths;
+    for (const std::string& file : files) paths.push_back(std::filesystem::path(MICROEMO_SOURCE_DIR) / "configs" / file);
+    load_config(options, paths, overrides);
+    check_options(options);
+    const test::OnMeta guard;
+    model::MicroEmo model(options.model, data::input_shapes(options.prepare, /*vocabulary=*/0));
+    tensors = checkpoint::tensors_of(model);
+    select_trainable(model, options.train);
+    for (const auto& item : model.named_parameters())
+      if (item.value().requires_grad()) trained[item.key()] = item.value();
+  }
+
+  NamedTensors part(const std::string& prefix) const {
+    NamedTensors result;
+    for (const auto& [name, tensor] : tensors)
+      if (name.starts_with(prefix)) result[name] = tensor;
+    return result;
+  }
+};
+
+Shapes shapes_of(const NamedTensors& tensors) {
+  Shapes shapes;
+  for (const auto& [name, tensor] : tensors) shapes[name] = tensor.sizes().vec();
+  return shapes;
+}
+
+/// What a public file of these names becomes.
+Shapes shapes_in_file(const std::string& family, const NamedTensors& file) {
+  Shapes shapes;
+  const auto plan = plan_keys(checkpoint::find_family(family), test::names_of(file), KeyDirection::to_ours, family);
+  for (const auto& step : plan.steps) shapes[step.to] = apply_step(step, {file.at(step.from.front())}).sizes().vec();
+  return shapes;
+}
+
+NamedTensors lora_in_timechat() {
+  NamedTensors list;
+  for (const auto& [name, tensor] : test::public_model("lora-r32-attention").list) {
+    std::string inside = "llama_model." + name;
+    inside.insert(inside.rfind(".weight"), ".default");
+    list[inside] = tensor;
+  }
+  return list;
+}
+
+TEST(PublicConfigs, TimeChatTrainsWhatItsCheckpointHolds) {
+  const PublicConfig timechat({"timechat/train.yaml"});
+  NamedTensors file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();
+  EXPECT_EQ(shapes_of(timechat.trained), shapes_in_file("timechat", file));
+  EXPECT_EQ(test::parameters(timechat.trained), 241'392'384);
+}
+
+TEST(PublicConfigs, TimeChatIsFrozenElsewhere) {
+  const PublicConfig timechat({"timechat/train.yaml"});
+  NamedTensors eva = test::eva_vit_g("visual_encoder.", 40);
+  test::add_norm(eva, "ln_vision", 1408);
+  EXPECT_EQ(shapes_of(timechat.part("visual_encoder.")), shapes_in_file("timechat", eva));
+  int64_t decoder = 0;
+  for (const auto& [name, tensor] : timechat.part("decoder."))
+    if (name.find("lora") == std::string::npos) decoder += tensor.numel();
+  EXPECT_EQ(decoder, 6'738'415'616);
+}
+
+TEST(PublicConfigs, VideoLlamaTrainsWhatItsVisionFileHolds) {
+  const PublicConfig video_llama({"video-llama/train.yaml"});
+  EXPECT_EQ(shapes_of(video_llama.trained), shapes_in_file("video-llama", test::video_branch(32)));
+  EXPECT_EQ(test::parameters(video_llama.trained), 22'104'064);
+}
+
+TEST(PublicConfigs, AffectGpt2024TrainsBothBranches) {
+  const PublicConfig affectgpt({"affectgpt-2024/train.yaml"});
+  EXPECT_EQ(shapes_of(affectgpt.trained), shapes_in_file("video-llama", test::video_branch(32) + test::audio_branch()));
+  EXPECT_EQ(test::parameters(affectgpt.trained), 22'104'064 + 22'855'680);
+  EXPECT_EQ(shapes_of(affectgpt.part("audio_encoder.")), shapes_in_file("imagebind-audio", test::imagebind_audio()));
+}
+
+TEST(PublicConfigs, AffectGpt2025TrainsLoraPoolsAndProjections) {
+  const PublicConfig affectgpt({"affectgpt-2025/train.yaml"});
+  NamedTensors file = test::public_model("lora-r16-all-in-affectgpt").list;
+  test::add_linear(file, "video_attention_mlp", 1, 768);
+  test::add_linear(file, "affectgpt_proj", 3584, 768);
+  test::add_linear(file, "audio_attention_mlp", 1, 1024);
+  test::add_linear(file, "audio_llama_proj", 3584, 1024);
+  test::add_linear(file, "multi_video_embs", 1024, 768);
+  test::add_linear(file, "multi_audio_embs", 1024, 1024);
+  test::add_linear(file, "attention_mlp", 1024, 2048);
+  test::add_linear(file, "fc_att", 2, 1024);
+  test::add_linear(file, "multi_llama_proj", 3584, 1024);
+  EXPECT_EQ(shapes_of(affectgpt.trained), shapes_in_file("affectgpt-2025", file));
+  int64_t lora = 0, decoder = 0;
+  for (const auto& [name, tensor] : affectgpt.part("decoder."))
+    (name.find("lora") == std::string::npos ? decoder : lora) += tensor.numel();
+  EXPECT_EQ(lora, 40'370'176);
+  EXPECT_EQ(decoder, 7'615'616'512);
+  EXPECT_EQ(shapes_of(affectgpt.part("visual_encoder.")), shapes_in_file("clip", test::public_model("clip-vit-l-14").list));
+  EXPECT_EQ(test::parameters(affectgpt.part("audio_encoder.")), 315'435'136);
+}
+
+TEST(PublicConfigs, MicroEmo7BTakesItsPartsFromTimeChatAndVideoLlama) {
+  const PublicConfig microemo({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, {"train.init_from=[align]"});
+  NamedTensors file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();
+  const NamedTensors audio = test::audio_branch();
+  Shapes public_parts = shapes_in_file("timechat", file);
+  public_parts.merge(shapes_in_file("video-llama", audio));
+  const Shapes ours = shapes_of(microemo.trained);
+  for (const auto& [name, shape] : public_parts) {
+    ASSERT_TRUE(ours.contains(name)) << name;
+    EXPECT_EQ(ours.at(name), shape) << name;
+  }
+  for (const auto& [name, shape] : ours)
+    EXPECT_TRUE(public_parts.contains(name) || name.starts_with("local_branch.") || name.starts_with("global_local.") ||
+                name.ends_with("qformer.embedding_nothing") || name == "video_qformer.queries_utterance")
+        << name;
+}
+
+TEST(PublicConfigs, BothReadingsOfTheTwoStagesTrainTheSameInTheEnd) {
+  const PublicConfig instruct({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, {"train.init_from=[align]"});
+  const PublicConfig fine({"microemo-7b/train.yaml", "microemo-7b/coarse.yaml", "microemo-7b/fine.yaml"},
+                          {"train.init_from=[coarse]"});
+  EXPECT_EQ(shapes_of(instruct.trained), shapes_of(fine.trained));
+  const PublicConfig align({"microemo-7b/train.yaml", "microemo-7b/align.yaml"});
+  for (const auto& [name, tensor] : align.trained) EXPECT_FALSE(name.starts_with("decoder.")) << name;
+}
+
+TEST(PublicConfigs, AcoustEmoReadsTheWholeSoundWithLayersOfItsOwn) {
+  const PublicConfig acoustemo({"microemo-7b/train.yaml", "acoustemo/train.yaml"});
+  EXPECT_TRUE(acoustemo.part("local_branch.").empty());
+  EXPECT_EQ(acoustemo.part("audio_qformer.whole_layer").size(), acoustemo.part("audio_qformer.layer").size());
+  EXPECT_EQ(acoustemo.tensors.at("audio_qformer.queries_utterance").sizes(), at::IntArrayRef({32, 768}));
+}
+
+}  // namespace
+}  // namespace microemo::train
