@@ -41,21 +41,25 @@ NamedTensors named_as_ours(const TensorSource& source, const std::vector<std::st
   return tensors;
 }
 
+/// Tensors whose names begin with the prefix, without it.
+NamedTensors read_under(const std::filesystem::path& path, const std::string& prefix, const std::string& family) {
+  const TensorSource source = open_weights(path);
+  const std::vector<std::string> names = names_of(source);
+  if (are_our_names(names)) return named_as_ours(source, names, prefix);
+  const KeyFamily& rules = family.empty() ? require_family(names, path) : find_family(family);
+  return mapped_to_ours(source, plan_keys(rules, names, KeyDirection::to_ours, path), prefix);
+}
+
 }  // namespace
 
 NamedTensors read_part(const std::filesystem::path& path, const std::string& part, const std::string& family) {
-  const TensorSource source = open_weights(path);
-  const std::vector<std::string> names = names_of(source);
-  const auto plan = [&] {
-    const KeyFamily& rules = family.empty() ? require_family(names, path) : find_family(family);
-    return plan_keys(rules, names, KeyDirection::to_ours, path);
-  };
-  const NamedTensors tensors =
-      are_our_names(names) ? named_as_ours(source, names, part + ".") : mapped_to_ours(source, plan(), part + ".");
+  const NamedTensors tensors = read_under(path, part + ".", family);
   if (tensors.empty())
     throw CheckpointError("it holds nothing of '{}'", part).where(path).hint("see what it holds with microemo inspect");
   return tensors;
 }
+
+NamedTensors read_all_parts(const std::filesystem::path& path, const std::string& family) { return read_under(path, "", family); }
 
 void require_size(double asked, const NamedTensors& held, const std::filesystem::path& path) {
   double parameters = 0;

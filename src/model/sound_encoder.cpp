@@ -41,6 +41,7 @@ SoundEncoder::SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& o
     case AudioStyle::hubert: {
       HubertOptions hubert;
       hubert.width = o.width, hubert.layers = o.layers, hubert.heads = o.heads, hubert.hidden = hidden_of(o);
+      for (WaveConvolution& convolution : hubert.convolutions) convolution.channels = o.wave_channels;
       hubert_ = owner.register_module(name, std::make_shared<Hubert>(hubert));
       break;
     }

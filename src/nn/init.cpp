@@ -53,9 +53,15 @@ void initialise_parameter(const std::string& name, at::Tensor parameter, uint64_
 
 }  // namespace
 
-void initialise(torch::nn::Module& module, uint64_t seed) {
+std::vector<std::string> initialise(torch::nn::Module& module, uint64_t seed, const std::set<std::string>& done) {
   const at::NoGradGuard no_grad;
-  for (auto& item : module.named_parameters()) initialise_parameter(item.key(), item.value(), seed);
+  std::vector<std::string> filled;
+  for (auto& item : module.named_parameters()) {
+    if (done.contains(item.key())) continue;
+    initialise_parameter(item.key(), item.value(), seed);
+    filled.push_back(item.key());
+  }
+  return filled;
 }
 
 }  // namespace microemo::nn

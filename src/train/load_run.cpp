@@ -1,15 +1,20 @@
 #include "microemo/train/load_run.h"
 
+#include <set>
+
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/checkpoint/load.h"
 #include "microemo/data/sample.h"
+#include "microemo/model/public_weights.h"
 #include "microemo/nn/init.h"
 
 namespace microemo::train {
 namespace {
+
+namespace fs = std::filesystem;
 
 /// "decoder (39), alignment (2)": the parts of the model that the tensors belong to.
 std::string counted_parts(const std::vector<std::string>& names) {
@@ -24,13 +29,39 @@ std::string counted_parts(const std::vector<std::string>& names) {
   return text.empty() ? "none" : text;
 }
 
-void load_weights(model::MicroEmo& model, const std::filesystem::path& run_or_checkpoint, bool partial) {
-  const std::filesystem::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
-  const checkpoint::LoadReport report = checkpoint::load_into(
-      model, checkpoint::read_tensors(file), {.source = file, .allow_missing = partial, .allow_unexpected = partial});
-  if (!partial) return;
-  log_info(fmt::format("{}\n  tensors loaded: {}\n  not in it:      {}\n  left aside:     {}", file.string(),
-                       counted_parts(report.loaded), counted_parts(report.missing), counted_parts(report.unexpected)));
+void report(const fs::path& source, const checkpoint::LoadReport& loaded) {
+  log_info(fmt::format("{}\n  tensors loaded: {}\n  not in it:      {}\n  left aside:     {}", source.string(),
+                       counted_parts(loaded.loaded), counted_parts(loaded.missing), counted_parts(loaded.unexpected)));
+}
+
+/// A file, or a folder of weight files that is no run or checkpoint of ours.
+bool is_public(const fs::path& path) {
+  if (fs::is_regular_file(path)) return true;
+  if (!fs::is_directory(path) || fs::exists(path / "checkpoints") || fs::exists(path / "manifest.json")) return false;
+  for (const auto& entry : fs::directory_iterator(path))
+    for (const char* extension : {".safetensors", ".bin", ".pth", ".pt"})
+      if (entry.path().extension() == extension) return true;
+  return false;
+}
+
+checkpoint::LoadReport load_run_weights(model::MicroEmo& model, const fs::path& run_or_checkpoint, bool partial) {
+  const fs::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
+  return checkpoint::load_into(model, checkpoint::read_tensors(file),
+                               {.source = file, .allow_missing = partial, .allow_unexpected = partial});
+}
+
+/// The files of init_from, one over the other. What none of them holds is drawn from the seed.
+void load_start(model::MicroEmo& model, const TrainOptions& options) {
+  std::set<std::string> loaded;
+  for (const std::string& start : options.init_from) {
+    const bool from_public = is_public(start);
+    const checkpoint::LoadReport one = from_public ? model::load_public_weights(model, start, options.init_partial)
+                                                   : load_run_weights(model, start, options.init_partial);
+    if (from_public || options.init_partial) report(start, one);
+    loaded.insert(one.loaded.begin(), one.loaded.end());
+  }
+  const std::vector<std::string> drawn = nn::initialise(model, static_cast<uint64_t>(options.seed), loaded);
+  if (!options.init_from.empty()) log_info("drawn from the seed: " + counted_parts(drawn));
 }
 
 std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
@@ -47,8 +78,7 @@ std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const tex
 
 std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
   auto model = make_model(options, tokenizer);
-  nn::initialise(*model, static_cast<uint64_t>(options.train.seed));
-  for (const std::string& start : options.train.init_from) load_weights(*model, start, options.train.init_partial);
+  load_start(*model, options.train);
   return model;
 }
 
@@ -60,7 +90,7 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
   run.step = json_get<int64_t>(read_json(state), "step", state);
   run.tokenizer = std::make_shared<text::Tokenizer>(run.checkpoint / "tokenizer.model");
   run.model = make_model(run.options, *run.tokenizer);
-  load_weights(*run.model, run.checkpoint, /*partial=*/false);
+  load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
   run.model->eval();
   return run;
 }

@@ -12,6 +12,9 @@ namespace microemo::checkpoint {
 /// file of another family, and when there is nothing of the part.
 NamedTensors read_part(const std::filesystem::path& path, const std::string& part, const std::string& family = {});
 
+/// All parts of such a file under our full names ("image_qformer.queries"). Throws as read_part does.
+NamedTensors read_all_parts(const std::filesystem::path& path, const std::string& family = {});
+
 /// Throws Error(checkpoint) when a configuration asks for far more parameters than its files hold: before anything is allocated,
 /// for a wrong config.json may ask for more than any memory has.
 void require_size(double asked, const NamedTensors& held, const std::filesystem::path& path);

@@ -27,7 +27,7 @@ struct AudioBranchOptions {
   WindowOptions window = {};
   int64_t width = 64, patch_frames = 8, layers = 1, heads = 4, hidden = 0;
   double clip_s = 2.0, mel_mean = -4.268, mel_deviation = 9.138;
-  int64_t projection = 1024, piece_tokens = 1;
+  int64_t projection = 1024, piece_tokens = 1, wave_channels = 512;
   bool joint_normalisation = false;
   Pooling pooling = Pooling::qformer;
   QFormerStyle qformer_style = QFormerStyle::plain;
@@ -76,6 +76,11 @@ void describe_encoder(Visitor& option, AudioBranchOptions& o, const std::string&
       .max(1500)
       .only_if(o.enabled, when)
       .only_if(hubert || o.style == AudioStyle::whisper, "model.audio.style is hubert or whisper");
+  option("wave_channels", o.wave_channels, "Channels of HuBERT's convolutions over the waveform.")
+      .min(1)
+      .max(8192)
+      .only_if(o.enabled, when)
+      .only_if(hubert, "model.audio.style is hubert");
   option("joint_normalisation", o.joint_normalisation,
          "All pieces of a batch are normalised together, as AffectGPT 2025 does, so that a clip's values depend on the others.")
       .only_if(o.enabled, when)

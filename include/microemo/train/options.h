@@ -47,9 +47,13 @@ void describe(Visitor& option, TrainOptions& o) {
   option("tokenizer", o.tokenizer, "SentencePiece model.");
   option("out", o.out, "Run folder: configuration, metrics, checkpoints.");
   option("init_from", o.init_from,
-         "Run or checkpoint folders whose weights are the start, the later ones over the earlier; none draws all from the seed.");
+         "Run or checkpoint folders, or public files and folders of weights, that are the start, the later ones over the "
+         "earlier; what "
+         "none holds is drawn from the seed.");
   option("init_partial", o.init_partial,
-         "Accept that a folder of init_from lacks parameters (they stay as they are) or has others (they are left aside).")
+         "Accept that a run of init_from lacks parameters (they stay as they are), and that it or a public file has others (they "
+         "are "
+         "left aside).")
       .only_if(!o.init_from.empty(), "train.init_from is set");
   option("seed", o.seed, "Seed of weights, data order and augmentation.").min(0);
   option("steps", o.steps, "Updates of the weights.").min(1).max(1e9);

@@ -1,0 +1,215 @@
+// Whole models of the public lineages, loaded from files as their public code keeps them (tests/reference/lineages.py).
+#include "microemo/base/files.h"
+#include "microemo/model/microemo.h"
+#include "microemo/model/public_weights.h"
+#include "microemo/nn/init.h"
+#include "microemo/nn/loss.h"
+#include "public_reference.h"
+#include "support/errors.h"
+
+namespace microemo::model {
+namespace {
+
+using test::allowed_error;
+using test::error_of;
+using test::expect_error;
+
+namespace fs = std::filesystem;
+
+const fs::path lineages = test::encoder_data / "lineages";
+
+ModelOptions common_options() {
+  ModelOptions o;
+  o.visual = {.style = VisualStyle::eva, .width = 16, .patch = 4, .layers = 2, .heads = 2, .hidden = 28};
+  o.image_qformer.style = o.video_qformer.style = o.audio.qformer_style = QFormerStyle::bert;
+  o.image_qformer.width = o.video_qformer.width = o.audio.qformer_width = 12;
+  o.image_qformer.hidden = o.video_qformer.hidden = o.audio.qformer_hidden = 20;
+  o.image_qformer.heads = o.video_qformer.heads = o.audio.qformer_heads = 2;
+  o.image_qformer.queries = o.video_qformer.queries = 4;
+  o.image_qformer.layers = 3;
+  o.image_qformer.look_every = 2;
+  o.video_qformer.positions = 6;
+  o.video_qformer.nothing_token = o.audio.nothing_token = false;
+  o.local.enabled = false;
+  o.decoder.width = 16;
+  o.decoder.layers = 2;
+  o.decoder.heads = o.decoder.key_value_heads = 2;
+  o.decoder.hidden = 24;
+  o.decoder.norm_epsilon = 1e-6;
+  o.decoder.vocabulary = 40;
+  o.decoder.tied_output = o.decoder.utterance_embedding = false;
+  return o;
+}
+
+ModelOptions timechat_options() {
+  ModelOptions o = common_options();
+  o.image_qformer.vocabulary = 30;
+  o.image_qformer.keep_text = true;
+  o.video_qformer.window = {.windows = Windows::sliding, .whole = false, .window_length = 3, .stride = 3};
+  o.audio.enabled = false;
+  o.decoder.lora = {.rank = 4, .alpha = 4, .targets = {"query", "key", "value", "output"}};
+  return o;
+}
+
+ModelOptions affectgpt_2024_options() {
+  ModelOptions o = common_options();
+  o.image_qformer.timestamp_text = false;
+  o.video_qformer.window.windows = o.audio.window.windows = Windows::none;
+  o.audio.style = AudioStyle::imagebind;
+  o.audio.width = 12;
+  o.audio.layers = o.audio.heads = o.audio.qformer_layers = 2;
+  o.audio.projection = 10;
+  o.audio.queries = 2;
+  o.audio.positions = 3;
+  return o;
+}
+
+ModelOptions affectgpt_2025_options() {
+  ModelOptions o = common_options();
+  o.visual.style = VisualStyle::clip;
+  o.visual.projection = 10;
+  o.video_qformer.pooling = o.audio.pooling = Pooling::attention;
+  o.audio.style = AudioStyle::hubert;
+  o.audio.width = 16;
+  o.audio.layers = 4;
+  o.audio.heads = 2;
+  o.audio.hidden = 24;
+  o.audio.wave_channels = 6;
+  o.audio.joint_normalisation = true;
+  o.fusion = {.enabled = true, .width = 12};
+  o.decoder.heads = 4;
+  o.decoder.key_value_heads = 2;
+  o.decoder.query_key_value_bias = true;
+  o.decoder.lora = {.rank = 4, .alpha = 4, .targets = {"query", "key", "value", "output", "gate", "up", "down"}};
+  return o;
+}
+
+class Lineage : public testing::Test {
+ protected:
+  /// The files in the order in which they are loaded.
+  void load(const std::string& name, const ModelOptions& options, const std::vector<std::string>& files) {
+    folder_ = lineages / name;
+    recorded_ = std::make_unique<checkpoint::TensorSource>(folder_ / "reference.safetensors");
+    model_ = std::make_unique<MicroEmo>(options, InputShapes{.frame_width = 12, .frame_height = 12, .mel_bands = 38});
+    std::set<std::string> loaded;
+    for (const std::string& file : files) {
+      const auto report = load_public_weights(*model_, folder_ / file, /*allow_unexpected=*/true);
+      loaded.insert(report.loaded.begin(), report.loaded.end());
+    }
+    EXPECT_TRUE(nn::initialise(*model_, 0, loaded).empty()) << "some parameter is in no file";
+    add_pictures(media_layout(options));
+    add_sound(media_layout(options));
+  }
+  at::Tensor recorded(const std::string& name) const { return recorded_->tensor(name).clone(); }
+
+  void expect_what_the_public_code_computes() {
+    const at::Tensor media_nD = model_->media_tokens(batch_);
+    EXPECT_LT(error_of(media_nD, recorded("output.media")), allowed_error);
+    const at::Tensor hidden_RLD = model_->decoder().forward(model_->splice(batch_, media_nD));
+    EXPECT_LT(error_of(model_->decoder().logits(hidden_RLD), recorded("output.logits")), allowed_error);
+    EXPECT_NEAR(loss().item<double>(), recorded("output.loss").item<double>(), 1e-5);
+  }
+  void expect_gradients_of_the_public_code() {
+    const checkpoint::NamedTensors expected = checkpoint::read_all_parts(folder_ / "gradients.safetensors");
+    for (auto& item : model_->named_parameters()) item.value().requires_grad_(expected.contains(item.key()));
+    loss().backward();
+    for (const auto& [name, wanted] : expected) {
+      const at::Tensor* parameter = model_->named_parameters().find(name);
+      ASSERT_TRUE(parameter && parameter->grad().defined()) << name;
+      at::Tensor actual = parameter->grad();
+      // A stretched table: each row of the file is several here.
+      if (actual.sizes() != wanted.sizes()) actual = actual.view({wanted.size(0), -1, wanted.size(1)}).sum(1);
+      EXPECT_LT((actual - wanted).abs().max().item<double>(), 1e-4 * std::max(wanted.abs().max().item<double>(), 0.1)) << name;
+    }
+    EXPECT_GT(expected.size(), 15u);
+  }
+
+  std::unique_ptr<MicroEmo> model_;
+  ClipBatch batch_;
+  fs::path folder_;
+
+ private:
+  at::Tensor loss() const {
+    const LossTerm answer = model_->forward(batch_).terms.at(0);
+    return answer.sum / answer.count;
+  }
+  void add_pictures(const MediaLayout& layout) {
+    batch_.ids_RL = recorded("input.ids");
+    batch_.media_RL = recorded("input.media");
+    batch_.labels_RL = recorded("input.labels");
+    batch_.utterance_RL = at::zeros_like(batch_.ids_RL);
+    batch_.frames_BTCHW = recorded("input.frames");
+    const int64_t clips = batch_.frames_BTCHW.size(0), frames = batch_.frames_BTCHW.size(1);
+    batch_.frame_times_BT = at::arange(frames, at::kFloat).expand({clips, -1});
+    batch_.frame_mask_BT = at::ones({clips, frames}, at::kBool);
+    if (recorded_->contains("input.text")) batch_.time_text_BTL = recorded("input.text");
+    batch_.clips = {at::tensor({0.0f, 1e6f}).expand({clips, 1, 2}), at::ones({clips, 1}, at::kBool)};
+    batch_.video_windows = windows_of(layout.video, batch_.clips, batch_.frame_times_BT, batch_.frame_mask_BT);
+  }
+  void add_sound(const MediaLayout& layout) {
+    if (!recorded_->contains("input.pieces")) return;
+    batch_.pieces_BK = recorded("input.pieces");
+    batch_.piece_mask_BK = at::ones({batch_.pieces_BK.size(0), batch_.pieces_BK.size(1)}, at::kBool);
+    batch_.piece_times_BK = at::arange(batch_.pieces_BK.size(1), at::kFloat).expand({batch_.pieces_BK.size(0), -1});
+    batch_.piece_s = 2;
+    batch_.audio_windows = windows_of(layout.audio, batch_.clips, batch_.piece_times_BK, batch_.piece_mask_BK);
+  }
+
+  std::unique_ptr<checkpoint::TensorSource> recorded_;
+};
+
+struct TimeChat : Lineage {
+  TimeChat() { load("timechat", timechat_options(), {"eva.safetensors", "llama", "instructblip.pth", "state.pth"}); }
+};
+struct AffectGpt2024 : Lineage {
+  AffectGpt2024() {
+    load("affectgpt-2024", affectgpt_2024_options(),
+         {"eva.safetensors", "blip2.safetensors", "imagebind.safetensors", "llama", "state.pth"});
+  }
+};
+struct AffectGpt2025 : Lineage {
+  AffectGpt2025() { load("affectgpt-2025", affectgpt_2025_options(), {"clip", "hubert", "qwen2", "state.pth"}); }
+};
+
+TEST_F(TimeChat, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
+TEST_F(TimeChat, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+TEST_F(AffectGpt2024, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
+TEST_F(AffectGpt2024, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+TEST_F(AffectGpt2025, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
+TEST_F(AffectGpt2025, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+
+TEST_F(TimeChat, RefusesAFileWithPartsThatItLacksUnlessTheyMayBeLeftAside) {
+  expect_error(
+      ErrorKind::checkpoint, [&] { load_public_weights(*model_, folder_ / "instructblip.pth", /*allow_unexpected=*/false); },
+      "image_projection.weight");
+}
+
+TEST_F(TimeChat, RefusesAFileOfAnotherWidthAndKeepsWhatItHad) {
+  const at::Tensor before = model_->named_parameters()["decoder.tokens.weight"].clone();
+  expect_error(
+      ErrorKind::checkpoint, [&] { load_public_weights(*model_, test::encoder_data / "llama", false); },
+      "decoder.block0.attention_norm.weight: file [32], model [16]");
+  EXPECT_TRUE(before.equal(model_->named_parameters()["decoder.tokens.weight"]));
+}
+
+TEST_F(AffectGpt2024, ThatMayNotSayNothingRefusesAClipWithoutSound) {
+  batch_.piece_mask_BK[1].fill_(false);
+  batch_.ids = {"first", "second"};
+  expect_error(
+      ErrorKind::data, [&] { model_->media_tokens(batch_); }, "clip 'second' has no picture or no sound");
+}
+
+TEST_F(AffectGpt2025, TakesPaddingOfFramesAndPiecesForNothing) {
+  const at::Tensor before = model_->media_tokens(batch_);
+  const auto longer = [](const at::Tensor& t, double value) { return at::cat({t, at::full_like(t.slice(1, 0, 1), value)}, 1); };
+  batch_.frames_BTCHW = longer(batch_.frames_BTCHW, 200);
+  batch_.frame_times_BT = longer(batch_.frame_times_BT, 0);
+  batch_.frame_mask_BT = longer(batch_.frame_mask_BT, 0);
+  batch_.pieces_BK = longer(batch_.pieces_BK, 7);
+  batch_.piece_times_BK = longer(batch_.piece_times_BK, 0);
+  batch_.piece_mask_BK = longer(batch_.piece_mask_BK, 0);
+  EXPECT_LT(error_of(model_->media_tokens(batch_), before), allowed_error);
+}
+
+}  // namespace
+}  // namespace microemo::model
