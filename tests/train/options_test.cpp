@@ -110,6 +110,54 @@ TEST_F(Options, LookAtFaceWindowsOnlyWithALocalBranch) {
   EXPECT_NO_THROW(check_options(options));
 }
 
+TEST_F(Options, RefuseFaceWindowsOfALengthBesideFramesOfNoRate) {
+  load({"prepare.frame_rule=uniform"});
+  const Error error = expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "may leave gaps");
+  EXPECT_THAT(error.next_step(), testing::HasSubstr("model.local.window_s=0"));
+  load({"prepare.frame_rule=uniform", "model.local.window_s=0"});
+  EXPECT_NO_THROW(check_options(options));
+}
+
+TEST_F(Options, RefuseASoundThatTheEncoderCannotRead) {
+  load({"model.audio.style=hubert"});
+  const Error error = expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "style hubert cannot read");
+  EXPECT_THAT(error.next_step(), testing::HasSubstr("prepare.sound=samples"));
+  options = {};
+  load({"prepare.sound=imagebind"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "style plain cannot read");
+}
+
+TEST_F(Options, RefuseMoreFramesThanPositions) {
+  load({"prepare.frame_rule=uniform", "prepare.frame_count=33", "model.local.window_s=0", "model.video_qformer.positions=32"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "33 frames of a clip are more than the 32 positions");
+}
+
+TEST_F(Options, RefuseKeysOfWindowsOfAnotherKind) {
+  expect_without_effect("model.video_qformer.window_s", {"model.video_qformer.window_s=1"},
+                        "model.video_qformer.windows is fixed");
+  expect_without_effect("model.audio.stride", {"model.audio.stride=1"}, "model.audio.windows is sliding");
+  expect_without_effect("model.video_qformer.whole", {"model.video_qformer.windows=none", "model.video_qformer.whole=true"},
+                        "model.video_qformer.windows is not none");
+  expect_without_effect("model.video_qformer.order", {"model.video_qformer.whole=false", "model.video_qformer.order=whole_last"},
+                        "model.video_qformer.whole is true and model.video_qformer.windows is not none");
+}
+
+TEST_F(Options, RefuseKeysOfPartsOfAnotherStyle) {
+  expect_without_effect("model.visual.projection", {"model.visual.projection=8"}, "model.visual.style is clip");
+  expect_without_effect("model.image_qformer.queries", {"model.visual.style=clip", "model.image_qformer.queries=8"},
+                        "model.visual.style is plain or eva");
+  expect_without_effect("model.audio.patch_frames", {"model.audio.style=imagebind", "model.audio.patch_frames=8"},
+                        "model.audio.style is plain");
+  expect_without_effect("model.video_qformer.queries", {"model.video_qformer.pooling=attention", "model.video_qformer.queries=8"},
+                        "model.video_qformer.pooling is qformer");
+  expect_without_effect("model.fusion.width", {"model.fusion.width=8"}, "model.fusion.enabled is true");
+  expect_without_effect("model.local.patch", {"model.local.encoder=shared", "model.local.patch=8"}, "model.local.encoder is own");
+}
+
 TEST_F(Options, RefuseATokenTableThatIsSmallerThanTheTokenizer) {
   const test::TinyModel tiny;
   options.model = tiny.options;
