@@ -3,10 +3,12 @@
 #include "golden.h"
 #include "microemo/model/audio_encoder.h"
 #include "microemo/model/local_branch.h"
+#include "microemo/model/pictures.h"
 #include "microemo/model/qformer.h"
 #include "microemo/model/vit.h"
 #include "microemo/model/window_qformer.h"
 #include "microemo/nn/init.h"
+#include "microemo/nn/rotary.h"
 #include "support/errors.h"
 
 namespace microemo::model {
@@ -80,6 +82,86 @@ TEST(GlobalLocalAttention, EqualsThePlainFormulas) {
       attention.forward(golden["in.frames"], golden["in.faces"], golden["in.frame_times"],
                         at::ones_like(golden["in.frame_times"], at::kBool), golden["in.face_times"], golden["in.padding"]);
   EXPECT_LT(difference(out, golden["out"]), tolerance);
+}
+
+class FacesAsk : public testing::TestWithParam<std::pair<const char*, double>> {};
+
+TEST_P(FacesAsk, EqualsThePlainFormulas) {
+  const Golden golden(GetParam().first);
+  GlobalLocalAttention attention(
+      {.heads = 2, .window_s = GetParam().second, .attention = GlobalLocal::faces_ask, .zero_start = false}, 16);
+  golden.load_into(attention);
+  const at::Tensor out = attention.forward(golden["in.frames"], golden["in.faces"], golden["in.frame_times"],
+                                           golden["in.frame_mask"], golden["in.face_times"], golden["in.padding"]);
+  const at::Tensor real = golden["in.frame_mask"].unsqueeze(2).unsqueeze(3);
+  EXPECT_LT(difference(out * real, golden["out"]), tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(GlobalLocal, FacesAsk,
+                         testing::Values(std::pair{"faces_ask", 0.24}, std::pair{"faces_ask_nearest", 0.0}));
+
+TEST(GlobalLocalAttention, WithoutAWindowEachFaceIsOfTheNearestFrame) {
+  const Golden golden("frames_ask_nearest");
+  GlobalLocalAttention attention({.heads = 2, .window_s = 0, .zero_start = false}, 16);
+  golden.load_into(attention);
+  const at::Tensor all_frames = at::ones({1, 3}, at::kBool), all_faces = at::ones({1, 10}, at::kBool);
+  const at::Tensor out = attention.forward(golden["in.frames"], golden["in.faces"], golden["in.frame_times"], all_frames,
+                                           golden["in.face_times"], all_faces);
+  EXPECT_LT(difference(out, golden["out"]), tolerance);
+}
+
+TEST(GlobalLocalAttention, StartsAtNothingOnlyWhereItIsAsked) {
+  for (const bool zero : {true, false}) {
+    GlobalLocalAttention attention({.heads = 2, .window_s = 0, .zero_start = zero}, 16);
+    nn::initialise(attention, 1);
+    const at::Tensor frames = at::randn({1, 3, 2, 16}), times = at::arange(3, at::kFloat).unsqueeze(0),
+                     all = at::ones({1, 3}, at::kBool);
+    EXPECT_EQ(attention.forward(frames, at::randn({1, 3, 16}), times, all, times, all).equal(frames), zero);
+  }
+}
+
+class SharedFaceEncoder : public testing::Test {
+ protected:
+  SharedFaceEncoder() { nn::initialise(*vit_, 1); }
+  const std::shared_ptr<Vit> vit_ =
+      std::make_shared<Vit>(VitShape{.picture_height = 8, .picture_width = 8, .patch = 4, .width = 24});
+  const LocalBranchOptions options_{.encoder = FaceEncoder::shared, .patch_features = 3, .temporal_layers = 0, .heads = 2};
+};
+
+TEST_F(SharedFaceEncoder, ReadsFacesAsItReadsFrames) {
+  LocalBranch branch(options_, {.face_channels = 3, .face_side = 8}, 16, {vit_, VisualStyle::eva});
+  nn::initialise(branch, 2);
+  for (const auto& item : branch.named_parameters()) EXPECT_FALSE(item.key().starts_with("vit.")) << item.key();
+  const at::Tensor faces = at::randint(0, 255, {1, 2, 3, 8, 8}, at::kByte), times = at::zeros({1, 2}),
+                   all = at::ones({1, 2}, at::kBool);
+  const at::Tensor out = branch.forward(faces, times, all, all);
+  const at::Tensor patches_nPC = at::gelu(vit_->forward(normalised_pictures(VisualStyle::eva, faces[0])));
+  const auto weights = branch.named_parameters();
+  const at::Tensor features =
+      at::linear(patches_nPC, weights["patch_features.weight"], weights["patch_features.bias"]).flatten(1);
+  const at::Tensor tokens =
+      at::linear(features, weights["to_token.weight"], weights["to_token.bias"]) + nn::time_features(times[0], 16);
+  EXPECT_LT(difference(out[0], at::layer_norm(tokens, {16}, weights["norm.weight"], weights["norm.bias"], 1e-6)), tolerance);
+}
+
+TEST_F(SharedFaceEncoder, RefusesFacesOfAnotherSizeOrWithoutColour) {
+  for (const InputShapes& shapes :
+       {InputShapes{.face_channels = 3, .face_side = 16}, InputShapes{.face_channels = 2, .face_side = 8}})
+    expect_error(
+        ErrorKind::config,
+        [&] {
+          LocalBranch branch(options_, shapes, 16, {vit_, VisualStyle::plain});
+        },
+        "the ViT of whole frames reads colour pictures of 8 x 8");
+}
+
+TEST(Pictures, OfPublicEncodersAreNormalisedWithTheConstantsOfClip) {
+  const at::Tensor bytes = at::tensor({0, 255, 51}, at::kByte).view({1, 3, 1, 1});
+  const at::Tensor values = normalised_pictures(VisualStyle::clip, bytes).flatten();
+  EXPECT_NEAR(values[0].item<double>(), (0 - 0.48145466) / 0.26862954, 1e-6);
+  EXPECT_NEAR(values[1].item<double>(), (1 - 0.4578275) / 0.26130258, 1e-6);
+  EXPECT_NEAR(values[2].item<double>(), (0.2 - 0.40821073) / 0.27577711, 1e-6);
+  EXPECT_NEAR(normalised_pictures(VisualStyle::plain, bytes).flatten()[1].item<double>(), 1, 1e-6);
 }
 
 /// The reading of tests/reference/model.py, whose memory has its positions already.

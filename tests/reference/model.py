@@ -194,6 +194,69 @@ def golden_global_local():
                           "in.padding": padding, "out": out})
 
 
+def near_faces(frame_times, frame_mask, face_times, face_mask, window):
+    """For each frame the faces within half a window of it; without a window those to which no other frame is nearer (the first of several)."""
+    near = []
+    for t in range(len(frame_times)):
+        own = []
+        for n in range(len(face_times)):
+            if not (frame_mask[t] and face_mask[n]):
+                continue
+            distances = [abs(frame_times[i] - face_times[n]).item() if frame_mask[i] else math.inf for i in range(len(frame_times))]
+            if distances[t] <= window / 2 + 1e-4 if window else distances.index(min(distances)) == t:
+                own.append(n)
+        near.append(own)
+    return near
+
+
+def golden_faces_ask(name, window):
+    w = Weights()
+    w.norm("frame_norm", 16)
+    w.norm("face_norm", 16)
+    w.attention("attention", 16, 16)
+    frames, faces = torch.randn(2, 3, 2, 16), torch.randn(2, 10, 16)
+    frame_times = torch.tensor([[0.0, 0.2, 0.5], [0.1, 0.3, 0.0]])
+    face_times = (torch.arange(10) * 0.04).expand(2, 10).contiguous()
+    frame_mask, face_mask = torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 10, dtype=torch.bool)
+    frame_mask[1, 2], face_mask[1, 6:] = False, False
+    out = torch.zeros(2, 3, 3, 16)
+    for b in range(2):
+        near = near_faces(frame_times[b], frame_mask[b], face_times[b], face_mask[b], window)
+        told = faces[b].clone()
+        for n in range(10):
+            asked = [t for t in range(3) if n in near[t]]
+            if asked:
+                memory = norm(w, "frame_norm", frames[b, asked]).reshape(-1, 16)
+                told[n] = faces[b, n] + attention(w, "attention", norm(w, "face_norm", faces[b, n:n + 1]), memory, 2)[0]
+        for t in range(3):
+            if frame_mask[b, t]:
+                kept = [n for n in range(10) if face_mask[b, n]]
+                taken = near[t] or [min(kept, key=lambda n: abs(frame_times[b, t] - face_times[b, n]).item())]
+                out[b, t] = torch.cat([frames[b, t], told[taken].mean(0, keepdim=True)])
+    save(name, {**w, "in.frames": frames, "in.faces": faces, "in.frame_times": frame_times, "in.frame_mask": frame_mask, "in.face_times": face_times,
+                "in.padding": face_mask, "out": out})
+
+
+def golden_faces_ask_in_windows():
+    golden_faces_ask("faces_ask", 0.24)
+
+
+def golden_faces_ask_the_nearest():
+    golden_faces_ask("faces_ask_nearest", 0)
+
+
+def golden_frames_ask_the_nearest():
+    w = Weights()
+    w.norm("frame_norm", 16)
+    w.attention("attention", 16, 16)
+    frames, faces = torch.randn(1, 3, 2, 16), torch.randn(1, 10, 16)
+    frame_times, face_times = torch.tensor([[0.0, 0.1, 0.35]]), (torch.arange(10) * 0.03)[None]
+    near = near_faces(frame_times[0], torch.ones(3, dtype=torch.bool), face_times[0], torch.ones(10, dtype=torch.bool), 0)
+    assert sorted(sum(near, [])) == list(range(10))
+    out = torch.stack([frames[0, t] + attention(w, "attention", norm(w, "frame_norm", frames[0, t]), faces[0, near[t]], 2) for t in range(3)])[None]
+    save("frames_ask_nearest", {**w, "in.frames": frames, "in.faces": faces, "in.frame_times": frame_times, "in.face_times": face_times, "out": out})
+
+
 def golden_window_qformer():
     w = Weights()
     for name in ("queries_whole", "queries_utterance"):
@@ -270,5 +333,6 @@ def golden_decoder():
     save("decoder", tensors)
 
 
-for golden in (golden_vit, golden_image_qformer, golden_local, golden_global_local, golden_window_qformer, golden_audio_encoder, golden_decoder):
+for golden in (golden_vit, golden_image_qformer, golden_local, golden_global_local, golden_window_qformer, golden_audio_encoder, golden_decoder,
+               golden_faces_ask_in_windows, golden_faces_ask_the_nearest, golden_frames_ask_the_nearest):
     golden()
