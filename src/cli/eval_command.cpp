@@ -251,7 +251,8 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
 int run(const Words& words) {
   const Evaluation evaluation = load(words);
   infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
-  const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare);
+  const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,
+                                   evaluation.run.options.prompt);
   if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
   if (!infer::answer_dataset(*evaluation.run.model, builder, evaluation.dataset.samples, evaluation.options.generate, log)) {
     std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());

@@ -113,7 +113,7 @@ Prediction predict(const Words& words, const train::LoadedRun& run) {
   prediction.remarks = remarks_on(prediction.sample.prepared, words);
   std::vector<data::Question> questions;
   for (size_t i = 0; i < prediction.sample.clip.utterances.size(); ++i) questions.push_back({0, int64_t(i)});
-  const data::BatchBuilder builder(run.tokenizer, run.options.model, run.options.prepare);
+  const data::BatchBuilder builder(run.tokenizer, run.options.model, run.options.prepare, run.options.prompt);
   prediction.answers =
       infer::generate_answers(*run.model, builder, {&prediction.sample}, questions, {.max_new_tokens = words.max_new_tokens});
   std::vector<size_t> cut;

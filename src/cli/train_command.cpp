@@ -144,11 +144,11 @@ train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder
 }
 
 void open_run(const Plan& plan, const Json& environment, const Words& words) {
-  const fs::path tokenizer = plan.options.train.tokenizer;
+  const train::RunTokenizers tokenizers{plan.options.train.tokenizer, plan.options.prompt.time_tokenizer};
   if (plan.resumed())
-    train::continue_run_folder(plan.run, plan.config, environment, tokenizer, words.allow_change);
+    train::continue_run_folder(plan.run, plan.config, environment, tokenizers, words.allow_change);
   else
-    train::start_run_folder(plan.run, plan.config, environment, tokenizer);
+    train::start_run_folder(plan.run, plan.config, environment, tokenizers);
   open_log(words.quiet ? LogLevel::warning : LogLevel::info, plan.run / "log.jsonl");
 }
 

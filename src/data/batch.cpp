@@ -15,6 +15,7 @@
 #include "microemo/nn/loss.h"
 #include "prompt.h"
 #include "row.h"
+#include "row_template.h"
 
 namespace microemo::data {
 namespace {
@@ -126,7 +127,8 @@ void add_pieces(ClipBatch& batch, const std::vector<const Sample*>& samples, Sou
 
 /// "This frame is sampled at t second." for every frame; padding frames hold -1. Frames of many clips share their times, so each
 /// text is encoded once.
-Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, const Tensor& mask_BT) {
+Tensor time_text_ids(const text::Tokenizer& tokenizer, const text::EncodeOptions& encoding, const ClipBatch& batch) {
+  const Tensor &times_BT = batch.frame_times_BT, &mask_BT = batch.frame_mask_BT;
   std::map<std::string, std::vector<int64_t>> encoded;
   std::vector<std::vector<int64_t>> rows(size_t(times_BT.numel()));
   const float* times = times_BT.const_data_ptr<float>();
@@ -135,7 +137,7 @@ Tensor time_text_ids(const text::Tokenizer& tokenizer, const Tensor& times_BT, c
     if (!is_frame[i]) continue;
     const std::string text = time_text(times[i]);
     const auto [entry, is_new] = encoded.try_emplace(text);
-    if (is_new) entry->second = tokenizer.encode(text);
+    if (is_new) entry->second = tokenizer.encode(text, encoding);
     rows[i] = entry->second;
   }
   return pad_integers(rows, -1).view({times_BT.size(0), times_BT.size(1), -1});
@@ -232,9 +234,26 @@ void add_rows(ClipBatch& batch, const std::vector<Row>& rows) {
 
 }  // namespace
 
+/// The template, read once; without one our own rows are written.
+struct BatchBuilder::Prompt {
+  PromptOptions options;
+  std::vector<PromptAtom> atoms;
+  std::shared_ptr<const text::Tokenizer> times;  ///< of the frames' times
+
+  Row write(const RowContext& context, const Sample& sample, int64_t utterance, Purpose purpose) const {
+    return atoms.empty() ? write_row(context, sample, utterance, purpose)
+                         : write_template_row(context, atoms, options, sample, utterance, purpose);
+  }
+};
+
 BatchBuilder::BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model,
-                           const PrepareOptions& prepare)
-    : tokenizer_(std::move(tokenizer)), model_(model), prepare_(prepare) {}
+                           const PrepareOptions& prepare, const PromptOptions& prompt)
+    : tokenizer_(std::move(tokenizer)), model_(model), prepare_(prepare) {
+  check_prompt(prompt, model);
+  prompt_ = std::make_shared<const Prompt>(
+      Prompt{prompt, parse_prompt(prompt.text),
+             prompt.time_tokenizer.empty() ? tokenizer_ : std::make_shared<const text::Tokenizer>(prompt.time_tokenizer)});
+}
 
 ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
                               const AugmentOptions& augment, uint64_t draw) const {
@@ -249,7 +268,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   const model::MediaLayout layout = model::media_layout(model_);
   if (model_.visual.enabled) {
     add_pictures(batch, samples, drawn, prepare_.face_input);
-    batch.time_text_BTL = time_text_ids(*tokenizer_, batch.frame_times_BT, batch.frame_mask_BT);
+    batch.time_text_BTL = time_text_ids(*prompt_->times, {.add_special = prompt_->options.time_special}, batch);
     batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
   }
   if (model_.audio.enabled) {
@@ -266,7 +285,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   std::vector<Row> rows;
   for (const Question& question : questions) {
     const Sample& sample = *samples.at(size_t(question.sample));
-    rows.push_back(write_row({*tokenizer_, batch, layout, question.sample}, sample, question.utterance, purpose));
+    rows.push_back(prompt_->write({*tokenizer_, batch, layout, question.sample}, sample, question.utterance, purpose));
     if (int64_t(rows.back().ids.size()) > model_.decoder.max_tokens)
       throw DataError("the question about utterance {} of clip '{}' takes {} tokens, the decoder {}", question.utterance,
                       sample.clip.id, rows.back().ids.size(), model_.decoder.max_tokens)

@@ -13,6 +13,9 @@ struct Row {
   std::vector<int64_t> ids, media, utterance, labels;
 };
 
+/// The answer that is learned. Throws Error(data) naming the utterance that has neither an answer nor labels.
+std::string training_answer(const Sample& sample, int64_t utterance);
+
 /// How a row is written, and where the media tokens of its clip lie in the media table (MicroEmo::media_tokens).
 struct RowContext {
   const text::Tokenizer& tokenizer;

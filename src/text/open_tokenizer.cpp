@@ -4,6 +4,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
+#include "microemo/text/tokenizer.h"
 
 namespace microemo::text {
 namespace {
@@ -50,6 +51,14 @@ std::unique_ptr<TokenizerKind> open_file(const TokenizerFiles& files, const Toke
 }
 
 }  // namespace
+
+std::vector<fs::path> tokenizer_files(const fs::path& file_or_folder) {
+  if (!fs::is_directory(file_or_folder)) return {file_or_folder};
+  std::vector<fs::path> files{file_in(file_or_folder)};
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
+    if (fs::exists(file_or_folder / name)) files.push_back(file_or_folder / name);
+  return files;
+}
 
 std::unique_ptr<TokenizerKind> open_kind(const fs::path& file_or_folder, const TokenizerOptions& options) {
   TokenizerFiles files;

@@ -10,6 +10,7 @@
 #include "microemo/data/sample.h"
 #include "microemo/model/public_weights.h"
 #include "microemo/nn/init.h"
+#include "microemo/train/run_folder.h"
 
 namespace microemo::train {
 namespace {
@@ -74,6 +75,12 @@ std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const tex
   return std::make_shared<model::MicroEmo>(options.model, shapes);
 }
 
+/// A missing one is named as it would be there.
+fs::path own_tokenizer(const fs::path& checkpoint) {
+  const fs::path copied = copied_tokenizer(checkpoint, "tokenizer");
+  return copied.empty() ? checkpoint / "tokenizer.model" : copied;
+}
+
 }  // namespace
 
 std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
@@ -88,7 +95,9 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
   const std::filesystem::path config = run.checkpoint / "config.json", state = run.checkpoint / "state.json";
   options_from_json(run.options, read_json(config), config);
   run.step = json_get<int64_t>(read_json(state), "step", state);
-  run.tokenizer = std::make_shared<text::Tokenizer>(run.checkpoint / "tokenizer.model");
+  run.tokenizer = std::make_shared<text::Tokenizer>(own_tokenizer(run.checkpoint));
+  if (const fs::path times = copied_tokenizer(run.checkpoint, "time_tokenizer"); !times.empty())
+    run.options.prompt.time_tokenizer = times.string();
   run.model = make_model(run.options, *run.tokenizer);
   load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
   run.model->eval();

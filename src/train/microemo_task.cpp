@@ -77,7 +77,7 @@ TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions&
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
                    std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model) {
   auto source = std::make_shared<BatchSource>(
-      BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare), options.train});
+      BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train});
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   return {.module = model,
           .batches = [source](int64_t step) { return source->step(step); },

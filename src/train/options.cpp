@@ -48,6 +48,7 @@ void check_parts(const RunOptions& options) {
 void check_options(const RunOptions& options) {
   const model::ModelOptions& model = options.model;
   check_losses(model.alignment);
+  data::check_prompt(options.prompt, model);
   check_parts(options);
   if (!model.visual.enabled || !model.local.enabled || model.local.window_s == 0) return;
   if (options.prepare.frame_rule != data::FrameRule::rate)

@@ -11,13 +11,15 @@
 #include "microemo/base/files.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/folder.h"
+#include "microemo/text/tokenizer.h"
 
 namespace microemo::train {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array description = {"config.json", "environment.json", "tokenizer.model"};
+constexpr std::array description = {"config.json", "environment.json"};
+constexpr std::array tokenizer_names = {"tokenizer", "time_tokenizer"};
 
 /// They say where things are, what is shown and when is saved; the hashes of what lies there are compared instead.
 constexpr std::array<std::string_view, 14> without_effect_on_result = {
@@ -25,11 +27,21 @@ constexpr std::array<std::string_view, 14> without_effect_on_result = {
     "train.out",       "train.log_every",      "train.valid_every", "train.save_every",   "train.save_minutes",
     "train.keep_last", "train.threads",        "train.device",      "train.allow_missing"};
 
-void write_description(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer) {
+void copy_tokenizer(const fs::path& source, const fs::path& folder, const std::string& name) {
+  if (source.empty()) return;
+  if (fs::is_regular_file(source) && source.extension() == ".model")
+    return write_file_atomic(folder / (name + ".model"), read_file(source));
+  fs::create_directories(folder / name);
+  for (const fs::path& file : text::tokenizer_files(source)) write_file_atomic(folder / name / file.filename(), read_file(file));
+}
+
+void write_description(const fs::path& run, const ResolvedConfig& config, const Json& environment,
+                       const RunTokenizers& tokenizers) {
   write_file_atomic(run / "config.yaml", config.yaml());
   write_json(run / "config.json", config.values);
   write_json(run / "environment.json", environment);
-  if (!tokenizer.empty()) write_file_atomic(run / "tokenizer.model", read_file(tokenizer));
+  copy_tokenizer(tokenizers.decoder, run, "tokenizer");
+  copy_tokenizer(tokenizers.times, run, "time_tokenizer");
 }
 
 std::string difference_text(const ConfigDifference& difference) {
@@ -55,13 +67,14 @@ Json environment_json(const RunEnvironment& environment, const std::vector<std::
           {"command", command_line}};
 }
 
-void start_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer) {
+void start_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment,
+                      const RunTokenizers& tokenizers) {
   if (!checkpoint::list_checkpoints(run).empty())
     throw ConfigError("the run folder holds a run with checkpoints")
         .where(run)
         .hint(fmt::format("continue it with --resume {}, or choose another train.out", run.string()));
   ensure_writable_folder(run);
-  write_description(run, config, environment, tokenizer);
+  write_description(run, config, environment, tokenizers);
 }
 
 std::vector<std::string> differences(const Json& recorded_config, const Json& config, const Json& recorded_environment,
@@ -77,8 +90,8 @@ std::vector<std::string> differences(const Json& recorded_config, const Json& co
   return texts;
 }
 
-void continue_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment, const fs::path& tokenizer,
-                         bool allow_change) {
+void continue_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment,
+                         const RunTokenizers& tokenizers, bool allow_change) {
   const Json recorded = read_json(run / "environment.json");
   const std::vector<std::string> changes = differences(read_json(run / "config.json"), config.values, recorded, environment);
   if (!changes.empty() && !allow_change) {
@@ -92,12 +105,19 @@ void continue_run_folder(const fs::path& run, const ResolvedConfig& config, cons
   if (recorded.value("microemo", "") != environment.value("microemo", ""))
     log_warning(
         fmt::format("the run was begun with microemo {}; another version may round otherwise", recorded.value("microemo", "")));
-  write_description(run, config, environment, tokenizer);
+  write_description(run, config, environment, tokenizers);
 }
 
 void copy_description(const fs::path& run, const fs::path& checkpoint) {
   for (const char* name : description)
     if (fs::exists(run / name)) write_file_atomic(checkpoint / name, read_file(run / name));
+  for (const char* name : tokenizer_names) copy_tokenizer(copied_tokenizer(run, name), checkpoint, name);
+}
+
+fs::path copied_tokenizer(const fs::path& run_or_checkpoint, const std::string& name) {
+  const fs::path file = run_or_checkpoint / (name + ".model"), folder = run_or_checkpoint / name;
+  if (fs::exists(file)) return file;
+  return fs::exists(folder) ? folder : fs::path();
 }
 
 void write_outcome(const fs::path& run, const std::string& outcome, int64_t step, const std::string& reason) {

@@ -45,7 +45,7 @@ class RunFolder : public testing::Test {
 
 TEST_F(RunFolder, RecordsWhatDecidesTheResult) {
   std::ofstream(folder_.path() / "t.model") << "tokens";
-  start_run_folder(run_, config({"train.steps=7"}), environment(), folder_.path() / "t.model");
+  start_run_folder(run_, config({"train.steps=7"}), environment(), {folder_.path() / "t.model", {}});
   EXPECT_THAT(read_file(run_ / "config.yaml"), testing::ContainsRegex("steps: 7 +# command line"));
   EXPECT_EQ(read_json(run_ / "config.json").at("train").at("steps"), 7);
   const Json exact = read_json(run_ / "environment.json").at("exact");
@@ -53,6 +53,29 @@ TEST_F(RunFolder, RecordsWhatDecidesTheResult) {
   EXPECT_EQ(exact.at("manifest"), "aa");
   EXPECT_FALSE(exact.at("cpu_capability").get<std::string>().empty());
   EXPECT_EQ(read_file(run_ / "tokenizer.model"), "tokens");
+}
+
+TEST_F(RunFolder, KeepsTheFilesOfATokenizerOfAnotherKindAndOfTheTimes) {
+  const fs::path folder = folder_.path() / "bert";
+  fs::create_directories(folder);
+  std::ofstream(folder / "vocab.txt") << "[PAD]";
+  std::ofstream(folder / "tokenizer_config.json") << "{}";
+  std::ofstream(folder / "model.safetensors") << "not a tokenizer's";
+  std::ofstream(folder_.path() / "tokenizer.json") << "{\"a\": 1}";
+  start_run_folder(run_, config(), environment(), {folder_.path() / "tokenizer.json", folder});
+  EXPECT_EQ(copied_tokenizer(run_, "tokenizer"), run_ / "tokenizer");
+  EXPECT_EQ(read_file(run_ / "tokenizer" / "tokenizer.json"), "{\"a\": 1}");
+  const fs::path checkpoint = folder_.path() / "checkpoint";
+  fs::create_directories(checkpoint);
+  copy_description(run_, checkpoint);
+  EXPECT_EQ(read_file(copied_tokenizer(checkpoint, "time_tokenizer") / "vocab.txt"), "[PAD]");
+  EXPECT_TRUE(fs::exists(checkpoint / "time_tokenizer" / "tokenizer_config.json"));
+  EXPECT_FALSE(fs::exists(checkpoint / "time_tokenizer" / "model.safetensors"));
+}
+
+TEST_F(RunFolder, HasNoTokenizerWhereNoneIsCopied) {
+  start();
+  EXPECT_TRUE(copied_tokenizer(run_, "tokenizer").empty());
 }
 
 TEST_F(RunFolder, RefusesAFolderThatHoldsARun) {

@@ -112,7 +112,7 @@ TEST_F(Prepared, RefusesAClipOfWordsAloneWhereTheModelLooks) {
 class Loaded : public Prepared {
  protected:
   Loaded() {
-    start_run_folder(run_, config_, environment_json({}, {}), options_.train.tokenizer);
+    start_run_folder(run_, config_, environment_json({}, {}), {options_.train.tokenizer, {}});
     const auto tokenizer = std::make_shared<const text::Tokenizer>(options_.train.tokenizer);
     model_ = build_model(options_, *tokenizer);
     const auto data = std::make_shared<const TrainingData>(load_training_data(options_));
@@ -152,7 +152,7 @@ TEST_F(Loaded, AModelStartsFromTheWeightsOfARun) {
 
 TEST_F(Loaded, TheLaterOfSeveralStartsWins) {
   const fs::path other = folder_.path() / "other";
-  start_run_folder(other, config_, environment_json({}, {}), options_.train.tokenizer);
+  start_run_folder(other, config_, environment_json({}, {}), {options_.train.tokenizer, {}});
   options_.train.seed = 5;
   const auto tokenizer = std::make_shared<const text::Tokenizer>(options_.train.tokenizer);
   const auto data = std::make_shared<const TrainingData>(load_training_data(options_));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "microemo/data/prepared.h"
+#include "microemo/data/prompt_options.h"
 #include "microemo/model/clip_batch.h"
 #include "microemo/model/options.h"
 #include "microemo/text/tokenizer.h"
@@ -54,7 +55,9 @@ enum class Purpose { train, generate };
 /// Lays out and pads batches. Immutable after construction, thread-safe.
 class BatchBuilder {
  public:
-  BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model, const PrepareOptions& prepare);
+  /// The prompt's time_tokenizer is opened here; throws as text::Tokenizer and check_prompt do.
+  BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, const model::ModelOptions& model, const PrepareOptions& prepare,
+               const PromptOptions& prompt = {});
 
   /// One row per question; each clip is read once however many questions it has. Purpose::train appends the answers and sets
   /// labels; Purpose::generate ends where the answer would begin. `draw` seeds the augmentation of each clip together with its
@@ -66,9 +69,11 @@ class BatchBuilder {
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
+  struct Prompt;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   model::ModelOptions model_;
   PrepareOptions prepare_;
+  std::shared_ptr<const Prompt> prompt_;
 };
 
 /// Names of the movement classes, "none" first, and of the manners of voice: what class numbers in ClipBatch mean.

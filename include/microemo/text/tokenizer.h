@@ -63,6 +63,10 @@ class Tokenizer {
   std::unique_ptr<const TokenizerKind> kind_;
 };
 
+/// The files that make this tokenizer: the one with the vocabulary first, then those of a folder that count beside it. Throws as
+/// Tokenizer does for a folder without one.
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& file_or_folder);
+
 /// Decodes ids one by one, for text that is shown while it is generated: what add and finish return, put together, is
 /// Tokenizer::decode of all ids, and never a part of a character. The tokenizer must outlive it. Not thread-safe.
 class TextStream {

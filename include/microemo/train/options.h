@@ -100,6 +100,7 @@ void describe(Visitor& option, TrainOptions& o) {
 struct RunOptions {
   TrainOptions train;
   data::PrepareOptions prepare;
+  data::PromptOptions prompt;
   model::ModelOptions model;
 };
 template <class Visitor>
@@ -109,6 +110,11 @@ void describe(Visitor& option, RunOptions& o) {
       .only_if("valid_every", o.model.alignment.answer > 0, "model.alignment.answer is above 0")
       .only_if("augment.face_shift", o.model.local.enabled, "model.local.enabled is true");
   option("prepare", o.prepare, "What was taken from the clips; has to be that of microemo prepare.");
+  option("prompt", o.prompt, "How a row of the decoder is written.")
+      .only_if("time_tokenizer", o.model.visual.enabled && o.model.image_qformer.timestamp_text,
+               "model.image_qformer.timestamp_text is true")
+      .only_if("time_special", o.model.visual.enabled && o.model.image_qformer.timestamp_text,
+               "model.image_qformer.timestamp_text is true");
   option("model", o.model, "The model.");
 }
 

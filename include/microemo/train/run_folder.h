@@ -10,9 +10,10 @@
 // A run folder holds
 //   config.yaml        every value with its origin          config.json    the same, to be read back
 //   environment.json   what else decides the result: versions, threads, processor, hashes of manifest and tokenizer
-//   tokenizer.model    a copy                               metrics.jsonl  one line a step
+//   tokenizer.model    a copy; a folder tokenizer/ where it is of another kind, and time_tokenizer/ where the frames' times have one
+//   metrics.jsonl      one line a step
 //   checkpoints/       see checkpoint/folder.h              outcome.json   how the last process ended
-// Each checkpoint holds copies of config.json, environment.json and tokenizer.model, so that it can be moved alone.
+// Each checkpoint holds copies of config.json, environment.json and the tokenizers, so that it can be moved alone.
 
 namespace microemo::train {
 
@@ -27,10 +28,19 @@ struct RunEnvironment {
 /// {"exact": {…, with the LibTorch version and CPU capability found here}, "microemo": version, "command": words}.
 Json environment_json(const RunEnvironment& environment, const std::vector<std::string>& command_line);
 
+/// Files or folders of tokenizers; empty where there is none to copy.
+struct RunTokenizers {
+  std::filesystem::path decoder, times;
+};
+
+/// Where the copy of a tokenizer of that name ("tokenizer", "time_tokenizer") lies in a run or checkpoint; empty when there is
+/// none.
+std::filesystem::path copied_tokenizer(const std::filesystem::path& run_or_checkpoint, const std::string& name);
+
 /// Refuses a folder that holds a run already (Error(config): resume it or choose another), then writes all of the above but
 /// metrics and checkpoints. Throws Error(environment) when it cannot be written.
 void start_run_folder(const std::filesystem::path& run, const ResolvedConfig& config, const Json& environment,
-                      const std::filesystem::path& tokenizer);
+                      const RunTokenizers& tokenizers);
 
 /// What differs between a recorded run and the one that would continue it, one text each: values of the configuration that change
 /// the result (not: where files lie, what is logged, when is saved) and the exact part of the environment.
@@ -40,7 +50,7 @@ std::vector<std::string> differences(const Json& recorded_config, const Json& co
 /// Makes a run folder ready to be continued: throws Error(config) when there are differences, or, when they are allowed, warns of
 /// each and records the new configuration and environment.
 void continue_run_folder(const std::filesystem::path& run, const ResolvedConfig& config, const Json& environment,
-                         const std::filesystem::path& tokenizer, bool allow_change);
+                         const RunTokenizers& tokenizers, bool allow_change);
 
 /// Copies what describes the run into a checkpoint.
 void copy_description(const std::filesystem::path& run, const std::filesystem::path& checkpoint);
