@@ -150,6 +150,7 @@ std::vector<report::TimelineSignal> signals_of(const data::PreparedClip& clip, d
 
 std::string face_count(const data::PreparedClip& clip) {
   const int64_t frames = clip.face_times_N.size(0);
+  if (frames == 0 && clip.frames_TCHW.size(0) > 0) return "no faces looked for";
   return frames == 0 ? "no picture" : fmt::format("a face in {} of {} frames", clip.faces_found, frames);
 }
 

@@ -48,7 +48,10 @@ void print_text(const data::PrepareReport& report, const std::string& cache) {
   const auto clips = [](int64_t count) { return fmt::format("{} clip{}", count, count == 1 ? "" : "s"); };
   line(fmt::format("{} in {}: {} prepared, {} already there, {} skipped", clips(report.clips), cache, report.done,
                    report.already_there, report.skipped));
-  line(fmt::format("{:.1f} minutes; a face in {} of {} frames", report.seconds / 60, report.faces_found, report.face_frames));
+  const std::string faces = report.face_frames == 0
+                                ? "no faces looked for"
+                                : fmt::format("a face in {} of {} frames", report.faces_found, report.face_frames);
+  line(fmt::format("{:.1f} minutes; {}", report.seconds / 60, faces));
   if (report.without_face > 0) line(fmt::format("{} in which no face was found", clips(report.without_face)));
   if (report.without_sound > 0) line(fmt::format("{} without sound", clips(report.without_sound)));
   if (report.without_picture > 0) line(fmt::format("{} without a picture", clips(report.without_picture)));

@@ -255,6 +255,14 @@ BatchBuilder::BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, con
              prompt.time_tokenizer.empty() ? tokenizer_ : std::make_shared<const text::Tokenizer>(prompt.time_tokenizer)});
 }
 
+std::string BatchBuilder::end_text() const {
+  const auto& atoms = prompt_->atoms;
+  auto answer = std::find_if(atoms.begin(), atoms.end(), [](const PromptAtom& atom) { return atom.part == PromptPart::answer; });
+  if (answer == atoms.end() || ++answer == atoms.end() || answer->part != PromptPart::text) return "";
+  const size_t first = answer->text.find_first_not_of(" \n"), last = answer->text.find_last_not_of(" \n");
+  return first == std::string::npos ? "" : answer->text.substr(first, last - first + 1);
+}
+
 ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
                               const AugmentOptions& augment, uint64_t draw) const {
   ClipBatch batch;
@@ -268,7 +276,8 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   const model::MediaLayout layout = model::media_layout(model_);
   if (model_.visual.enabled) {
     add_pictures(batch, samples, drawn, prepare_.face_input);
-    batch.time_text_BTL = time_text_ids(*prompt_->times, {.add_special = prompt_->options.time_special}, batch);
+    if (model_.visual.style != model::VisualStyle::clip && model_.image_qformer.timestamp_text)
+      batch.time_text_BTL = time_text_ids(*prompt_->times, {.add_special = prompt_->options.time_special}, batch);
     batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
   }
   if (model_.audio.enabled) {

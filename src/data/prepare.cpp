@@ -137,7 +137,7 @@ void Preparation::count(const Clip& clip, const PreparedFacts& facts, bool is_ne
   report_.faces_found += facts.faces_found;
   report_.without_picture += facts.source_frames == 0;
   report_.without_sound += facts.mel_frames == 0 && facts.pieces == 0;
-  report_.without_face += facts.source_frames > 0 && facts.faces_found == 0;
+  report_.without_face += facts.face_frames > 0 && facts.faces_found == 0;
   if (is_new)
     progress_.add();
   else

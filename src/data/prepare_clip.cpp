@@ -70,7 +70,7 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_byt
     if (pictures.decoded++ > 0) last_interval_s = frame->seconds - last_s;
     last_s = frame->seconds;
     damaged += frame->damaged;
-    if (clock.takes(frame->seconds)) {
+    if (options.faces && clock.takes(frame->seconds)) {
       tracker.add(frame->rgb);
       if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options));
       pictures.face_times.push_back(frame->seconds);

@@ -33,9 +33,34 @@ std::vector<Row> rows_of_clip(const model::MicroEmo& model, const data::BatchBui
   return rows;
 }
 
+/// The text that closes an answer where it is no token of its own ("###"), looked for as the answer grows.
+class EndText {
+ public:
+  EndText(const text::Tokenizer& tokenizer, std::string text, size_t rows) : text_(std::move(text)), written_(rows) {
+    for (size_t row = 0; row < rows; ++row) streams_.emplace_back(tokenizer);
+  }
+  bool ends(size_t row, int64_t id) {
+    const std::string added = streams_[row].add(id);
+    std::string& written = written_[row];
+    const size_t from = written.size() < text_.size() ? 0 : written.size() - text_.size() + 1;
+    written += added;
+    return written.find(text_, from) != std::string::npos;
+  }
+  std::string before(const std::string& answer) const {
+    const std::string cut = answer.substr(0, answer.find(text_));
+    return cut.substr(0, cut.find_last_not_of(' ') + 1);
+  }
+
+ private:
+  std::string text_;
+  std::vector<std::string> written_;
+  std::vector<text::TextStream> streams_;
+};
+
 struct Generator {
   const model::MicroEmo& model;
   const text::Tokenizer& tokenizer;
+  const std::string& end_text;
   const GenerateOptions& options;
   std::vector<Answer>& answers;
 
@@ -46,10 +71,15 @@ struct Generator {
     for (size_t first = 0; first < rows.size(); first += decode_rows) {
       std::vector<Prompt> prompts;
       for (size_t i = first; i < std::min(rows.size(), first + decode_rows); ++i) prompts.push_back(rows[i].prompt);
-      const auto continued = continue_greedily(model.decoder(), prompts, tokenizer.end_id(), limit);
-      for (size_t i = 0; i < prompts.size(); ++i)
-        answers[rows[first + i].question] = {continued[i].ids, tokenizer.decode(continued[i].ids), continued[i].log_probability,
-                                             continued[i].ended};
+      EndText end_text_of_rows(tokenizer, end_text, prompts.size());
+      GreedyEnd end{tokenizer.end_id(), limit, tokenizer.size()};
+      if (!end_text.empty()) end.ends_text = [&](size_t row, int64_t id) { return end_text_of_rows.ends(row, id); };
+      const auto continued = continue_greedily(model.decoder(), prompts, end);
+      for (size_t i = 0; i < prompts.size(); ++i) {
+        const std::string text = tokenizer.decode(continued[i].ids);
+        answers[rows[first + i].question] = {continued[i].ids, end_text.empty() ? text : end_text_of_rows.before(text),
+                                             continued[i].log_probability, continued[i].ended};
+      }
     }
   }
 };
@@ -70,7 +100,8 @@ std::vector<Answer> generate_answers(const model::MicroEmo& model, const data::B
     asked[size_t(questions[i].sample)].push_back(i);
   }
   std::vector<Answer> answers(questions.size());
-  const Generator generator{model, builder.tokenizer(), options, answers};
+  const std::string end_text = builder.end_text();
+  const Generator generator{model, builder.tokenizer(), end_text, options, answers};
   for (size_t first = 0; first < samples.size(); first += size_t(options.batch_clips)) {
     std::map<int64_t, std::vector<Row>> by_length;
     for (size_t clip = first; clip < std::min(samples.size(), first + size_t(options.batch_clips)); ++clip) {

@@ -38,7 +38,15 @@ void check_positions(const RunOptions& options) {
         .hint("lower prepare.frame_count, or raise the positions (a loaded table is stretched)");
 }
 
+void check_faces(const RunOptions& options) {
+  if (!options.model.visual.enabled || !options.model.local.enabled || options.prepare.faces) return;
+  throw ConfigError("the local branch looks at faces, and none are prepared")
+      .at("model.local.enabled and prepare.faces")
+      .hint("set prepare.faces=true, or model.local.enabled=false");
+}
+
 void check_parts(const RunOptions& options) {
+  check_faces(options);
   check_sound(options);
   check_positions(options);
 }

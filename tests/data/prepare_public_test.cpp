@@ -63,6 +63,12 @@ TEST_F(PublicInputs, OneFrameIsTheFirst) {
   EXPECT_EQ(seconds_of(clip.frame_times_T)[0], 0);
 }
 
+TEST_F(PublicInputs, WithoutFacesNoneAreLookedFor) {
+  const PreparedClip clip = made("0.4", {.faces = false});
+  EXPECT_EQ(clip.face_times_N.size(0), 0);
+  EXPECT_EQ(clip.frame_times_T.size(0), 2);
+}
+
 TEST_F(PublicInputs, PiecesOfAGivenNumberLieEvenlyOverTheClip) {
   const PreparedClip clip = made("3", {.sound = SoundInput::samples, .sound_pieces = 8});
   ASSERT_EQ(clip.pieces_K.sizes(), at::IntArrayRef({8, 32000}));

@@ -42,6 +42,42 @@ struct Generate : ::testing::Test {
   }
 };
 
+TEST_F(Generate, ChoosesNoTokenThatTheTokenizerLacks) {
+  // Public tables have more rows than their tokenizer; one of those is made the most probable here.
+  test::TinyModel wider;
+  wider.options.decoder.vocabulary = wider.tokenizer->size() + 3;
+  wider.options.decoder.tied_output = false;
+  model::MicroEmo model(wider.options, data::input_shapes(wider.prepare, wider.tokenizer->size()));
+  nn::initialise(model, 1);
+  {
+    const at::NoGradGuard no_grad;
+    const at::Tensor output = model.decoder().output_weight();
+    output.select(0, wider.tokenizer->size() + 1).copy_(output.select(0, 0) * 1000);
+    output.select(0, wider.tokenizer->size() + 2).copy_(output.select(0, 0) * -1000);
+  }
+  for (const Answer& answer : generate_answers(model, *wider.builder, samples(), questions, options))
+    for (const int64_t id : answer.ids) EXPECT_LT(id, wider.tokenizer->size());
+}
+
+TEST_F(Generate, EndsWithTheTextThatClosesAnAnswerInTheTemplate) {
+  never_end();
+  data::PromptOptions prompt{.text = "{begin}The clip: {video}{audio} {question} {answer}"};
+  const auto answered = [&] {
+    const data::BatchBuilder builder(tiny.tokenizer, tiny.options, tiny.prepare, prompt);
+    return generate_answers(*tiny.model, builder, samples(), {{0, 0}}, options)[0];
+  };
+  const Answer whole = answered();
+  ASSERT_GT(whole.text.size(), 6u);
+  ASSERT_FALSE(whole.complete);
+  const std::string closing = whole.text.substr(3, 2);
+  prompt.text += " " + (closing == "{" ? "{{" : closing);
+  const Answer cut = answered();
+  EXPECT_TRUE(cut.complete);
+  EXPECT_LT(cut.ids.size(), whole.ids.size());
+  const std::string before = whole.text.substr(0, whole.text.find(closing));
+  EXPECT_EQ(cut.text, before.substr(0, before.find_last_not_of(' ') + 1));
+}
+
 TEST_F(Generate, WithACacheEqualsReadingEverythingAgainForEachToken) {
   never_end();
   const at::NoGradGuard no_grad;

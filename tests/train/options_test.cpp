@@ -119,6 +119,16 @@ TEST_F(Options, RefuseFaceWindowsOfALengthBesideFramesOfNoRate) {
   EXPECT_NO_THROW(check_options(options));
 }
 
+TEST_F(Options, RefuseALocalBranchWithoutFaces) {
+  load({"prepare.faces=false"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "the local branch looks at faces");
+  load({"prepare.faces=false", "model.local.enabled=false"});
+  EXPECT_NO_THROW(check_options(options));
+  options = {};
+  expect_without_effect("prepare.face_size", {"prepare.faces=false", "prepare.face_size=48"}, "prepare.faces is true");
+}
+
 TEST_F(Options, RefuseASoundThatTheEncoderCannotRead) {
   load({"model.audio.style=hubert"});
   const Error error = expect_error(

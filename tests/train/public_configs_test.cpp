@@ -154,5 +154,35 @@ TEST(PublicConfigs, AcoustEmoReadsTheWholeSoundWithLayersOfItsOwn) {
   EXPECT_EQ(acoustemo.tensors.at("audio_qformer.queries_utterance").sizes(), at::IntArrayRef({32, 768}));
 }
 
+int64_t parameters_without_lora(const NamedTensors& decoder) {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : decoder)
+    if (name.find("lora") == std::string::npos) count += tensor.numel();
+  return count;
+}
+
+TEST(PublicConfigs, OfTheFamilyFreezeWhatIsPublic) {
+  const PublicConfig medium({"microemo-family/medium.yaml"}), large({"microemo-family/large.yaml"});
+  EXPECT_EQ(parameters_without_lora(medium.part("decoder.")), 494'032'768);   // Qwen2.5-0.5B
+  EXPECT_EQ(parameters_without_lora(large.part("decoder.")), 1'543'714'304);  // Qwen2.5-1.5B
+  EXPECT_EQ(test::parameters(medium.part("visual_encoder.")), 303'966'208);
+  for (const PublicConfig* config : {&medium, &large}) {
+    int64_t adapters = 0;
+    for (const auto& [name, tensor] : config->trained) {
+      EXPECT_FALSE(name.starts_with("visual_encoder.") || name.starts_with("audio_encoder.")) << name;
+      const bool is_adapter = name.find("lora") != std::string::npos;
+      EXPECT_TRUE(!name.starts_with("decoder.") || is_adapter) << name;
+      adapters += is_adapter;
+    }
+    EXPECT_EQ(adapters, 2 * 7 * config->options.model.decoder.layers);
+  }
+}
+
+TEST(PublicConfigs, OfTheSmallFamilyIsTrainedWhole) {
+  const PublicConfig small({"microemo-family/small.yaml"}, {"model.decoder.vocabulary=4096"});
+  EXPECT_EQ(small.trained.size(), small.tensors.size());
+  EXPECT_NEAR(double(test::parameters(small.tensors)), 13.0e6, 0.1e6);
+}
+
 }  // namespace
 }  // namespace microemo::train

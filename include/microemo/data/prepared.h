@@ -43,6 +43,7 @@ struct PrepareOptions {
   double frame_rate = 5.0;
   int64_t frame_count = 32;
   int64_t frame_width = 112, frame_height = 64;
+  bool faces = true;
   int64_t face_size = 64;
   double face_rate = 0.0;
   double face_rate_cap = 60.0;
@@ -67,14 +68,22 @@ void describe(Visitor& option, PrepareOptions& o) {
       .only_if(o.frame_rule == FrameRule::uniform, "prepare.frame_rule is uniform");
   option("frame_width", o.frame_width, "Width of a whole frame as the model sees it, in pixels.").min(16).max(1024);
   option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(16).max(1024);
-  option("face_size", o.face_size, "Side of an aligned face crop, in pixels; flow maps have half of it.").min(32).max(448);
-  option("face_rate", o.face_rate, "Face crops per second; 0 keeps the file's own rate.").min(0).max(240);
+  const std::string faces = "prepare.faces is true";
+  option("faces", o.faces,
+         "Follow the face through every frame; a model without a local branch needs none, and prepares faster.");
+  option("face_size", o.face_size, "Side of an aligned face crop, in pixels; flow maps have half of it.")
+      .min(32)
+      .max(448)
+      .only_if(o.faces, faces);
+  option("face_rate", o.face_rate, "Face crops per second; 0 keeps the file's own rate.").min(0).max(240).only_if(o.faces, faces);
   option("face_rate_cap", o.face_rate_cap, "Highest rate of face crops when face_rate is 0.")
       .above(0)
       .max(240)
+      .only_if(o.faces, faces)
       .only_if(o.face_rate == 0, "face_rate is 0");
   option("face_input", o.face_input,
-         "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).");
+         "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).")
+      .only_if(o.faces, faces);
   option("sound", o.sound,
          "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
          "(hubert) "

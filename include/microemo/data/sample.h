@@ -67,6 +67,9 @@ class BatchBuilder {
                          const AugmentOptions& augment, uint64_t draw) const;
 
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// The text that closes an answer in the prompt's template ("###"), without blanks around; empty where nothing but a token
+  /// does.
+  std::string end_text() const;
 
  private:
   struct Prompt;

@@ -24,10 +24,10 @@ void describe(Visitor& option, GenerateOptions& o) {
 }
 
 struct Answer {
-  std::vector<int64_t> ids;  ///< of the answer, without </s>
-  std::string text;
+  std::vector<int64_t> ids;    ///< of the answer, without </s>
+  std::string text;            ///< up to the text that closes it (BatchBuilder::end_text), where there is one
   double log_probability = 0;  ///< of the whole answer, natural logarithm, with </s> when it is complete
-  bool complete = false;       ///< ended by </s>; false: stopped by max_new_tokens or the decoder's max_tokens
+  bool complete = false;  ///< ended by </s> or the closing text; false: stopped by max_new_tokens or the decoder's max_tokens
 };
 
 /// Greedy answers, one per question, in their order. `questions[i].sample` counts in `samples`.

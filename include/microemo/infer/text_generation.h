@@ -9,7 +9,8 @@ namespace microemo::infer {
 
 struct TextGenerationOptions {
   int64_t max_new_tokens = 256;
-  std::vector<int64_t> end_ids = {};  ///< the first of these that is written ends the text and is no part of it; none: the limit alone
+  std::vector<int64_t> end_ids =
+      {};  ///< the first of these that is written ends the text and is no part of it; none: the limit alone
 };
 
 struct GeneratedText {
