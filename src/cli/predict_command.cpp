@@ -103,7 +103,7 @@ std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words&
     remarks.push_back("no picture in this file: the model has only heard it");
   else if (clip.faces_found == 0)
     remarks.push_back("no face was found: the model has seen whole frames only");
-  if (clip.mel_times_F.size(0) == 0) remarks.push_back("no sound in this file");
+  if (!clip.has_sound()) remarks.push_back("no sound in this file");
   return remarks;
 }
 
@@ -194,7 +194,7 @@ Json to_json(const Prediction& prediction, const train::LoadedRun& run, const fs
                {"frames", clip.source_frames},
                {"face_frames", clip.face_times_N.size(0)},
                {"faces_found", clip.faces_found},
-               {"sound", clip.mel_times_F.size(0) > 0},
+               {"sound", clip.has_sound()},
                {"remarks", prediction.remarks},
                {"timeline", picture.string()},
                {"utterances", Json::array()}};

@@ -118,6 +118,8 @@ struct PreparedClip {
   at::Tensor piece_times_K;   ///< float64, middle of each
   int64_t source_frames = 0;  ///< decoded frames, for reports
   int64_t faces_found = 0;    ///< face frames with a face
+
+  bool has_sound() const { return mel_times_F.size(0) > 0 || (piece_times_K.defined() && piece_times_K.size(0) > 0); }
 };
 
 /// Bytes of source frames that one call may hold until the faces in them are aligned.
