@@ -1,6 +1,10 @@
 #include "microemo/train/options.h"
 
+#include <algorithm>
+
 #include "microemo/base/error.h"
+#include "microemo/model/microemo.h"
+#include "microemo/nn/on_meta.h"
 
 namespace microemo::train {
 
@@ -38,6 +42,34 @@ void check_positions(const RunOptions& options) {
         .hint("lower prepare.frame_count, or raise the positions (a loaded table is stretched)");
 }
 
+/// Tokens of a row that stand for what is seen and heard of the clip as a whole; windows of utterances and of seconds come with
+/// the clips and are counted then.
+int64_t media_tokens(const RunOptions& options) {
+  const model::MediaLayout layout = media_layout(options.model);
+  const auto windows = [](const model::WindowOptions& window, int64_t moments) {
+    const int64_t sliding = window.windows == model::Windows::sliding ? (moments + window.stride - 1) / window.stride : 0;
+    return int64_t(window.has_whole()) + sliding;
+  };
+  const bool counted = options.prepare.frame_rule == data::FrameRule::uniform;
+  return windows(layout.video, counted ? options.prepare.frame_count : 1) * layout.video_queries +
+         windows(layout.audio, std::max<int64_t>(options.prepare.sound_pieces, 1)) * layout.audio_queries + int64_t(layout.fused);
+}
+
+void check_row(const RunOptions& options) {
+  const int64_t tokens = media_tokens(options), most = options.model.decoder.max_tokens;
+  if (tokens < most) return;
+  throw ConfigError("{} tokens of picture and sound leave no room for words in rows of {}", tokens, most)
+      .at("model.decoder.max_tokens")
+      .hint("take fewer queries or windows, or allow longer rows");
+}
+
+/// Builds the model without memory: what does not fit is said before any clip or weight is read.
+void check_model(const RunOptions& options) {
+  const nn::OnMeta guard;
+  const int64_t any_vocabulary = 1;
+  model::MicroEmo model(options.model, data::input_shapes(options.prepare, any_vocabulary));
+}
+
 void check_faces(const RunOptions& options) {
   if (!options.model.visual.enabled || !options.model.local.enabled || options.prepare.faces) return;
   throw ConfigError("the local branch looks at faces, and none are prepared")
@@ -58,6 +90,8 @@ void check_options(const RunOptions& options) {
   check_losses(model.alignment);
   data::check_prompt(options.prompt, model);
   check_parts(options);
+  check_row(options);
+  check_model(options);
   if (!model.visual.enabled || !model.local.enabled || model.local.window_s == 0) return;
   if (options.prepare.frame_rule != data::FrameRule::rate)
     throw ConfigError("face windows of {} s may leave gaps between frames that lie evenly over a clip of any length",

@@ -6,7 +6,7 @@
 #include "microemo/model/hubert.h"
 #include "microemo/model/imagebind_audio.h"
 #include "microemo/model/whisper_encoder.h"
-#include "on_meta.h"
+#include "microemo/nn/on_meta.h"
 #include "support/errors.h"
 
 namespace microemo::model {
@@ -28,7 +28,7 @@ template <class Model, class Options>
 void expect_structure(const Options& options, const NamedTensors& expected, int64_t tensors, int64_t parameters) {
   std::shared_ptr<Model> model;
   {
-    const test::OnMeta guard;
+    const nn::OnMeta guard;
     model = std::make_shared<Model>(options);
   }
   EXPECT_EQ(checkpoint::load_into(*model, expected, {.source = "public", .check_only = true}).loaded.size(), size_t(tensors));

@@ -7,7 +7,7 @@
 #include "microemo/checkpoint/load.h"
 #include "microemo/model/hf_qformer.h"
 #include "microemo/model/hf_vision.h"
-#include "on_meta.h"
+#include "microemo/nn/on_meta.h"
 
 namespace microemo::model {
 namespace {
@@ -20,7 +20,7 @@ using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 template <class Module, class... Options>
 NamedTensors tensors_on_meta(const Options&... options) {
-  const test::OnMeta guard;
+  const nn::OnMeta guard;
   return tensors_of(Module(options...));
 }
 

@@ -129,6 +129,30 @@ TEST_F(Options, RefuseALocalBranchWithoutFaces) {
   expect_without_effect("prepare.face_size", {"prepare.faces=false", "prepare.face_size=48"}, "prepare.faces is true");
 }
 
+TEST_F(Options, RefusePartsThatDoNotFitBeforeAnyWeightIsRead) {
+  const auto refused = [&](const std::vector<std::string>& overrides, const std::string& message) {
+    options = {};
+    load(overrides);
+    expect_error(
+        ErrorKind::config, [&] { check_options(options); }, message);
+  };
+  refused({"model.visual.width=66"}, "heads");
+  refused({"model.decoder.heads=5"}, "a decoder of 128 channels cannot have 5 heads");
+  refused({"model.visual.patch=24"}, "cannot be cut into patches of 24");
+  refused({"model.video_qformer.width=30", "model.video_qformer.heads=4"}, "heads");
+  refused({"model.local.encoder=shared"}, "the ViT of whole frames reads colour pictures of 112 x 64");
+  refused({"model.decoder.lora.rank=4", "model.decoder.lora.targets=[query,wrong]"}, "no projection 'wrong'");
+}
+
+TEST_F(Options, RefuseMoreMediaTokensThanARowHolds) {
+  load({"prepare.frame_rule=uniform", "prepare.frame_count=96", "model.local.window_s=0", "model.video_qformer.windows=sliding",
+        "model.video_qformer.window_length=8", "model.video_qformer.stride=8", "model.video_qformer.queries=64"});
+  const Error error = expect_error(
+      ErrorKind::config, [&] { check_options(options); },
+      "834 tokens of picture and sound leave no room for words in rows of 512");
+  EXPECT_EQ(error.place(), "model.decoder.max_tokens");
+}
+
 TEST_F(Options, RefuseASoundThatTheEncoderCannotRead) {
   load({"model.audio.style=hubert"});
   const Error error = expect_error(

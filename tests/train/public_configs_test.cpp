@@ -8,7 +8,7 @@
 #include "microemo/model/microemo.h"
 #include "microemo/train/optimizer.h"
 #include "microemo/train/options.h"
-#include "model/on_meta.h"
+#include "microemo/nn/on_meta.h"
 
 namespace microemo::train {
 namespace {
@@ -28,7 +28,7 @@ struct PublicConfig {
     for (const std::string& file : files) paths.push_back(std::filesystem::path(MICROEMO_SOURCE_DIR) / "configs" / file);
     load_config(options, paths, overrides);
     check_options(options);
-    const test::OnMeta guard;
+    const nn::OnMeta guard;
     model::MicroEmo model(options.model, data::input_shapes(options.prepare, /*vocabulary=*/0));
     tensors = checkpoint::tensors_of(model);
     select_trainable(model, options.train);

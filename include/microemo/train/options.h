@@ -118,8 +118,8 @@ void describe(Visitor& option, RunOptions& o) {
   option("model", o.model, "The model.");
 }
 
-/// What no single key can say: the face windows have to tile the clip. Throws Error(config). Needs no data; `train` and `config
-/// check` ask it.
+/// What no single key can say: the face windows have to tile the clip, parts have to fit each other, rows and what is prepared.
+/// Throws Error(config). Needs no data and no memory for weights; `train` and `config check` ask it.
 void check_options(const RunOptions& options);
 
 }  // namespace microemo::train
