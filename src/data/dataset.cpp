@@ -88,6 +88,11 @@ model::InputShapes input_shapes(const PrepareOptions& prepare, int64_t vocabular
       shapes.face_channels = 1;
       shapes.face_scale = 1.0 / 32;
       break;
+    case FaceInput::rgb_difference:
+      shapes.face_channels = 4;
+      shapes.face_scale = 1 / 127.5;
+      shapes.face_shift = 0.5 / 127.5;  // colour was moved by 128, not by 127.5
+      break;
     case FaceInput::gray:
       shapes.face_channels = 1;
       break;

@@ -91,10 +91,27 @@ at::Tensor difference_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
   return faces;
 }
 
+/// Colour less 128, so that it fits beside the difference, which is four times as strong.
+at::Tensor colour_and_difference_inputs(const std::vector<FaceCrop>& crops, int64_t size) {
+  std::vector<FaceCrop> gray = crops;
+  for (FaceCrop& crop : gray)
+    if (crop.track >= 0) crop.image = media::to_gray(crop.image);
+  at::Tensor faces = blank_inputs(crops, 4, size, at::kChar);
+  const at::Tensor colour = colour_inputs(crops, size), difference = difference_inputs(gray, size);
+  for (size_t i = 0; i < crops.size(); ++i) {
+    if (crops[i].track < 0) continue;
+    const auto place = int64_t(i);
+    faces.select(0, place).slice(0, 0, 3).copy_(colour.select(0, place).to(at::kShort).sub(128));
+    faces.select(0, place).slice(0, 3).copy_(difference.select(0, place).to(at::kShort).mul(4).clamp(-127, 127));
+  }
+  return faces;
+}
+
 }  // namespace
 
 Image face_source(const Image& frame, const PrepareOptions& options) {
-  return options.face_input == FaceInput::rgb ? frame : media::to_gray(frame);
+  const bool colour = options.face_input == FaceInput::rgb || options.face_input == FaceInput::rgb_difference;
+  return colour ? frame : media::to_gray(frame);
 }
 
 void KeptFrames::add(Image source) {
@@ -114,6 +131,8 @@ at::Tensor face_inputs(const std::vector<FaceCrop>& crops, const PrepareOptions&
       return gray_inputs(crops, options.face_size);
     case FaceInput::difference:
       return difference_inputs(crops, options.face_size);
+    case FaceInput::rgb_difference:
+      return colour_and_difference_inputs(crops, options.face_size);
     case FaceInput::flow:
       break;
   }

@@ -284,6 +284,18 @@ TEST_F(PrepareFace, DifferencesAreToTheMedianOfTheClip) {
   EXPECT_LE((wanted - difference.faces_NCSS.to(at::kFloat)).abs().max().item<double>(), 0.51);
 }
 
+TEST_F(PrepareFace, GivesColourAndDifferenceTogether) {
+  const PreparedClip both = prepare("a.mp4", {.face_input = FaceInput::rgb_difference}),
+                     rgb = prepare("a.mp4", {.face_input = FaceInput::rgb}),
+                     difference = prepare("a.mp4", {.face_input = FaceInput::difference});
+  ASSERT_EQ(both.faces_NCSS.sizes(), (at::IntArrayRef{25, 4, 64, 64}));
+  ASSERT_EQ(both.faces_NCSS.scalar_type(), at::kChar);
+  const at::Tensor values = both.faces_NCSS.to(at::kInt);
+  EXPECT_TRUE(values.slice(1, 0, 3).equal(rgb.faces_NCSS.to(at::kInt) - 128));
+  const at::Tensor strong = (difference.faces_NCSS.to(at::kInt) * 4).clamp(-127, 127);
+  EXPECT_LE((values.slice(1, 3) - strong).abs().max().item<int>(), 8);  // grey before cropping and behind it
+}
+
 TEST_F(PrepareFace, LeavesOutTheFaceWhereItIsGone) {
   ffmpeg({"-i", file("a.mp4").string(), "-vf", "drawbox=t=fill:color=gray:enable='gte(n,12)'", "-c:v", "libx264", "-preset",
           "ultrafast", "-threads", "1", file("gone.mp4").string()});

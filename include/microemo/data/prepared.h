@@ -14,10 +14,11 @@
 
 namespace microemo::data {
 
-enum class FaceInput { rgb, gray, difference, flow };
+enum class FaceInput { rgb, gray, difference, flow, rgb_difference };
 constexpr auto names_of(FaceInput) {
   return std::array{std::pair{FaceInput::rgb, "rgb"}, std::pair{FaceInput::gray, "gray"},
-                    std::pair{FaceInput::difference, "difference"}, std::pair{FaceInput::flow, "flow"}};
+                    std::pair{FaceInput::difference, "difference"}, std::pair{FaceInput::flow, "flow"},
+                    std::pair{FaceInput::rgb_difference, "rgb_difference"}};
 }
 
 enum class FrameRule { rate, uniform };
@@ -82,7 +83,8 @@ void describe(Visitor& option, PrepareOptions& o) {
       .only_if(o.faces, faces)
       .only_if(o.face_rate == 0, "face_rate is 0");
   option("face_input", o.face_input,
-         "What the face encoder reads: colour, grey, difference to the clip's neutral face, or its movement (flow).")
+         "What the face encoder reads: colour, grey, difference to the clip's neutral face, its movement (flow), or colour and "
+         "difference together.")
       .only_if(o.faces, faces);
   option("sound", o.sound,
          "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
@@ -108,7 +110,8 @@ struct PreparedClip {
   at::Tensor frames_TCHW;  ///< uint8 RGB, stretched to the asked size: the frames shown at first + k / frame_rate, each once
   at::Tensor frame_times_T;  ///< float64
   at::Tensor faces_NCSS;     ///< rgb, gray: uint8 (3 or 1 channels); difference: int8 [N, 1, S, S], grey levels above the clip's
-                             ///< neutral face; flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
+                             ///< neutral face; rgb_difference: int8 [N, 4, S, S], colour less 128 and four times the difference;
+                             ///< flow: int8 [N, 2, S/2, S/2] in 3/127 pixel
   at::Tensor face_times_N;   ///< float64
   at::Tensor face_mask_N;    ///< bool; false: no face in this frame, its values are meaningless
   at::Tensor mel_FM;       ///< float32, natural log, not normalised; rounded to half precision, so that the cache changes nothing
