@@ -125,9 +125,25 @@ void add_pieces(ClipBatch& batch, const std::vector<const Sample*>& samples, Sou
   batch.piece_s = piece_seconds(sound);
 }
 
+/// Writes the times of frames for the image Q-Former.
+struct TimeWriter {
+  const text::Tokenizer& tokenizer;
+  bool special = false;  ///< begin and end tokens go around
+  int64_t rows = 0;      ///< of the Q-Former's token table; 0: as many as are needed
+
+  std::vector<int64_t> encode(const std::string& time) const {
+    std::vector<int64_t> ids = tokenizer.encode(time, {.add_special = special});
+    for (const int64_t id : ids)
+      if (rows > 0 && id >= rows)
+        throw DataError("\"{}\" holds token {}, and the image Q-Former's table has {} rows", time, id, rows)
+            .hint("name the tokenizer of its table with prompt.time_tokenizer, or set model.image_qformer.vocabulary");
+    return ids;
+  }
+};
+
 /// "This frame is sampled at t second." for every frame; padding frames hold -1. Frames of many clips share their times, so each
 /// text is encoded once.
-Tensor time_text_ids(const text::Tokenizer& tokenizer, const text::EncodeOptions& encoding, const ClipBatch& batch) {
+Tensor time_text_ids(const TimeWriter& writer, const ClipBatch& batch) {
   const Tensor &times_BT = batch.frame_times_BT, &mask_BT = batch.frame_mask_BT;
   std::map<std::string, std::vector<int64_t>> encoded;
   std::vector<std::vector<int64_t>> rows(size_t(times_BT.numel()));
@@ -137,7 +153,7 @@ Tensor time_text_ids(const text::Tokenizer& tokenizer, const text::EncodeOptions
     if (!is_frame[i]) continue;
     const std::string text = time_text(times[i]);
     const auto [entry, is_new] = encoded.try_emplace(text);
-    if (is_new) entry->second = tokenizer.encode(text, encoding);
+    if (is_new) entry->second = writer.encode(text);
     rows[i] = entry->second;
   }
   return pad_integers(rows, -1).view({times_BT.size(0), times_BT.size(1), -1});
@@ -277,7 +293,8 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   if (model_.visual.enabled) {
     add_pictures(batch, samples, drawn, prepare_.face_input);
     if (model_.visual.style != model::VisualStyle::clip && model_.image_qformer.timestamp_text)
-      batch.time_text_BTL = time_text_ids(*prompt_->times, {.add_special = prompt_->options.time_special}, batch);
+      batch.time_text_BTL =
+          time_text_ids({*prompt_->times, prompt_->options.time_special, model_.image_qformer.vocabulary}, batch);
     batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
   }
   if (model_.audio.enabled) {

@@ -67,8 +67,8 @@ void describe(Visitor& option, PrepareOptions& o) {
       .min(1)
       .max(4096)
       .only_if(o.frame_rule == FrameRule::uniform, "prepare.frame_rule is uniform");
-  option("frame_width", o.frame_width, "Width of a whole frame as the model sees it, in pixels.").min(16).max(1024);
-  option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(16).max(1024);
+  option("frame_width", o.frame_width, "Width of a whole frame as the model sees it, in pixels.").min(8).max(1024);
+  option("frame_height", o.frame_height, "Height of a whole frame as the model sees it, in pixels.").min(8).max(1024);
   const std::string faces = "prepare.faces is true";
   option("faces", o.faces,
          "Follow the face through every frame; a model without a local branch needs none, and prepares faster.");
