@@ -178,6 +178,34 @@ TEST_F(AffectGpt2024, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_th
 TEST_F(AffectGpt2025, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
 TEST_F(AffectGpt2025, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
 
+/// What a lineage computes when one switch is set otherwise.
+class Switches : public Lineage {
+ protected:
+  void expect_another_outcome(const std::string& name, const ModelOptions& options, const std::vector<std::string>& files) {
+    load(name, options, files);
+    const at::Tensor media_nD = model_->media_tokens(batch_), wanted = recorded("output.media");
+    ASSERT_EQ(media_nD.sizes(), wanted.sizes());
+    EXPECT_GT(error_of(media_nD, wanted), 1e-3);
+  }
+};
+
+TEST_F(Switches, OfTimeChatDecideItsTokens) {
+  const std::vector<std::string> files{"eva.safetensors", "llama", "instructblip.pth", "state.pth"};
+  ModelOptions without_text = timechat_options(), longer = timechat_options();
+  without_text.image_qformer.keep_text = false;
+  longer.video_qformer.window.window_length = 4;
+  expect_another_outcome("timechat", without_text, files);
+  expect_another_outcome("timechat", longer, files);
+  // Files in another order leave the image Q-Former of the earlier one.
+  expect_another_outcome("timechat", timechat_options(), {"eva.safetensors", "llama", "state.pth", "instructblip.pth"});
+}
+
+TEST_F(Switches, OfAffectGpt2025DecideItsTokens) {
+  ModelOptions apart = affectgpt_2025_options();
+  apart.audio.joint_normalisation = false;
+  expect_another_outcome("affectgpt-2025", apart, {"clip", "hubert", "qwen2", "state.pth"});
+}
+
 TEST_F(TimeChat, RefusesAFileWithPartsThatItLacksUnlessTheyMayBeLeftAside) {
   expect_error(
       ErrorKind::checkpoint, [&] { load_public_weights(*model_, folder_ / "instructblip.pth", /*allow_unexpected=*/false); },
