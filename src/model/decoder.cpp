@@ -8,9 +8,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/fused.h"
 
 namespace microemo::model {
 
@@ -85,9 +85,10 @@ class DecoderBlock : public torch::nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
-    const at::Tensor attended_RLC = x_RLC + attention(attention_norm_->forward(x_RLC), rotary, cache, block);
+    const at::Tensor mixed_RLC = attention(attention_norm_->forward(x_RLC), rotary, cache, block);
+    const at::Tensor attended_RLC = projections_.at("output")->add_to(x_RLC, mixed_RLC);
     const at::Tensor normed_RLC = mlp_norm_->forward(attended_RLC);
-    return attended_RLC + project("down", at::silu(project("gate", normed_RLC)) * project("up", normed_RLC));
+    return projections_.at("down")->add_to(attended_RLC, nn::swiglu(project("gate", normed_RLC), project("up", normed_RLC)));
   }
 
   Linear* projection(const std::string& name) const {
@@ -113,7 +114,7 @@ class DecoderBlock : public torch::nn::Module {
     const at::Tensor mixed_RHLE =
         at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, /*is_causal=*/first == 0,
                                          std::nullopt, /*enable_gqa=*/heads_ != groups_);
-    return project("output", mixed_RHLE.transpose(1, 2).flatten(2));
+    return mixed_RHLE.transpose(1, 2).flatten(2);
   }
 
   int64_t heads_, groups_;

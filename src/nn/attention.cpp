@@ -14,13 +14,14 @@ namespace {
 
 int64_t hidden_or(int64_t hidden, int64_t width) { return hidden > 0 ? hidden : 4 * width; }
 
-template <class Branch>
-at::Tensor add_branch(NormPlace place, const LayerNorm& norm, const at::Tensor& x, Branch branch) {
-  return place == NormPlace::before ? x + branch(norm.forward(x)) : norm.forward(x + branch(x));
+/// Adds a branch to what it is made of: add_to(x, x or norm(x)).
+template <class AddTo>
+at::Tensor add_branch(NormPlace place, const LayerNorm& norm, const at::Tensor& x, AddTo add_to) {
+  return place == NormPlace::before ? add_to(x, norm.forward(x)) : norm.forward(add_to(x, x));
 }
 
 at::Tensor add_mlp(NormPlace place, const LayerNorm& norm, const Mlp& mlp, const at::Tensor& x) {
-  return add_branch(place, norm, x, [&mlp](const at::Tensor& t) { return mlp.forward(t); });
+  return add_branch(place, norm, x, [&mlp](const at::Tensor& sum, const at::Tensor& t) { return mlp.add_to(sum, t); });
 }
 
 }  // namespace
@@ -52,14 +53,23 @@ at::Tensor Attention::with_extra(const at::Tensor& t_BSC, const at::Tensor& extr
   return extra_C.defined() ? at::cat({t_BSC, extra_C.expand({t_BSC.size(0), 1, -1})}, 1) : t_BSC;
 }
 
-at::Tensor Attention::forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
+at::Tensor Attention::mixed(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
   MICROEMO_CHECK(!mask.defined() || !extra_key_.defined(), "attention with an extra key takes no mask");
   const auto split = [this](const at::Tensor& t) { return t.unflatten(-1, {heads_, -1}).transpose(1, 2); };  // [B, H, L, E]
   const at::Tensor key_BSC = with_extra(key_->forward(memory_BSC), extra_key_);
   const at::Tensor value_BSC = with_extra(value_->forward(memory_BSC), extra_value_);
   const at::Tensor mixed_BHLE = at::scaled_dot_product_attention(split(query_->forward(x_BLC)), split(key_BSC), split(value_BSC),
                                                                  mask.defined() ? std::optional<at::Tensor>(mask) : std::nullopt);
-  return output_->forward(mixed_BHLE.transpose(1, 2).flatten(2));
+  return mixed_BHLE.transpose(1, 2).flatten(2);
+}
+
+at::Tensor Attention::forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
+  return output_->forward(mixed(x_BLC, memory_BSC, mask));
+}
+
+at::Tensor Attention::add_to(const at::Tensor& sum_BLC, const at::Tensor& x_BLC, const at::Tensor& memory_BSC,
+                             const at::Tensor& mask) const {
+  return output_->add_to(sum_BLC, mixed(x_BLC, memory_BSC, mask));
 }
 
 Mlp::Mlp(const MlpOptions& o) : activation_(o.activation) {
@@ -69,6 +79,10 @@ Mlp::Mlp(const MlpOptions& o) : activation_(o.activation) {
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) const { return down_->forward(activate(activation_, up_->forward(x))); }
+
+at::Tensor Mlp::add_to(const at::Tensor& sum, const at::Tensor& x) const {
+  return down_->add_to(sum, activate(activation_, up_->forward(x)));
+}
 
 TransformerBlock::TransformerBlock(const BlockOptions& o) : norms_(o.norms) {
   const int64_t width = o.attention.width;
@@ -82,8 +96,9 @@ TransformerBlock::TransformerBlock(int64_t width, int64_t heads)
     : TransformerBlock(BlockOptions{.attention = {.width = width, .heads = heads}}) {}
 
 at::Tensor TransformerBlock::forward(const at::Tensor& x_BLC, const at::Tensor& mask) const {
-  const at::Tensor attended_BLC =
-      add_branch(norms_, *attention_norm_, x_BLC, [&](const at::Tensor& t) { return attention_->forward(t, t, mask); });
+  const at::Tensor attended_BLC = add_branch(norms_, *attention_norm_, x_BLC, [&](const at::Tensor& sum, const at::Tensor& t) {
+    return attention_->add_to(sum, t, t, mask);
+  });
   return add_mlp(norms_, *mlp_norm_, *mlp_, attended_BLC);
 }
 
@@ -112,14 +127,15 @@ at::Tensor QFormerLayer::attend(const at::Tensor& tokens_BLC, int64_t kept, cons
   const bool before = norms_ == NormPlace::before;
   const at::Tensor source_BLC = before ? self_norm_->forward(tokens_BLC) : tokens_BLC;
   const at::Tensor sum_BLC =
-      tokens_BLC.slice(1, 0, kept) + self_attention_->forward(source_BLC.slice(1, 0, kept), source_BLC, mask);
+      self_attention_->add_to(tokens_BLC.slice(1, 0, kept), source_BLC.slice(1, 0, kept), source_BLC, mask);
   return before ? sum_BLC : self_norm_->forward(sum_BLC);
 }
 
 at::Tensor QFormerLayer::look(const at::Tensor& queries_BQC, const at::Tensor& memory_BSC, const at::Tensor& mask) const {
   if (!memory_attention_) return queries_BQC;
-  return add_branch(norms_, *memory_norm_, queries_BQC,
-                    [&](const at::Tensor& t) { return memory_attention_->forward(t, memory_BSC, mask); });
+  return add_branch(norms_, *memory_norm_, queries_BQC, [&](const at::Tensor& sum, const at::Tensor& t) {
+    return memory_attention_->add_to(sum, t, memory_BSC, mask);
+  });
 }
 
 at::Tensor QFormerLayer::forward(const at::Tensor& tokens_BLC, int64_t queries, const at::Tensor& memory_BSC,

@@ -6,22 +6,43 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/zeros.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/fused.h"
+
+// Shapes: N rows, i and o widths of input and output.
 
 namespace microemo::nn {
+namespace {
+
+std::vector<int64_t> shape_of(const at::Tensor& x, int64_t width) {
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = width;
+  return shape;
+}
+
+}  // namespace
 
 Linear::Linear(int64_t in, int64_t out, bool bias) {
   weight_ = register_parameter("weight", at::empty({out, in}));
   if (bias) bias_ = register_parameter("bias", at::empty({out}));
 }
 
+// In two dimensions, as what is added in place to a view costs a copy of its gradient.
+at::Tensor Linear::rows(const at::Tensor& x_Ni) const {
+  const at::Tensor y_No = at::linear(x_Ni, weight_, bias_);
+  if (has_lora()) y_No.addmm_(at::linear(x_Ni, lora_a_), lora_b_.t(), /*beta=*/1, /*alpha=*/lora_scale_);
+  return y_No;
+}
+
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  const at::Tensor y = at::linear(x, weight_, bias_);
-  if (!has_lora()) return y;
-  return y + lora_scale_ * at::linear(at::linear(x, lora_a_), lora_b_);
+  return rows(x.reshape({-1, x.size(-1)})).view(shape_of(x, weight_.size(0)));
+}
+
+at::Tensor Linear::add_to(const at::Tensor& sum, const at::Tensor& x) const {
+  const at::Tensor y_No = rows(x.reshape({-1, x.size(-1)}));
+  return y_No.add_(sum.reshape({-1, y_No.size(1)})).view(sum.sizes());
 }
 
 void Linear::attach_lora(int64_t rank, double alpha) {
@@ -49,6 +70,6 @@ at::Tensor LayerNorm::forward(const at::Tensor& x) const { return at::layer_norm
 
 RmsNorm::RmsNorm(int64_t width, double eps) : eps_(eps) { weight_ = register_parameter("weight", at::empty({width})); }
 
-at::Tensor RmsNorm::forward(const at::Tensor& x) const { return at::rms_norm(x, {weight_.size(0)}, weight_, eps_); }
+at::Tensor RmsNorm::forward(const at::Tensor& x) const { return rms_norm(x, weight_, eps_); }
 
 }  // namespace microemo::nn

@@ -3,17 +3,28 @@
 #include <cmath>
 #include <numbers>
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include "eight.h"
 #include "microemo/base/error.h"
+#include "pieces.h"
+
+// Shapes: B rows, H heads, L tokens, P positions, E width of a head, F its half.
 
 namespace microemo::nn {
 
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
 
 at::Tensor scaled(const at::Tensor& frequencies, const RotaryScaling& scaling) {
   if (scaling.kind == RotaryScalingKind::none) return frequencies;
@@ -23,6 +34,55 @@ at::Tensor scaled(const at::Tensor& frequencies, const RotaryScaling& scaling) {
   const at::Tensor kept = ((turns - scaling.low) / (scaling.high - scaling.low)).clamp(0, 1);
   return (1 - kept) * slow + kept * frequencies;
 }
+
+/// One head: dimensions i and i + half turned by their angle.
+void turn_head(const float* x, const float* cos, const float* sin, int64_t half, float sign, float* y) {
+  for (int64_t i = 0; i < half; i += eight) {
+    const Eight first = load(x + i), second = load(x + half + i), c = load(cos + i), s = load(sin + i) * sign;
+    store(y + i, first * c - second * s);
+    store(y + half + i, second * c + first * s);
+  }
+}
+
+/// In one pass over memory; heads_BLHE contiguous, half of the width of a head a multiple of eight.
+at::Tensor turned_plain(const at::Tensor& heads_BLHE, const at::Tensor& cos_LE, const at::Tensor& sin_LE, float sign) {
+  const int64_t length = heads_BLHE.size(1), heads = heads_BLHE.size(2), width = heads_BLHE.size(3);
+  const at::Tensor result_BLHE = at::empty_like(heads_BLHE);
+  const float *x = heads_BLHE.const_data_ptr<float>(), *cos = cos_LE.const_data_ptr<float>(),
+              *sin = sin_LE.const_data_ptr<float>();
+  float* y = result_BLHE.mutable_data_ptr<float>();
+  for_rows(heads_BLHE.view({-1, heads * width}), [=](int64_t first, int64_t end) {
+    for (int64_t head = first * heads; head < end * heads; ++head) {
+      const int64_t angles = head / heads % length * width;
+      turn_head(x + head * width, cos + angles, sin + angles, width / 2, sign, y + head * width);
+    }
+  });
+  return result_BLHE;
+}
+
+/// Dimensions i and i + E/2 turned by their angle, or back by it when `sign` is -1.
+at::Tensor turned(const at::Tensor& heads_BHLE, const at::Tensor& cos_LE, const at::Tensor& sin_LE, int sign) {
+  const int64_t half = heads_BHLE.size(3) / 2;
+  const at::Tensor heads_BLHE = heads_BHLE.transpose(1, 2);
+  if (is_plain(heads_BHLE) && half % eight == 0 && heads_BLHE.is_contiguous())
+    return turned_plain(heads_BLHE, cos_LE, sin_LE, float(sign)).transpose(1, 2);
+  const at::Tensor turned_BHLE = at::cat({-heads_BHLE.slice(3, half), heads_BHLE.slice(3, 0, half)}, 3);
+  return at::add(heads_BHLE * cos_LE, turned_BHLE * sin_LE, sign);
+}
+
+/// The gradient of a turn is the turn back, so that nothing but the table is kept for it.
+class Rotate : public torch::autograd::Function<Rotate> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& heads_BHLE, const at::Tensor& cos_LE,
+                            const at::Tensor& sin_LE) {
+    context->save_for_backward({cos_LE, sin_LE});
+    return turned(heads_BHLE, cos_LE, sin_LE, 1);
+  }
+  static tensor_list backward(AutogradContext* context, tensor_list gradient) {
+    const tensor_list saved = context->get_saved_variables();
+    return {turned(gradient[0], saved[0], saved[1], -1), {}, {}};
+  }
+};
 
 }  // namespace
 
@@ -36,13 +96,13 @@ RotaryTable rotary_table(int64_t positions, int64_t head_width, double theta, co
 }
 
 at::Tensor apply_rotary(const at::Tensor& heads_BHLE, const RotaryTable& table, int64_t first) {
-  const int64_t length = heads_BHLE.size(2), half = heads_BHLE.size(3) / 2;
+  const int64_t length = heads_BHLE.size(2);
   MICROEMO_CHECK(first + length <= table.cos_PE.size(0), "position {} lies beyond the rotary table of {}", first + length - 1,
                  table.cos_PE.size(0));
   const at::Tensor cos_LE = table.cos_PE.slice(0, first, first + length).to(heads_BHLE.options());
   const at::Tensor sin_LE = table.sin_PE.slice(0, first, first + length).to(heads_BHLE.options());
-  const at::Tensor rotated_BHLE = at::cat({-heads_BHLE.slice(3, half), heads_BHLE.slice(3, 0, half)}, 3);
-  return heads_BHLE * cos_LE + rotated_BHLE * sin_LE;
+  if (!at::GradMode::is_enabled() || !heads_BHLE.requires_grad()) return turned(heads_BHLE, cos_LE, sin_LE, 1);
+  return Rotate::apply(heads_BHLE, cos_LE, sin_LE);
 }
 
 at::Tensor time_features(const at::Tensor& seconds, int64_t width) {

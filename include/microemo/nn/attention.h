@@ -49,8 +49,12 @@ class Attention : public torch::nn::Module {
   explicit Attention(const AttentionOptions& options);
   /// x_BLC, memory_BSC; mask additive, broadcastable to [B, H, L, S], or undefined. Returns [B, L, C].
   at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask = {}) const;
+  /// sum_BLC + forward(x_BLC, memory_BSC, mask), without a tensor in between.
+  at::Tensor add_to(const at::Tensor& sum_BLC, const at::Tensor& x_BLC, const at::Tensor& memory_BSC,
+                    const at::Tensor& mask = {}) const;
 
  private:
+  at::Tensor mixed(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const;
   at::Tensor with_extra(const at::Tensor& t_BSC, const at::Tensor& extra_C) const;
 
   int64_t heads_;
@@ -69,6 +73,8 @@ class Mlp : public torch::nn::Module {
  public:
   explicit Mlp(const MlpOptions& options);
   at::Tensor forward(const at::Tensor& x) const;
+  /// sum + forward(x), without a tensor in between.
+  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x) const;
 
  private:
   Activation activation_;

@@ -14,11 +14,15 @@ class Linear : public torch::nn::Module {
   Linear(int64_t in, int64_t out, bool bias = true);
   /// x [..., in] -> [..., out].
   at::Tensor forward(const at::Tensor& x) const;
+  /// sum [..., out] + forward(x), without a tensor in between.
+  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x) const;
   /// Throws Error(config) when rank is not in 1 … min(in, out).
   void attach_lora(int64_t rank, double alpha);
   bool has_lora() const { return lora_a_.defined(); }
 
  private:
+  at::Tensor rows(const at::Tensor& x_Ni) const;
+
   at::Tensor weight_, bias_, lora_a_, lora_b_;
   double lora_scale_ = 0;
 };
