@@ -165,6 +165,7 @@ void PickleMachine::put(uint64_t place) {
   } else if (place == memo_.size()) {
     budget_.take(pickle_value_cost);
     memo_.push_back(value);
+    far_memo_.erase(place);
   } else {
     budget_.take(tree_cost);
     far_memo_[place] = value;
@@ -215,8 +216,8 @@ bool PickleMachine::run_memo(uint8_t opcode) {
       return put(take_number(1)), true;
     case 'r':  // LONG_BINPUT
       return put(take_number(4)), true;
-    case 0x94:  // MEMOIZE
-      return put(memo_.size()), true;
+    case 0x94:  // MEMOIZE: the place is the number of those taken
+      return put(memo_.size() + far_memo_.size()), true;
     case 'g':  // GET
       return get(take_decimal()), true;
     case 'h':  // BINGET

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "microemo/formats/safetensors.h"
 #include "utf8.h"
 
 namespace microemo::formats {
@@ -42,7 +43,8 @@ class Walker {
   void visit_below(const std::string& key, const PickleValue& value);
   std::optional<TensorCall> tensor_call(PickleValue value) const;
   void add_tensor(const TensorCall& call);
-  void check_extent(const PthTensor& tensor, int64_t room, int64_t width) const;
+  void place_in_storage(PthTensor& tensor, const PthStorageId& id, int64_t stored_width) const;
+  void check_extent(const PthTensor& tensor, int64_t room) const;
   void add_value(std::string text);
   void add_unknown(std::string global);
   std::vector<int64_t> numbers(const PickleValue& value) const;
@@ -75,7 +77,10 @@ void Walker::refuse_twins() const {
   for (const PthTensor& tensor : contents_.tensors) names.push_back(tensor.name);
   std::sort(names.begin(), names.end());
   const auto twin = std::adjacent_find(names.begin(), names.end());
-  if (twin != names.end()) throw CheckpointError("two tensors have the name '{}'", *twin).where(document_.path);
+  if (twin != names.end())
+    throw CheckpointError("two tensors have the name '{}'", *twin)
+        .where(document_.path)
+        .hint("save the file again with keys that differ, also when those of nested dicts are joined by '/'");
 }
 
 std::string Walker::sub_dicts_of(const PickleValue& dict) const {
@@ -240,32 +245,40 @@ void Walker::add_tensor(const TensorCall& call) {
                    storage->second.begin,
                    storage->second.end,
                    static_cast<uint64_t>(number(given[1]))};
-  const int64_t stored_width = dtype_width(stored_word);
-  int64_t stored = 0;
-  if (__builtin_mul_overflow(id->elements, stored_width, &stored) ||
-      static_cast<uint64_t>(stored) != tensor.storage_end - tensor.storage_begin)
-    mistake(fmt::format("its storage '{}' has {} bytes and not {} elements", id->key, tensor.storage_end - tensor.storage_begin,
-                        id->elements));
-  check_extent(tensor, id->view_elements * stored_width / dtype_width(word), dtype_width(word));
-  tensor.offset += static_cast<uint64_t>(id->view_offset);
+  place_in_storage(tensor, *id, dtype_width(stored_word));
   contents_.tensors.push_back(std::move(tensor));
 }
 
+/// A storage, and a view of one, count in elements of the storage's class; the tensor counts in its own.
+void Walker::place_in_storage(PthTensor& tensor, const PthStorageId& id, int64_t stored_width) const {
+  const uint64_t present = tensor.storage_end - tensor.storage_begin;
+  int64_t stored = 0;
+  if (__builtin_mul_overflow(id.elements, stored_width, &stored) || static_cast<uint64_t>(stored) != present)
+    mistake(fmt::format("its storage '{}' has {} bytes and not {} elements", id.key, present, id.elements));
+  const int64_t width = dtype_width(tensor.dtype), view_begin = id.view_offset * stored_width;
+  if (view_begin % width != 0) mistake("its view of the storage begins within an element");
+  check_extent(tensor, id.view_elements * stored_width / width);
+  tensor.offset += static_cast<uint64_t>(view_begin / width);
+}
+
 /// Every element has to lie in the storage, and a tensor that repeats elements (stride 0) must not grow without bounds.
-void Walker::check_extent(const PthTensor& tensor, int64_t room, int64_t width) const {
+void Walker::check_extent(const PthTensor& tensor, int64_t room) const {
   if (tensor.shape.size() != tensor.strides.size()) mistake("it has more lengths than strides, or fewer");
-  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
+  uint64_t bytes = 0;
+  try {
+    bytes = safetensors_size(tensor.dtype, tensor.shape);
+  } catch (const Error& too_large) {
+    mistake(too_large.message());
+  }
   auto last = static_cast<int64_t>(tensor.offset);
-  int64_t bytes = width;
   bool overflow = false;
-  for (size_t i = 0; i < tensor.shape.size() && !empty; ++i) {
+  for (size_t i = 0; i < tensor.shape.size() && bytes > 0; ++i) {
     int64_t step = 0;
     overflow |= __builtin_mul_overflow(tensor.shape[i] - 1, tensor.strides[i], &step);
     overflow |= __builtin_add_overflow(last, step, &last);
-    overflow |= __builtin_mul_overflow(bytes, tensor.shape[i], &bytes);
   }
-  if (overflow || last > room || (last == room && !empty)) mistake("it leaves its storage");
-  if (static_cast<uint64_t>(bytes) > 2 * document_.file_bytes + (uint64_t{16} << 20))
+  if (overflow || last > room || (last == room && bytes > 0)) mistake("it leaves its storage");
+  if (bytes > 2 * document_.file_bytes + (uint64_t{16} << 20))
     mistake(fmt::format("it has {} bytes, more than twice the file: elements are repeated", bytes));
 }
 

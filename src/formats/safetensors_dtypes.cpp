@@ -1,5 +1,6 @@
 #include "safetensors_dtypes.h"
 
+#include <algorithm>
 #include <array>
 
 #include "microemo/base/error.h"
@@ -29,11 +30,16 @@ const SafetensorsDtype* find_safetensors_dtype(std::string_view name) {
 uint64_t safetensors_size(std::string_view dtype, std::span<const int64_t> shape) {
   const SafetensorsDtype* type = find_safetensors_dtype(dtype);
   if (type == nullptr) throw CheckpointError("unknown dtype '{}'", dtype);
+  // An empty tensor may not have lengths either that no strides can be made of, in whatever order they stand.
   int64_t bits = type->bits;
+  bool empty = false;
   for (const int64_t length : shape) {
     if (length < 0) throw CheckpointError("a tensor cannot have the length {}", length);
-    if (__builtin_mul_overflow(bits, length, &bits)) throw CheckpointError("the shape is too large for any file");
+    if (__builtin_mul_overflow(bits, std::max<int64_t>(length, 1), &bits))
+      throw CheckpointError("the shape is too large for any file");
+    empty |= length == 0;
   }
+  if (empty) return 0;
   if (bits % 8 != 0) throw CheckpointError("{} bits of {} do not fill whole bytes", bits, dtype);
   return static_cast<uint64_t>(bits) / 8;
 }

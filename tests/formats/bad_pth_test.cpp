@@ -43,6 +43,15 @@ TEST_P(BadPth, IsRefusedInTheLegacyForm) {
       ErrorKind::checkpoint, [&] { PthFile{path}; }, "", path.string());
 }
 
+/// Double numbers in a view of a storage of four floats, which counts in floats.
+std::string p_double_in_a_view(int64_t begin, int64_t elements) {
+  const std::string view = "(" + p_text("view") + p_int(begin) + p_int(elements) + "t";
+  const std::string storage =
+      "(" + p_text("storage") + p_global("torch", "FloatStorage") + p_text("0") + p_text("cpu") + p_int(4);
+  return p_global("torch._utils", "_rebuild_tensor_v3") + "(" + storage + view + "tQ" + p_int(0) + p_tuple({1}) + p_tuple({1}) +
+         "\x89" + p_global("collections", "OrderedDict") + ")R" + p_global("torch", "float64") + "tR";
+}
+
 /// Every list holds the one before ten times: a walk through all of them would not end.
 std::string billion_laughs() {
   std::string lists = "]q" + little_endian(0, 1) + "0";
@@ -94,7 +103,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ShapeThatOverflows", dict_of(with([](PickledTensor& tensor) {
                tensor.shape = {INT64_MAX, INT64_MAX}, tensor.strides = {0, 0};
              })),
-             "'w': it leaves its storage"},
+             "'w': the shape is too large for any file"},
+        Case{"EmptyShapeThatOverflows", dict_of(with([](PickledTensor& tensor) {
+               tensor.shape = {0, INT64_MAX, INT64_MAX}, tensor.strides = {0, 0, 0};
+             })),
+             "'w': the shape is too large for any file"},
+        Case{"ViewThatBeginsWithinAnElement", p_file(p_dict("w", p_double_in_a_view(1, 3))),
+             "'w': its view of the storage begins"},
+        Case{"ViewWithTooFewElements", p_file(p_dict("w", p_double_in_a_view(2, 1))), "'w': it leaves its storage"},
         Case{"StrideThatOverflows", dict_of(with([](PickledTensor& tensor) {
                tensor.strides = {INT64_MAX, INT64_MAX};
              })),
@@ -178,6 +194,12 @@ TEST_F(PthFiles, CodeInAFileChangesNothing) {
   EXPECT_TRUE(fs::is_empty(folder_.path()));
   fs::current_path(before);
   expect_refused(golden("code.pth"), "object of 'posix.system'");
+}
+
+TEST_F(PthFiles, AViewOfAStorageCountsInElementsOfTheStorage) {
+  const PthFile file(write_pth(path_, p_file(p_dict("w", p_double_in_a_view(2, 2)))));
+  ASSERT_EQ(file.tensors().size(), 1u);
+  EXPECT_EQ(file.tensors()[0].offset, 1u);
 }
 
 TEST_F(PthFiles, UnknownValuesAreNamed) {

@@ -179,6 +179,11 @@ TEST_F(Safetensors, RefusesAShapeWhoseSizeOverflows) {
   expect_header_refused(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", "too large");
 }
 
+TEST_F(Safetensors, RefusesAShapeOfNothingThatOverflows) {
+  for (const char* shape : {"0,4611686018427387904,4611686018427387904", "4611686018427387904,4611686018427387904,0"})
+    expect_header_refused(fmt::format(R"({{"a":{{"dtype":"U8","shape":[{}],"data_offsets":[0,0]}}}})", shape), "too large");
+}
+
 TEST_F(Safetensors, RefusesOffsetsThatRunBackwards) {
   expect_header_refused(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[8,0]}})", "[8, 0] do not hold");
 }
