@@ -80,6 +80,8 @@ std::vector<TextPart> AddedTokenFinder::split(std::string_view text) const {
     if (token->single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
     if (token->strip_left) begin = std::max(without_blanks_at_end(text.substr(0, begin)), done);
     if (token->strip_right) end += blanks_at_start(text.substr(end));
+    // A token of blanks alone may have gone with its neighbour.
+    if (begin >= end) continue;
     if (begin > done) parts.push_back({text.substr(done, begin - done)});
     parts.push_back({text.substr(begin, end - begin), token});
     done = end;

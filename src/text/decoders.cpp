@@ -50,6 +50,7 @@ class PieceDecoder : public Decoder {
     }
     end_bytes(out);
     for (const auto& [from, to] : decoding_.replacements) token.text = replaced(token.text, from, to);
+    if (!decoding_.blank.empty()) token.text = replaced(token.text, decoding_.blank, first_ && decoding_.drops_first ? "" : " ");
     if (decoding_.blanks_between && !first_) out += ' ';
     put(std::move(token.text), out);
   }

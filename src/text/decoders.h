@@ -24,6 +24,8 @@ std::unique_ptr<Decoder> byte_decoder(TokenTextOf text_of);
 struct PieceDecoding {
   std::vector<std::pair<std::string, std::string>> replacements;  ///< in every token
   bool byte_fallback = false;  ///< a run of <0xAB> tokens is bytes; one that is no UTF-8 becomes U+FFFD, one for each byte
+  std::string blank;           ///< Metaspace: a blank in every token
+  bool drops_first = false;    ///< it is nothing in the first token, however often it stands there
   std::string strip;           ///< taken from the start of the text, at most `strip_most` times
   size_t strip_most = 0;
   bool blanks_between = false;  ///< no decoder at all: tokens with blanks between

@@ -190,11 +190,10 @@ Decoding read_decoder(const Json& value, const fs::path& file) {
       decoding.of_pieces.strip = json_get<std::string>(one, "content", file);
       decoding.of_pieces.strip_most = size_t(std::max<int64_t>(0, json_get<int64_t>(one, "start", file)));
     } else if (type == "Metaspace") {
-      decoding.of_pieces.replacements.emplace_back(json_get<std::string>(one, "replacement", file), " ");
       const bool older = json_get_or<bool>(one, "add_prefix_space", true, file);
-      decoding.of_pieces.strip = " ";
-      decoding.of_pieces.strip_most =
-          json_get_or<std::string>(one, "prepend_scheme", older ? "always" : "never", file) == "never" ? 0 : 1;
+      decoding.of_pieces.blank = json_get<std::string>(one, "replacement", file);
+      decoding.of_pieces.drops_first =
+          json_get_or<std::string>(one, "prepend_scheme", older ? "always" : "never", file) != "never";
     } else if (type != "Fuse") {
       throw unsupported("decoder", type, file,
                         {"ByteLevel", "WordPiece", "Replace", "ByteFallback", "Strip", "Fuse", "Metaspace", "Sequence"});

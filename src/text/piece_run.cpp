@@ -24,11 +24,11 @@ void PieceRun::add(const PieceOfRun& piece, std::string& out) {
     return put_bytes(false, out);
   }
   put_bytes(true, out);
-  if (dropped_ || any_text_) at_start_ = false;
+  if ((dropped_ && first_blanks_ == FirstBlanks::one_goes) || any_text_) at_start_ = false;
   dropped_ = false;
   std::string text = piece.text;
   if (piece.kind == PieceOfRun::piece) {
-    dropped_ = at_start_ && drops_first_blank_ && text.starts_with(visible_blank);
+    dropped_ = at_start_ && first_blanks_ != FirstBlanks::stay && text.starts_with(visible_blank);
     text = replaced(std::string_view(text).substr(dropped_ ? visible_blank.size() : 0), visible_blank, " ");
   }
   if (piece.kind == PieceOfRun::silent) text.clear();

@@ -9,18 +9,22 @@ struct PieceOfRun {
   std::string text;
 };
 
-/// Decodes a run of pieces as SentencePiece does: U+2581 is a blank, one at the start goes when the model adds a prefix, byte
-/// pieces are put together and broken ones become one U+FFFD for each byte.
+/// Which blanks at the start of a text go when it is decoded: one when the model adds a prefix; when it takes extra blanks out of
+/// texts, one of each piece, until something is said.
+enum class FirstBlanks { stay, one_goes, all_go };
+
+/// Decodes a run of pieces as SentencePiece does: U+2581 is a blank, byte pieces are put together and broken ones become one
+/// U+FFFD for each byte.
 class PieceRun {
  public:
-  explicit PieceRun(bool drops_first_blank) : drops_first_blank_(drops_first_blank) {}
+  explicit PieceRun(FirstBlanks first_blanks) : first_blanks_(first_blanks) {}
   void add(const PieceOfRun& piece, std::string& out);
   void finish(std::string& out);  ///< what was held back; the next piece begins a run
 
  private:
   void put_bytes(bool all, std::string& out);
 
-  bool drops_first_blank_;
+  FirstBlanks first_blanks_;
   bool at_start_ = true, dropped_ = false, any_text_ = false;
   std::string bytes_;
 };

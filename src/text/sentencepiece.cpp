@@ -31,12 +31,13 @@ void load(sentencepiece::SentencePieceProcessor& processor, const std::string& m
         .hint("train it with both, as LLaMA's is");
 }
 
-/// Whether decoding drops a blank that the text begins with.
-bool drops_first_blank(const sentencepiece::SentencePieceProcessor& processor) {
+FirstBlanks first_blanks(const sentencepiece::SentencePieceProcessor& processor) {
   const int id = processor.PieceToId({visible_blank.data(), visible_blank.size()});
-  std::string text;
-  processor.Decode(std::vector<int>{id}, &text);
-  return processor.IdToPiece(id) != visible_blank || text.empty();
+  if (processor.IdToPiece(id) != visible_blank) return FirstBlanks::one_goes;
+  std::string one, two;
+  processor.Decode(std::vector<int>{id}, &one);
+  processor.Decode(std::vector<int>{id, id}, &two);
+  return !one.empty() ? FirstBlanks::stay : two.empty() ? FirstBlanks::all_go : FirstBlanks::one_goes;
 }
 
 /// Fields of a protocol buffer that stand twice are merged, so these bytes behind a model turn its add_dummy_prefix (field 3 of
@@ -220,8 +221,8 @@ PieceOfRun SentencePiece::run_piece(const std::string& text) const {
 /// As sentencepiece's own Decode.
 class PlainDecoder : public Decoder {
  public:
-  PlainDecoder(std::function<PieceOfRun(int64_t)> piece_of, bool drops_blank)
-      : piece_of_(std::move(piece_of)), run_(drops_blank) {}
+  PlainDecoder(std::function<PieceOfRun(int64_t)> piece_of, FirstBlanks first_blanks)
+      : piece_of_(std::move(piece_of)), run_(first_blanks) {}
   void add(int64_t id, std::string& out) override { run_.add(piece_of_(id), out); }
   void finish(std::string& out) override { run_.finish(out); }
 
@@ -236,7 +237,7 @@ class PlainDecoder : public Decoder {
 class LlamaDecoder : public Decoder {
  public:
   LlamaDecoder(const SentencePiece& kind, bool keep_special)
-      : kind_(kind), keep_special_(keep_special), run_(drops_first_blank(kind.legacy_ ? kind.processor_ : kind.bare_)) {}
+      : kind_(kind), keep_special_(keep_special), run_(first_blanks(kind.legacy_ ? kind.processor_ : kind.bare_)) {}
 
   void add(int64_t id, std::string& out) override {
     std::string piece = kind_.piece(id);
@@ -305,7 +306,7 @@ class LlamaDecoder : public Decoder {
 
 std::unique_ptr<Decoder> SentencePiece::decoder(bool keep_special) const {
   if (keep_special || in_folder_) return std::make_unique<LlamaDecoder>(*this, keep_special);
-  return std::make_unique<PlainDecoder>([this](int64_t id) { return run_piece(piece(id)); }, drops_first_blank(processor_));
+  return std::make_unique<PlainDecoder>([this](int64_t id) { return run_piece(piece(id)); }, first_blanks(processor_));
 }
 
 }  // namespace

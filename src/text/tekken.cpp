@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "bpe.h"
 #include "decoders.h"
@@ -150,9 +151,14 @@ class Tekken : public TokenizerKind {
     }
   }
 
+  /// Parts are looked up only where both have the length of some token: a token of a million bytes has a million cuts.
   void find_merges() {
+    std::set<size_t> lengths;
+    for (const std::string& token : tokens_) lengths.insert(token.size());
     for (const auto& [token, rank] : pairs_.ids)
-      for (size_t cut = 1; cut < token.size(); ++cut) {
+      for (const size_t cut : lengths) {
+        if (cut >= token.size()) break;
+        if (!lengths.contains(token.size() - cut)) continue;
         const std::string_view bytes = token;
         const int64_t left = pairs_.ids.id(bytes.substr(0, cut)), right = pairs_.ids.id(bytes.substr(cut));
         if (left >= 0 && right >= 0) pairs_.merges.insert(uint32_t(left), uint32_t(right), {rank, rank});

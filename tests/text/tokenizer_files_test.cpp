@@ -67,11 +67,45 @@ TEST_F(TokenizerFile, OfByteLevelBpeIsReadWithBothFormsOfMerges) {
   EXPECT_EQ(tokenizer.encode("ab<end>", {.find_special = true}), (std::vector<int64_t>{3, 5}));
 }
 
+// tokenizers 0.22.2 gives the same, and fails on two blanks.
+TEST_F(TokenizerFile, WithATokenOfABlankLosesItToANeighbourThatTakesBlanks) {
+  Json json = valid_bpe();
+  json["added_tokens"].push_back({{"id", 6}, {"content", "X"}, {"rstrip", true}, {"normalized", false}});
+  json["added_tokens"].push_back({{"id", 7}, {"content", " "}, {"lstrip", true}, {"normalized", false}});
+  const Tokenizer tokenizer(file("tokenizer.json", json.dump()));
+  EXPECT_EQ(tokenizer.encode("X ab", {.find_special = true}), (std::vector<int64_t>{6, 3}));
+  EXPECT_EQ(tokenizer.encode("X  ab", {.find_special = true}), (std::vector<int64_t>{6, 3}));
+  EXPECT_EQ(tokenizer.encode("a ab", {.find_special = true}), (std::vector<int64_t>{0, 7, 3}));
+}
+
+TEST_F(TokenizerFile, OfMetaspaceDecodesNoBlankOfTheFirstToken) {
+  Json json = valid_bpe();
+  json["decoder"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "always"}};
+  json["model"]["vocab"] = {{"▁▁", 0}, {"a", 1}, {"▁b", 2}, {" c", 3}};
+  json["model"]["merges"] = Json::array();
+  const std::filesystem::path path = file("tokenizer.json", json.dump());
+  EXPECT_EQ(Tokenizer(path).decode({0, 1, 2}), "a b");
+  EXPECT_EQ(Tokenizer(path).decode({3, 0}), " c  ");
+  json["decoder"]["prepend_scheme"] = "never";
+  EXPECT_EQ(Tokenizer(file("tokenizer.json", json.dump())).decode({0, 1, 2}), "  a b");
+}
+
 TEST_F(TokenizerFile, OfTekkenMergesWhatIsAToken) {
   const Tokenizer tokenizer(file("tekken.json", valid_tekken().dump()));
   EXPECT_EQ(tokenizer.encode("cab", {.add_special = true}), (std::vector<int64_t>{1, 20 + 'c', 276}));
   EXPECT_EQ(tokenizer.decode({1, 276, 2}), "ab");
   EXPECT_EQ(tokenizer.decode({1, 276, 19}, true), "<s>ab[TOOL_CONTENT]");
+}
+
+TEST_F(TokenizerFile, OfTekkenMayHaveATokenOfThreeMillionBytes) {
+  Json json = valid_tekken();
+  std::string base64;
+  for (int i = 0; i < 1'000'000; ++i) base64 += "YWFh";
+  json["vocab"].push_back({{"rank", 257}, {"token_bytes", base64}, {"token_str", nullptr}});
+  json["config"]["default_vocab_size"] = 278;
+  const Tokenizer tokenizer(file("tekken.json", json.dump()));
+  EXPECT_EQ(tokenizer.encode("cab"), (std::vector<int64_t>{20 + 'c', 276}));
+  EXPECT_EQ(tokenizer.decode({277}).size(), 3'000'000u);
 }
 
 TEST_F(TokenizerFile, OfTekkenTakesSpecialTokensInTextForText) {

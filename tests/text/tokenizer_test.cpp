@@ -79,6 +79,20 @@ TEST(Tokenizer, BeginAndEndTokensDecodeToNothing) {
   EXPECT_EQ(tokenizer.decode(ids), "The meeting was strange");
 }
 
+/// normalizer_spec (3) {remove_extra_whitespaces (4): true} behind a model is merged into it.
+TEST(Tokenizer, OfAModelThatTakesExtraBlanksOutDecodesNoBlankAtTheStart) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "tokenizer.model";
+  write_file_atomic(path, read_file(golden_folder / "tokenizer.model") + std::string("\x1A\x02\x20\x01", 4));
+  const Tokenizer kept = golden_tokenizer(), taken(path);
+  const int64_t blank = kept.id_of("▁");
+  std::vector<int64_t> ids = kept.encode("strange");
+  ids.insert(ids.begin(), {blank, blank});
+  EXPECT_EQ(kept.decode(ids), "  strange");
+  EXPECT_EQ(taken.decode(ids), "strange");
+  EXPECT_EQ(taken.decode({blank, blank, blank}), "");
+}
+
 TEST(Tokenizer, HashIsOfTheFile) { EXPECT_EQ(golden_tokenizer().hash(), sha256_file(golden_folder / "tokenizer.model")); }
 
 TEST(Tokenizer, RefusesAMissingFile) {
