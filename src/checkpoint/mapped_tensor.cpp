@@ -39,10 +39,21 @@ void copy_mapped(std::span<const std::byte> bytes, std::byte* target) {
 }
 
 struct Layout {
-  const std::vector<int64_t>& shape;
-  const std::vector<int64_t>& strides;
+  std::vector<int64_t> shape, strides;
   int64_t width;
 };
+
+/// Without the dimensions of length 1: their strides mean nothing and may be anything, and a file may have so many that a
+/// recursion through them would need more stack than there is.
+Layout layout_of(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides, int64_t width) {
+  Layout layout{{}, {}, width};
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 1) continue;
+    layout.shape.push_back(shape[i]);
+    layout.strides.push_back(strides[i]);
+  }
+  return layout;
+}
 
 /// Copies the elements below one index of the first `dimension` dimensions, and moves `out` behind them.
 void copy_elements(const Layout& layout, size_t dimension, const std::byte* from, std::byte*& out) {
@@ -99,7 +110,7 @@ at::Tensor copied_tensor(std::span<const std::byte> storage, at::ScalarType type
   const auto width = static_cast<int64_t>(c10::elementSize(type));
   at::Tensor copy = at::empty(shape, type);
   auto* out = static_cast<std::byte*>(copy.mutable_data_ptr());
-  copy_elements({shape, strides, width}, 0, storage.data() + offset * width, out);
+  copy_elements(layout_of(shape, strides, width), 0, storage.data() + offset * width, out);
   return copy;
 }
 

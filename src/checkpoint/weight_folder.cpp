@@ -42,9 +42,15 @@ WeightFiles read_index(const fs::path& index) {
 }  // namespace
 
 WeightFiles find_weight_files(const fs::path& path) {
-  if (!fs::exists(path))
-    throw CheckpointError("there is no such file or folder").where(path).hint("check the path of the weights");
+  std::error_code failure;
+  if (!fs::exists(path, failure))
+    throw CheckpointError("{}", failure ? "it cannot be read: " + failure.message() : "there is no such file or folder")
+        .where(path)
+        .hint("check the path of the weights");
   const fs::path found = fs::is_directory(path) ? weights_in(path) : path;
+  // Of a pipe the first byte would be waited for.
+  if (!fs::is_regular_file(found, failure))
+    throw CheckpointError("it is not a regular file").where(found).hint("copy it into a file, or name another");
   if (is_index(found)) return read_index(found);
   return {{found}};
 }

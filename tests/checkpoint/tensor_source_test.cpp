@@ -1,5 +1,7 @@
 #include "microemo/checkpoint/tensor_source.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include <ATen/ops/arange.h>
@@ -152,6 +154,22 @@ TEST_F(Source, AMappedTensorIsFrozen) {
   EXPECT_TRUE(mapped.equal(at::ones({4})));
 }
 
+TEST_F(Source, ATensorOfManyDimensionsIsCopiedFromWhereItIsNotAligned) {
+  std::string ones;
+  for (int i = 0; i < 200'000; ++i) ones += "1,";
+  std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[)" + ones +
+                       R"(2],"data_offsets":[1,9]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  std::string size(8, '\0');
+  for (size_t i = 0; i < 8; ++i) size[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
+  write("x", size + header + std::string(1, '\0') + std::string("\0\0\x80\x3f\0\0\0\x40", 8));
+  const at::Tensor tensor = TensorSource(folder_.path() / "x").tensor("b");
+  EXPECT_EQ(tensor.dim(), 200'001);
+  const auto* values = static_cast<const float*>(tensor.const_data_ptr());
+  EXPECT_EQ(values[0], 1);
+  EXPECT_EQ(values[1], 2);
+}
+
 TEST_F(Source, TheErrorOfAWriteNamesTheFile) {
   write_tensors(folder_.path() / "x", {{"a", at::ones({4})}});
   const at::Tensor mapped = TensorSource(folder_.path() / "x").tensor("a");
@@ -191,6 +209,16 @@ TEST_F(Source, RefusesAFolderWithoutWeights) { expect_refused("no weights in thi
 TEST_F(Source, RefusesAPathThatIsNotThere) {
   expect_error(
       ErrorKind::checkpoint, [&] { TensorSource(folder_.path() / "absent"); }, "no such file or folder");
+}
+
+TEST_F(Source, RefusesAPipeWithoutWaitingForIt) {
+  ASSERT_EQ(::mkfifo((folder_.path() / "model.safetensors").c_str(), 0600), 0);
+  expect_refused("it is not a regular file");
+}
+
+TEST_F(Source, RefusesANameThatIsTooLong) {
+  expect_error(
+      ErrorKind::checkpoint, [&] { TensorSource(folder_.path() / std::string(300, 'a')); }, "File name too long");
 }
 
 TEST_F(Source, RefusesAnIndexWithoutItsShard) {
