@@ -136,7 +136,8 @@ at::Tensor apply_delta(const std::string& name, DeltaRule rule, const at::Tensor
   check_delta(name, rule, base, delta);
   if (!delta.is_floating_point()) return delta;
   at::Tensor sum = delta.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  sum.narrow(0, 0, base.size(0)).add_(base.to(at::kFloat));
+  at::Tensor shared = sum.dim() == 0 ? sum : sum.narrow(0, 0, base.size(0));
+  shared.add_(base.to(at::kFloat));
   return sum.to(delta.scalar_type());
 }
 

@@ -160,6 +160,9 @@ PeftAdapter adapter_in(const TensorSource& source, const std::string& name, cons
   require_adapter(names, name, source.files().front());
   check_pairs(adapter, source.files().front());
   adapter.config.r = adapter.pairs.begin()->second.a.size(0);
+  adapter.config.rank_pattern.clear();
+  for (const auto& [module, pair] : adapter.pairs)
+    if (const int64_t rank = pair.a.size(0); rank != adapter.config.r) adapter.config.rank_pattern[module] = rank;
   return adapter;
 }
 

@@ -56,6 +56,18 @@ void refuse_unsupported(const PeftKeys& keys, const HfFile& file) {
     refuse("layer_replication", "the adapter replicates layers, which is not supported");
 }
 
+/// These take the product of their first A and B out of the base's weights, and an adapter holds no base.
+void refuse_changed_base(const HfFile& file) {
+  const auto start = file.root().find("init_lora_weights");
+  if (start == file.root().end() || !start->is_string()) return;
+  const auto name = start->get<std::string>();
+  if (name.starts_with("pissa") || name == "olora" || name == "corda" || name == "loftq")
+    throw file.refuse(
+        "", "init_lora_weights",
+        fmt::format("the adapter changed its base when it began ('{}'), and the public base is not that one", name),
+        "save it with path_initial_model_for_weight_conversion, or, where the changed base is at hand, write true here");
+}
+
 template <class T>
 std::map<std::string, T> pattern(const HfFile& file, const std::string& key) {
   std::map<std::string, T> result;
@@ -92,6 +104,7 @@ PeftConfig read_peft_config(const std::filesystem::path& folder) {
   PeftKeys keys{.config = config};
   file.fill(keys, file.root(), "", {"r", "lora_alpha"});
   refuse_unsupported(keys, file);
+  refuse_changed_base(file);
   config.target_modules = targets(file);
   config.rank_pattern = pattern<int64_t>(file, "rank_pattern");
   config.alpha_pattern = pattern<double>(file, "alpha_pattern");

@@ -390,6 +390,10 @@ TEST(Delta, RowsOfAddedTokensAreTakenAsTheyAre) {
   EXPECT_TRUE(sum[3].equal(delta[3]));
 }
 
+TEST(Delta, ASingleNumberIsAddedToo) {
+  EXPECT_EQ(apply_delta("w", DeltaRule::same_shape, at::ones({}), at::ones({})).item<float>(), 2);
+}
+
 TEST(Delta, OtherShapesAreAnErrorWithBoth) {
   const auto refuse = [](DeltaRule rule, std::vector<int64_t> base, std::vector<int64_t> delta, const std::string& part) {
     expect_error(

@@ -85,6 +85,18 @@ TEST_F(Peft, ReadsOneOfSeveralAdaptersFromTheStateOfAModel) {
   EXPECT_LT(difference(merge(second, key, base(key)), merged("second/" + key + ".weight")), 1e-6);
 }
 
+TEST_F(Peft, RanksInTheStateOfAModelMayDiffer) {
+  write_tensors(place_.path() / "state.safetensors", {{"q.lora_A.default.weight", at::ones({4, 8})},
+                                                      {"q.lora_B.default.weight", at::ones({8, 4})},
+                                                      {"k.lora_A.default.weight", at::ones({2, 8})},
+                                                      {"k.lora_B.default.weight", at::ones({8, 2})}});
+  const PeftAdapter adapter = adapter_in(TensorSource(place_.path() / "state.safetensors"), "default", {.lora_alpha = 8});
+  EXPECT_EQ(adapter.scale("q"), 2);
+  EXPECT_EQ(adapter.scale("k"), 4);
+  write_adapter(place_.path() / "written", adapter);
+  EXPECT_EQ(read_adapter(place_.path() / "written").scale("q"), 2);
+}
+
 TEST_F(Peft, AnAdapterThatIsNotThereNamesTheOthers) {
   const Error error = expect_error(
       ErrorKind::checkpoint, [] { adapter_in(TensorSource(data / "adapters.safetensors"), "third", {}); },
@@ -169,6 +181,8 @@ TEST_F(Peft, WhatCannotBeMergedIsRefused) {
   refusal("\"use_dora\": false", "\"use_dora\": true", "DoRA");
   refusal("\"bias\": \"none\"", "\"bias\": \"all\"", "trained biases ('all')");
   refusal("\"layer_replication\": null", "\"layer_replication\": [[0, 1]]", "replicates layers");
+  for (const char* start : {"pissa", "pissa_niter_16", "olora", "corda", "loftq"})
+    refusal("\"init_lora_weights\": true", fmt::format("\"init_lora_weights\": \"{}\"", start), "changed its base when it began");
 }
 
 TEST_F(Peft, ARankThatTheTensorsDoNotHaveIsAnError) {

@@ -44,15 +44,15 @@ struct PeftAdapter {
 };
 
 /// Reads an adapter's folder; tensors are views of its file. Throws Error(checkpoint): no adapter_config.json, a mistake in it
-/// (with its line), a kind of adapter that cannot be merged here (not LORA, DoRA, trained biases, replicated layers), a tensor of
-/// another kind, an A without its B, ranks that differ from the config.
+/// (with its line), a kind of adapter that cannot be merged here (not LORA, DoRA, trained biases, replicated layers, a start that
+/// changed the base), a tensor of another kind, an A without its B, ranks that differ from the config.
 PeftAdapter read_adapter(const std::filesystem::path& folder);
 
 /// The adapter that a tensor in the state of a whole model is of ("default"); empty when it is of none.
 std::string adapter_of(const std::string& tensor_name);
 /// Names of the adapters in the state of a whole model, in order.
 std::vector<std::string> adapters_in(const std::vector<std::string>& names);
-/// One of them, with the config that the caller knows; the rank is that of the tensors. Throws Error(checkpoint) when there is
+/// One of them, with the config that the caller knows; the ranks are those of the tensors. Throws Error(checkpoint) when there is
 /// none of this name, naming those that are.
 PeftAdapter adapter_in(const TensorSource& source, const std::string& name, const PeftConfig& config);
 /// Throws Error(checkpoint) at `source` unless one of the tensors is of the adapter `name`; lists the adapters that there are.
