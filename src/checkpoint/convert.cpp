@@ -8,6 +8,7 @@
 
 #include "key_map_pattern.h"
 #include "microemo/base/error.h"
+#include "microemo/base/log.h"
 #include "microemo/checkpoint/key_map.h"
 #include "types.h"
 
@@ -101,10 +102,32 @@ void copy_beside(const fs::path& from, const fs::path& to) {
   }
 }
 
+/// What a reader of `container` would not give back.
+void check_container(Container container, const LazyTensors& tensors) {
+  for (const LazyTensor& tensor : tensors) {
+    if (container == Container::pth && tensor.meta.scalar_type() == at::ScalarType::Float4_e2m1fn_x2)
+      throw CheckpointError("tensor '{}' has the type F4, which .pth files do not hold here", tensor.name)
+          .hint("write it as safetensors");
+    if (container != Container::pth && tensor.name == "__metadata__")
+      throw CheckpointError("a tensor has the name '__metadata__', which safetensors files keep for themselves")
+          .hint("write it as .pth, or give it another name");
+  }
+}
+
+/// A tensor of a kind that is not read (sparse, quantised, complex128) is among them: it must not be lost in silence.
+void tell_of_skipped(const TensorSource& source) {
+  constexpr size_t most_told = 8;
+  const auto& skipped = source.skipped();
+  for (size_t i = 0; i < std::min(skipped.size(), most_told); ++i)
+    log_warning(fmt::format("'{}' is not read: {}", skipped[i].path, skipped[i].global));
+  if (skipped.size() > most_told) log_warning(fmt::format("and {} more are not read", skipped.size() - most_told));
+}
+
 /// A folder under another name until it is whole.
 class PendingModel {
  public:
-  explicit PendingModel(fs::path final_path) : final_(std::move(final_path)), partial_(final_) {
+  explicit PendingModel(const fs::path& final_path)
+      : final_(final_path.has_filename() ? final_path : final_path.parent_path()), partial_(final_) {
     partial_ += ".partial";
     std::error_code failure;
     if (fs::exists(final_) && !(fs::is_directory(final_) && fs::is_empty(final_)))
@@ -136,6 +159,7 @@ class PendingModel {
 }  // namespace
 
 LazyTensors lazy_tensors(const TensorSource& source) {
+  tell_of_skipped(source);
   LazyTensors tensors;
   for (const TensorEntry& entry : source.entries()) {
     const auto type = type_of_word(entry.dtype);
@@ -223,6 +247,7 @@ Renaming rename(LazyTensors tensors, const std::string& from, const std::string&
 std::vector<fs::path> write_tensors_as(Container container, const fs::path& path, const LazyTensors& tensors,
                                        uint64_t shard_bytes, const fs::path& beside,
                                        const std::function<void(const LazyTensor&)>& on_tensor) {
+  check_container(container, tensors);
   std::vector<TensorPlan> plan;
   for (const LazyTensor& tensor : tensors) plan.push_back({tensor.name, tensor.meta.scalar_type(), tensor.meta.sizes().vec()});
   const auto index = by_name(tensors);

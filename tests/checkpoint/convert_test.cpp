@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "microemo/base/files.h"
+#include "microemo/base/log.h"
 #include "support/errors.h"
 
 namespace microemo::checkpoint {
@@ -170,11 +171,38 @@ TEST_F(Convert, WritesEveryContainerWithTheSameTensors) {
   }
 }
 
+TEST_F(Convert, WhatTheFormCannotHoldIsAnErrorOfTheCheckpoint) {
+  expect_error(
+      ErrorKind::checkpoint, [&] { write(Container::pth, place_.path() / "a.pth", read(data / "rare_types.safetensors")); },
+      "the type F4, which .pth files do not hold");
+  for (const Container container : {Container::safetensors, Container::folder})
+    expect_error(
+        ErrorKind::checkpoint,
+        [&] { write(container, place_.path() / "a.safetensors", {tensor("__metadata__", at::ones({1}))}); },
+        "the name '__metadata__', which safetensors files keep for themselves");
+  EXPECT_TRUE(fs::is_empty(place_.path()));
+}
+
 TEST_F(Convert, AFolderTakesWhatStandsBesideTheWeights) {
   write(Container::folder, place_.path() / "folder", read(data / "llama"), 1 << 30, data / "llama");
   EXPECT_EQ(read_file(place_.path() / "folder/config.json"), read_file(data / "llama/config.json"));
   EXPECT_FALSE(fs::exists(place_.path() / "folder/model.safetensors.index.json"));
   EXPECT_FALSE(fs::exists(place_.path() / "folder/model-00001-of-00003.safetensors"));
+}
+
+TEST_F(Convert, AFolderMayBeNamedWithASlashAtTheEnd) {
+  fs::create_directory(place_.path() / "there");
+  for (const char* name : {"new/", "there/"}) {
+    write(Container::folder, place_.path() / name, read(data / "llama"));
+    EXPECT_TRUE(fs::exists(place_.path() / name / "model.safetensors")) << name;
+  }
+}
+
+TEST_F(Convert, WhatIsNotReadIsToldOf) {
+  open_log(LogLevel::warning, place_.path() / "log.jsonl");
+  read(data.parent_path() / "formats/pth/unknown.pth");
+  close_log();
+  EXPECT_THAT(read_file(place_.path() / "log.jsonl"), HasSubstr("'args' is not read: argparse.Namespace"));
 }
 
 TEST_F(Convert, AFolderThatIsNotEmptyIsNotTouched) {

@@ -23,7 +23,7 @@ struct LazyTensor {
 };
 using LazyTensors = std::vector<LazyTensor>;
 
-/// All of a source, in its order. The source is kept alive.
+/// All of a source, in its order. The source is kept alive. What of a .pth was not read is told of by log_warning.
 LazyTensors lazy_tensors(const TensorSource& source);
 
 /// Adds a difference to its base, name by name, by the delta rules of the family that the names are of. Throws Error(checkpoint):
@@ -52,7 +52,8 @@ enum class Container { safetensors, folder, pth };
 
 /// Writes them. A folder appears whole or not at all, with the files that stand beside the weights in `beside` (config.json,
 /// tokenizer files) where it is a folder. `on_tensor` is told of each. Throws Error(environment) as the writers do, and when the
-/// folder exists and is not empty. Returns the files of weights.
+/// folder exists and is not empty; Error(checkpoint) for a type or name that the container cannot hold. Returns the files of
+/// weights.
 std::vector<std::filesystem::path> write_tensors_as(Container container, const std::filesystem::path& path,
                                                     const LazyTensors& tensors, uint64_t shard_bytes,
                                                     const std::filesystem::path& beside,
