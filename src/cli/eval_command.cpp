@@ -13,6 +13,7 @@
 #include <torch/version.h>
 #include <CLI/CLI.hpp>
 
+#include "freed_memory.h"
 #include "microemo/base/config.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
@@ -249,6 +250,7 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
 }
 
 int run(const Words& words) {
+  keep_freed_memory();
   const Evaluation evaluation = load(words);
   infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
   const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,

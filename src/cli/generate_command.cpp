@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "freed_memory.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
@@ -106,6 +107,7 @@ void print_json(const Generation& generation, const Words& words, const text::To
 }
 
 int run(const Words& words) {
+  keep_freed_memory();
   if (words.prompt.empty() == words.ids.empty())
     throw ConfigError("give either TEXT or --ids").hint("microemo generate MODEL \"Once upon a time\"");
   at::set_num_threads(int(words.threads));

@@ -1,5 +1,3 @@
-#include <malloc.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -9,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
+#include "freed_memory.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
 #include "microemo/base/lock.h"
@@ -46,13 +45,6 @@ struct Plan {
 
   bool resumed() const { return !checkpoint.empty(); }
 };
-
-/// Freed memory stays with the process: a step asks for the same blocks again, and new pages cost more than the products of a
-/// small model.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
 
 std::vector<std::string> command_line() {
   std::vector<std::string> words;

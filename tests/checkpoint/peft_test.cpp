@@ -90,7 +90,9 @@ TEST_F(Peft, RanksInTheStateOfAModelMayDiffer) {
                                                       {"q.lora_B.default.weight", at::ones({8, 4})},
                                                       {"k.lora_A.default.weight", at::ones({2, 8})},
                                                       {"k.lora_B.default.weight", at::ones({8, 2})}});
-  const PeftAdapter adapter = adapter_in(TensorSource(place_.path() / "state.safetensors"), "default", {.lora_alpha = 8});
+  PeftConfig config;
+  config.lora_alpha = 8;
+  const PeftAdapter adapter = adapter_in(TensorSource(place_.path() / "state.safetensors"), "default", config);
   EXPECT_EQ(adapter.scale("q"), 2);
   EXPECT_EQ(adapter.scale("k"), 4);
   write_adapter(place_.path() / "written", adapter);
