@@ -88,7 +88,11 @@ void PickleMachine::push_pairs(std::span<const PickleValue> pairs) {
 
 void PickleMachine::push_call(const PickleValue& callee, const PickleValue& arguments) {
   if (!arguments.is(PickleKind::tuple)) mistake("the arguments of a call are no tuple");
-  if (callee.is(PickleKind::global) && push_known_call(out_.global_name(callee), out_.items(arguments))) return;
+  if (callee.is(PickleKind::global)) {
+    const std::string name = out_.global_name(callee);
+    budget_.take(name.size());  // bounds the work, too, where one long name is called again and again
+    if (push_known_call(name, out_.items(arguments))) return;
+  }
   push_node(PickleKind::call, {callee, arguments});
 }
 

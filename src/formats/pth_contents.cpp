@@ -154,6 +154,7 @@ void Walker::visit_dict(const PickleValue& dict) {
   open_.push_back(identity);
   const auto items = pickle_.items(dict);
   for (size_t i = 0; i < items.size(); i += 2) {
+    budget_.take(items[i].text().size());  // one long key may stand in a pickle once, and be the key of a million values
     if (items[i].is(PickleKind::text) && is_utf8(items[i].text()))
       visit_below(std::string(items[i].text()), items[i + 1]);
     else if (items[i].is(PickleKind::integer))
@@ -283,8 +284,9 @@ void Walker::check_extent(const PthTensor& tensor, int64_t room) const {
 }
 
 void Walker::add_value(std::string text) {
-  if (path_.empty() || !is_utf8(text)) return;
+  if (path_.empty()) return;
   budget_.take(text_cost + path_.size() + text.size());
+  if (!is_utf8(text)) return;
   contents_.values[path_] = std::move(text);
 }
 

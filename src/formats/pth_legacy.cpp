@@ -51,8 +51,9 @@ class LegacyFile {
     for (const PickleValue& value : object.persistent_values()) {
       const auto id = read_storage_id(object, value);
       if (!id) continue;
-      budget_.take(storage_cost);
-      const std::string_view word = dtype_of_storage_class(object.global_name(id->type));
+      const std::string type = object.global_name(id->type);
+      budget_.take(storage_cost + type.size());
+      const std::string_view word = dtype_of_storage_class(type);
       widths.emplace(id->key, word.empty() ? 0 : dtype_width(word));
     }
     return widths;

@@ -147,6 +147,23 @@ INSTANTIATE_TEST_SUITE_P(
                return legacy_bytes(p_file("](" + p_tensor() + "q\1" + std::string("h\1", 2) +
                                           repeated([](int) { return "h\1"; }, 300'000) + "e"));
              }},
+        // The next three are a matter of work: one long text that is looked at again and again.
+        Bomb{"LongKeyOfPickle", "x.pth",
+             [] {
+               return legacy_bytes(p_file("}(" + p_text("w") + p_tensor() + p_text(std::string(1'000'000, 'a')) +
+                                          std::string("q\1C\0q\2", 6) + repeated([](int) { return "h\1h\2"; }, 50'000) + "u"));
+             }},
+        Bomb{"LongValueOfPickle", "x.pth",
+             [] {
+               return legacy_bytes(p_file("}(" + p_text("w") + p_tensor() + p_text("a") +
+                                          p_text(std::string(1'000'000, 'a') + "\xff") + "q\2" +
+                                          repeated([](int) { return "K\1h\2"; }, 50'000) + "u"));
+             }},
+        Bomb{"LongNameOfPickle", "x.pth",
+             [] {
+               return legacy_bytes(
+                   p_file("c" + std::string(1'000'000, 'm') + "\nC\nq\1)q\2" + repeated([](int) { return "h\1h\2R0"; }, 50'000)));
+             }},
         Bomb{"ValuesOfPickle", "x.pth",
              [] {
                return legacy_bytes(p_file(

@@ -105,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
                          13),
              "7"},
         Case{"OldMemo", "K\7p3\n0g3\n", "7"}, Case{"Memoize", std::string("]\x94K\1\x94h\0h\1\x86", 10), "([] 1)"},
-        Case{"MemoizeBehindAFarPlace", "]q\7K\1\x94h\1h\7\x87", "([] 1 1)"},
+        Case{"MemoizeBehindAFarPlace", "]q\7K\1\x94h\1h\7\x87", "(1 1 [])"},
         Case{"Dup",
              "K\1"
              "2\x86",
