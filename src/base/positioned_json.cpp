@@ -104,6 +104,12 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
   bool open(Json value) {
+    if (levels_.size() == most_levels) {
+      const TextPlace place = place_in(text_, static_cast<size_t>(furthest_ - text_.data()));
+      throw DataError("the JSON is nested more than {} levels deep", most_levels)
+          .where(name_, place.line, place.column)
+          .hint("name a file that holds what is asked for");
+    }
     levels_.push_back({place_value(std::move(value)), {}, {}});
     return true;
   }
@@ -131,6 +137,9 @@ class Builder : public nlohmann::json_sax<Json> {
     while (first > 0 && text_[first - 1] == '\\') --first;
     return (quote - first) % 2 == 1;
   }
+
+  /// What walks a value later does so level by level on the stack.
+  static constexpr size_t most_levels = 512;
 
   std::string_view text_;
   const std::filesystem::path& name_;

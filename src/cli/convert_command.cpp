@@ -70,6 +70,12 @@ uint64_t bytes_of(const std::string& text) {
 
 bool same_place(const fs::path& a, const fs::path& b) { return fs::weakly_canonical(a) == fs::weakly_canonical(b); }
 
+/// The same, or an existing file in a folder that is read.
+bool would_overwrite(const fs::path& read, const fs::path& out) {
+  return same_place(read, out) ||
+         (fs::is_directory(read) && fs::exists(out) && same_place(read, fs::absolute(out).parent_path()));
+}
+
 /// Nothing that is read may be written over: not IN, nor one of its files, nor what is added to it.
 void refuse_same(const Words& words, const std::vector<fs::path>& files) {
   std::vector<fs::path> read{words.in, words.delta};
@@ -77,7 +83,7 @@ void refuse_same(const Words& words, const std::vector<fs::path>& files) {
   read.insert(read.end(), words.unmerge.begin(), words.unmerge.end());
   read.insert(read.end(), files.begin(), files.end());
   for (const fs::path& path : read)
-    if (!path.empty() && same_place(path, words.out))
+    if (!path.empty() && would_overwrite(path, words.out))
       throw ConfigError("the output would be written over '{}', which is read", path.string()).hint("name another output");
 }
 

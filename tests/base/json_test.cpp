@@ -64,9 +64,18 @@ TEST(ParseJson, RefusesTextThatIsNotUtf8) { refused("\"\xff\"", "broken JSON"); 
 TEST(ParseJson, RefusesANumberThatIsNotFinite) { refused("[NaN]", "broken JSON"); }
 TEST(ParseJson, RefusesANumberTooLargeToHold) { refused("[1e999]", "broken JSON"); }
 
-TEST(ParseJson, ReadsDeepNesting) {
-  const std::string text = std::string(100000, '[') + std::string(100000, ']');
-  EXPECT_TRUE(parse_json(text, "a.json").is_array());
+TEST(ParseJson, ReadsDeepNestingUpToItsLimit) {
+  const std::string text = std::string(512, '[') + std::string(512, ']');
+  const Json value = parse_json(text, "a.json"), copy = value;  // what walks it level by level has room to
+  EXPECT_EQ(copy.dump(), text);
+}
+
+TEST(ParseJson, RefusesWhatIsNestedDeeper) {
+  refused(std::string(513, '[') + std::string(513, ']'), "nested more than 512 levels deep");
+  refused(std::string(3'000'000, '['), "nested more than 512 levels deep");
+  std::string objects;
+  for (int i = 0; i < 600; ++i) objects += "{\"a\":";
+  refused(objects, "nested more than 512 levels deep");
 }
 
 TEST(WriteJson, ComesBackEqual) {

@@ -126,6 +126,12 @@ TEST_F(ConvertCommand, TheOutputMayNotBeTheInput) {
 TEST_F(ConvertCommand, AnAdapterMayNotBeWrittenOverEither) {
   fs::copy(models / "adapter", place.path() / "adapter");
   refuse({model("llama"), "adapter", "--to", "safetensors", "--merge", "adapter"}, 2, "would be written over 'adapter'");
+  refuse({model("llama"), "adapter/adapter_model.safetensors", "--to", "safetensors", "--merge", "adapter"}, 2,
+         "would be written over 'adapter'");
+  fs::copy(models / "llama", place.path() / "base");
+  refuse({model("llama"), "base/model-00002-of-00003.safetensors", "--to", "safetensors", "--delta", "base"}, 2,
+         "would be written over 'base'");
+  EXPECT_TRUE(verifies("base", "llama"));
 }
 
 TEST_F(ConvertCommand, AnUnknownFormNamesTheNearest) {

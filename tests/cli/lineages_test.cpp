@@ -108,7 +108,7 @@ TEST_F(LineageCommand, MicroEmosSecondStageBeginsWithTheFirst) {
   write_file_atomic(path("tiny.yaml"), text);
   prepare("microemo-7b/train.yaml");
   train({"microemo-7b/train.yaml", "microemo-7b/align.yaml"}, "align");
-  const std::string log = train({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, "instruct", {"train.init_from=[align]"});
+  const std::string log = train({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, "instruct", {"train.init_from=[align]", "train.init_partial=true"});
   EXPECT_THAT(log, HasSubstr("drawn from the seed: decoder (8)"));  // A and B of four projections of the only block
   EXPECT_THAT(log, HasSubstr("finished 2 steps"));
 }

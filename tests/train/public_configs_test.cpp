@@ -6,9 +6,9 @@
 #include "microemo/checkpoint/load.h"
 #include "microemo/data/sample.h"
 #include "microemo/model/microemo.h"
+#include "microemo/nn/on_meta.h"
 #include "microemo/train/optimizer.h"
 #include "microemo/train/options.h"
-#include "microemo/nn/on_meta.h"
 
 namespace microemo::train {
 namespace {
@@ -122,7 +122,7 @@ TEST(PublicConfigs, AffectGpt2025TrainsLoraPoolsAndProjections) {
 }
 
 TEST(PublicConfigs, MicroEmo7BTakesItsPartsFromTimeChatAndVideoLlama) {
-  const PublicConfig microemo({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, {"train.init_from=[align]"});
+  const PublicConfig microemo({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"});
   NamedTensors file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();
   const NamedTensors audio = test::audio_branch();
   Shapes public_parts = shapes_in_file("timechat", file);
@@ -139,7 +139,7 @@ TEST(PublicConfigs, MicroEmo7BTakesItsPartsFromTimeChatAndVideoLlama) {
 }
 
 TEST(PublicConfigs, BothReadingsOfTheTwoStagesTrainTheSameInTheEnd) {
-  const PublicConfig instruct({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, {"train.init_from=[align]"});
+  const PublicConfig instruct({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"});
   const PublicConfig fine({"microemo-7b/train.yaml", "microemo-7b/coarse.yaml", "microemo-7b/fine.yaml"},
                           {"train.init_from=[coarse]"});
   EXPECT_EQ(shapes_of(instruct.trained), shapes_of(fine.trained));
@@ -148,7 +148,7 @@ TEST(PublicConfigs, BothReadingsOfTheTwoStagesTrainTheSameInTheEnd) {
 }
 
 TEST(PublicConfigs, AcoustEmoReadsTheWholeSoundWithLayersOfItsOwn) {
-  const PublicConfig acoustemo({"microemo-7b/train.yaml", "acoustemo/train.yaml"});
+  const PublicConfig acoustemo({"microemo-7b/train.yaml", "microemo-7b/acoustemo.yaml"});
   EXPECT_TRUE(acoustemo.part("local_branch.").empty());
   EXPECT_EQ(acoustemo.part("audio_qformer.whole_layer").size(), acoustemo.part("audio_qformer.layer").size());
   EXPECT_EQ(acoustemo.tensors.at("audio_qformer.queries_utterance").sizes(), at::IntArrayRef({32, 768}));
@@ -162,7 +162,7 @@ int64_t parameters_without_lora(const NamedTensors& decoder) {
 }
 
 TEST(PublicConfigs, OfTheFamilyFreezeWhatIsPublic) {
-  const PublicConfig medium({"microemo-family/medium.yaml"}), large({"microemo-family/large.yaml"});
+  const PublicConfig medium({"microemo-medium/train.yaml"}), large({"microemo-large/train.yaml"});
   EXPECT_EQ(parameters_without_lora(medium.part("decoder.")), 494'032'768);   // Qwen2.5-0.5B
   EXPECT_EQ(parameters_without_lora(large.part("decoder.")), 1'543'714'304);  // Qwen2.5-1.5B
   EXPECT_EQ(test::parameters(medium.part("visual_encoder.")), 303'966'208);
@@ -179,7 +179,7 @@ TEST(PublicConfigs, OfTheFamilyFreezeWhatIsPublic) {
 }
 
 TEST(PublicConfigs, OfTheSmallFamilyIsTrainedWhole) {
-  const PublicConfig small({"microemo-family/small.yaml"}, {"model.decoder.vocabulary=4096"});
+  const PublicConfig small({"microemo-small/train.yaml"}, {"model.decoder.vocabulary=4096"});
   EXPECT_EQ(small.trained.size(), small.tensors.size());
   EXPECT_NEAR(double(test::parameters(small.tensors)), 13.0e6, 0.1e6);
 }
