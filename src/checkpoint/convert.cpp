@@ -244,10 +244,10 @@ Renaming rename(LazyTensors tensors, const std::string& from, const std::string&
   return result;
 }
 
-std::vector<fs::path> write_tensors_as(Container container, const fs::path& path, const LazyTensors& tensors,
-                                       uint64_t shard_bytes, const fs::path& beside,
+std::vector<fs::path> write_tensors_as(const OutputPlace& out, const LazyTensors& tensors,
                                        const std::function<void(const LazyTensor&)>& on_tensor) {
-  check_container(container, tensors);
+  const fs::path& path = out.path;
+  check_container(out.container, tensors);
   std::vector<TensorPlan> plan;
   for (const LazyTensor& tensor : tensors) plan.push_back({tensor.name, tensor.meta.scalar_type(), tensor.meta.sizes().vec()});
   const auto index = by_name(tensors);
@@ -257,12 +257,12 @@ std::vector<fs::path> write_tensors_as(Container container, const fs::path& path
     on_tensor(tensor);
     return made;
   };
-  if (container == Container::safetensors) return write_safetensors_file(path, plan, make), std::vector{path};
-  if (container == Container::pth) return write_pth(path, plan, make), std::vector{path};
+  if (out.container == Container::safetensors) return write_safetensors_file(path, plan, make, out.metadata), std::vector{path};
+  if (out.container == Container::pth) return write_pth(path, plan, make), std::vector{path};
   PendingModel folder(path);
   std::vector<fs::path> files =
-      write_safetensors_folder(folder.path(), plan, make, {.shard_bytes = shard_bytes, .metadata = {{"format", "pt"}}});
-  copy_beside(beside, folder.path());
+      write_safetensors_folder(folder.path(), plan, make, {.shard_bytes = out.shard_bytes, .metadata = out.metadata});
+  copy_beside(out.beside, folder.path());
   folder.commit();
   std::erase_if(files, [](const fs::path& file) { return file.extension() == ".json"; });
   for (fs::path& file : files) file = path / file.filename();

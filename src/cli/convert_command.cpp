@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,7 @@ TensorSource open_source(const Words& words) {
 struct Input {
   LazyTensors tensors;
   std::vector<fs::path> files;
+  std::map<std::string, std::string> metadata = {};  ///< of safetensors
 };
 
 Input open(const Words& words) {
@@ -109,7 +111,9 @@ Input open(const Words& words) {
     return {std::move(model.tensors), std::move(model.files)};
   }
   const TensorSource source = open_source(words);
-  return {checkpoint::lazy_tensors(source), source.files()};
+  Input input{checkpoint::lazy_tensors(source), source.files()};
+  if (source.format() == "safetensors") input.metadata = source.metadata();
+  return input;
 }
 
 LazyTensors open_base(const fs::path& path) {
@@ -195,7 +199,8 @@ void run(const Words& words) {
   refuse_same(words, input.files);
   const checkpoint::Renaming renaming = prepare(words, std::move(input.tensors));
   Progress progress("convert", "tensors", int64_t(renaming.tensors.size()));
-  const auto files = checkpoint::write_tensors_as(container, words.out, renaming.tensors, shard_bytes, words.in,
+  input.metadata.try_emplace("format", "pt");
+  const auto files = checkpoint::write_tensors_as({container, words.out, shard_bytes, words.in, input.metadata}, renaming.tensors,
                                                   [&](const checkpoint::LazyTensor&) { progress.add(); });
   progress.finish();
   print_summary(words, renaming, files.size());

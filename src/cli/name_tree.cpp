@@ -121,8 +121,18 @@ std::string sums_text(const NameNode& node) {
   return fmt::format("{}{} parameters, {}", node.alike > 1 ? fmt::format("{} x ", node.alike) : "", each, bytes_text(node.bytes));
 }
 
+/// A file's names are anybody's: what would move the cursor or end the line is shown as \xNN.
+std::string printable(const std::string& name) {
+  std::string shown;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    shown += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return shown;
+}
+
 void write(const NameNode& node, size_t depth, std::string& text) {
-  std::string line = std::string(2 * depth, ' ') + node.name;
+  std::string line = std::string(2 * depth, ' ') + printable(node.name);
   line += std::string(columns(line) < name_column ? name_column - columns(line) : 2, ' ');
   line += node.children.empty() ? fmt::format("{}{:<5} [{}]", node.alike > 1 ? fmt::format("{} x ", node.alike) : "", node.dtype,
                                               fmt::join(node.shape, ", "))

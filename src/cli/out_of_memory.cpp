@@ -1,6 +1,7 @@
 #include "out_of_memory.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <stdexcept>
 
@@ -60,6 +61,8 @@ int report_current_exception() {
     return report(error);
   } catch (const c10::Error& error) {
     return report_bug(error.what_without_backtrace());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(EnvironmentError("{}", error.code().message()).where(error.path1()).hint("check the path"));
   } catch (const std::exception& error) {
     return report_bug(error.what());
   }

@@ -33,7 +33,7 @@ class Convert : public testing::Test {
   }
   std::vector<fs::path> write(Container container, const fs::path& path, const LazyTensors& tensors,
                               uint64_t shard_bytes = 1 << 30, const fs::path& beside = {}) const {
-    return write_tensors_as(container, path, tensors, shard_bytes, beside, [](const LazyTensor&) {});
+    return write_tensors_as({container, path, shard_bytes, beside}, tensors, [](const LazyTensor&) {});
   }
 
   TemporaryFolder place_;

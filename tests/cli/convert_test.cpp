@@ -115,6 +115,20 @@ TEST_F(ConvertCommand, AddsADifference) {
   EXPECT_FALSE(verifies("sum", "llama"));
 }
 
+TEST_F(ConvertCommand, KeepsTheMetadataOfSafetensors) {
+  const std::string header = R"({"__metadata__":{"license":"mine"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  std::string bytes(8, '\0');
+  bytes[0] = char(header.size());
+  write_file_atomic(place.path() / "one.safetensors", bytes + header + std::string(4, '\0'));
+  convert({"one.safetensors", "two.safetensors", "--to", "safetensors"});
+  convert({"two.safetensors", "folder", "--to", "safetensors"});
+  const Json wanted = {{"license", "mine"}, {"format", "pt"}};
+  for (const std::string copy : {"two.safetensors", "folder"}) {
+    const Json metadata = json({"inspect", copy}).at("metadata");
+    for (const auto& [key, value] : wanted.items()) EXPECT_EQ(metadata.at(key), value) << copy;
+  }
+}
+
 TEST_F(ConvertCommand, TheOutputMayNotBeTheInput) {
   fs::copy(models / "llama", place.path() / "copy");
   refuse({"copy", "copy", "--to", "safetensors"}, 2, "the output would be written over 'copy', which is read");

@@ -10,6 +10,18 @@ using ::testing::HasSubstr;
 
 using InspectCommand = test::CheckpointCommand;
 
+TEST_F(InspectCommand, ShowsControlCharactersOfNamesInsteadOfSendingThemToTheTerminal) {
+  const std::string header = R"({"a\u001b[31mb":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  std::string bytes(8, '\0');
+  bytes[0] = char(header.size());
+  const TemporaryFolder folder;
+  write_file_atomic(folder.path() / "odd.safetensors", bytes + header + std::string(4, '\0'));
+  const test::CommandResult result = test::run_command({MICROEMO_BINARY, "inspect", folder.path() / "odd.safetensors"});
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, testing::HasSubstr("a\\x1b[31mb"));
+  EXPECT_THAT(result.standard_output, testing::Not(testing::HasSubstr("\x1b")));
+}
+
 TEST_F(InspectCommand, ShowsATreeWithAlikeLayersOnce) {
   const test::CommandResult result = microemo({"inspect", model("llama")});
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;

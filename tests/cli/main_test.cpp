@@ -40,6 +40,17 @@ TEST(CommandLine, RefusesANumberOutsideItsRange) {
   expect_wrong_words({"media", "frames", "clip.mp4", "--cells", "-1"}, "--cells", "see microemo media frames --help");
 }
 
+TEST(CommandLine, APathThatNoSystemTakesIsNoBug) {
+  for (const std::string command : {"inspect", "tokenize", "generate"}) {
+    std::vector<std::string> words{command, std::string(5000, 'x')};
+    if (command == "generate") words.emplace_back("text");
+    const test::CommandResult result = microemo(words);
+    EXPECT_NE(result.exit_code, 0) << command;
+    EXPECT_NE(result.exit_code, exit_code(ErrorKind::internal)) << command << ": " << result.standard_error;
+    EXPECT_THAT(result.standard_error, Not(HasSubstr("this is a bug"))) << command;
+  }
+}
+
 TEST(CommandLine, PrintsHelpAndVersionAsOutput) {
   for (const std::string word : {"--help", "--version"}) {
     const test::CommandResult result = microemo({word});

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,13 +51,20 @@ Renaming rename(LazyTensors tensors, const std::string& from, const std::string&
 
 enum class Container { safetensors, folder, pth };
 
+/// Where a conversion writes, and what it writes beside the tensors.
+struct OutputPlace {
+  Container container = Container::safetensors;
+  std::filesystem::path path;
+  uint64_t shard_bytes = 5'000'000'000;
+  std::filesystem::path beside = {};                                 ///< the folder that config.json and its like are copied from
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};  ///< of safetensors
+};
+
 /// Writes them. A folder appears whole or not at all, with the files that stand beside the weights in `beside` (config.json,
 /// tokenizer files) where it is a folder. `on_tensor` is told of each. Throws Error(environment) as the writers do, and when the
 /// folder exists and is not empty; Error(checkpoint) for a type or name that the container cannot hold. Returns the files of
 /// weights.
-std::vector<std::filesystem::path> write_tensors_as(Container container, const std::filesystem::path& path,
-                                                    const LazyTensors& tensors, uint64_t shard_bytes,
-                                                    const std::filesystem::path& beside,
+std::vector<std::filesystem::path> write_tensors_as(const OutputPlace& out, const LazyTensors& tensors,
                                                     const std::function<void(const LazyTensor&)>& on_tensor);
 
 }  // namespace microemo::checkpoint
