@@ -5,12 +5,10 @@
 #include <cmath>
 #include <vector>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
-#include "microemo/base/error.h"
 #include "microemo/model/whisper_mel.h"
 
 namespace microemo::data {
@@ -18,9 +16,8 @@ namespace {
 
 constexpr int64_t whisper_seconds = 30;
 
-at::Tensor log_mel_of(const media::Sound& sound, int64_t bands) {
-  const media::LogMel mel = media::log_mel(sound, int(bands));
-  return at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), bands}, at::kFloat).clone();
+at::Tensor values_of(const media::LogMel& mel) {
+  return at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), mel.bands}, at::kFloat).clone();
 }
 
 /// The first sample of every piece of `seconds`. A given number of pieces lies evenly over the clip: piece k of n starts at
@@ -55,7 +52,7 @@ at::Tensor samples_of(const media::Sound& piece) {
 at::Tensor encoder_input(const media::Sound& piece, const PrepareOptions& options) {
   switch (options.sound) {
     case SoundInput::imagebind:
-      return log_mel_of(piece, options.mel_bands);
+      return values_of(media::log_mel(piece, int(options.mel_bands)));
     case SoundInput::samples:
       return samples_of(piece);
     default:
@@ -70,8 +67,7 @@ double piece_seconds(SoundInput sound) { return sound == SoundInput::whisper ? d
 void add_sound(const media::Sound& sound, const PrepareOptions& options, PreparedClip& prepared) {
   if (options.sound == SoundInput::log_mel) {
     const media::LogMel mel = media::log_mel(sound, int(options.mel_bands));
-    const at::Tensor values = at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), options.mel_bands}, at::kFloat);
-    prepared.mel_FM = values.to(at::kHalf).to(at::kFloat);
+    prepared.mel_FM = values_of(mel).to(at::kHalf).to(at::kFloat);
     prepared.mel_times_F = at::tensor(mel.seconds, at::kDouble);
     return;
   }

@@ -172,12 +172,17 @@ at::Tensor normalised_samples(const at::Tensor& samples_BN, const std::vector<in
   return at::stack(rows);
 }
 
-at::Tensor mean_of_last(const HubertStates& states, int64_t layers) {
+at::Tensor mean_of_last_states(const HubertStates& states, int64_t layers) {
   const auto count = int64_t(states.states_BFC.size());
   if (layers < 1 || layers > count)
     throw ConfigError("the last {} states of {} cannot be averaged", layers, count).hint("choose at most as many as there are");
   const std::vector<at::Tensor> last(states.states_BFC.end() - layers, states.states_BFC.end());
-  const at::Tensor mean_BFC = at::stack(last).mean(0), weight_BF1 = states.visible_BF.unsqueeze(2).to(mean_BFC.dtype());
+  return at::stack(last).mean(0);
+}
+
+at::Tensor mean_of_last(const HubertStates& states, int64_t layers) {
+  const at::Tensor mean_BFC = mean_of_last_states(states, layers),
+                   weight_BF1 = states.visible_BF.unsqueeze(2).to(mean_BFC.dtype());
   return (mean_BFC * weight_BF1).sum(1) / weight_BF1.sum(1);
 }
 

@@ -3,10 +3,8 @@
 
 #include <ATen/ops/adaptive_avg_pool1d.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
-#include "microemo/base/error.h"
 #include "microemo/model/audio_encoder.h"
 #include "microemo/model/hubert.h"
 #include "microemo/model/imagebind_audio.h"
@@ -14,8 +12,6 @@
 
 namespace microemo::model {
 namespace {
-
-constexpr int64_t averaged_states = 4;  // of HuBERT, as AffectGPT 2025 takes them
 
 /// States of a piece as so many tokens of equal length, [n, S, C].
 at::Tensor averaged(const at::Tensor& states_nLC, int64_t tokens) {
@@ -58,9 +54,7 @@ at::Tensor SoundEncoder::tokens_of_pieces(const at::Tensor& pieces_n) const {
   if (imagebind_) return imagebind_->forward(imagebind_spectrogram(pieces_n)).embedding_nD.unsqueeze(1);
   if (whisper_) return averaged(whisper_->forward(pieces_n).back(), options_.piece_tokens);
   const SampleNorm norm = options_.joint_normalisation ? SampleNorm::joint : SampleNorm::per_sound;
-  const HubertStates states = hubert_->forward(normalised_samples(pieces_n, {}, norm));
-  const std::vector<at::Tensor> last(states.states_BFC.end() - averaged_states, states.states_BFC.end());
-  return averaged(at::stack(last).mean(0), options_.piece_tokens);
+  return averaged(mean_of_last_states(hubert_->forward(normalised_samples(pieces_n, {}, norm))), options_.piece_tokens);
 }
 
 TimedTokens SoundEncoder::forward(const ClipBatch& clips) const {

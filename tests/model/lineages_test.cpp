@@ -206,6 +206,15 @@ TEST_F(Switches, OfAffectGpt2025DecideItsTokens) {
   expect_another_outcome("affectgpt-2025", apart, {"clip", "hubert", "qwen2", "state.pth"});
 }
 
+TEST_F(AffectGpt2025, RefusesAHubertOfFewerStatesThanAreAveraged) {
+  ModelOptions options = affectgpt_2025_options();
+  options.audio.layers = 2;
+  MicroEmo model(options, InputShapes{.frame_width = 12, .frame_height = 12});
+  nn::initialise(model, 1);
+  expect_error(
+      ErrorKind::config, [&] { model.media_tokens(batch_); }, "the last 4 states of 3 cannot be averaged");
+}
+
 TEST_F(TimeChat, RefusesAFileWithPartsThatItLacksUnlessTheyMayBeLeftAside) {
   expect_error(
       ErrorKind::checkpoint, [&] { load_public_weights(*model_, folder_ / "instructblip.pth", /*allow_unexpected=*/false); },

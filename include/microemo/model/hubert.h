@@ -90,7 +90,10 @@ enum class SampleNorm {
 at::Tensor normalised_samples(const at::Tensor& samples_BN, const std::vector<int64_t>& lengths = {},
                               SampleNorm norm = SampleNorm::per_sound);
 
-/// The mean of the last `layers` states, then over the visible frames, [B, C]: AffectGPT 2025's token of a clip, which takes 4.
+/// The mean of the last `layers` states, [B, F, C]. Throws Error(config) when there are fewer.
+at::Tensor mean_of_last_states(const HubertStates& states, int64_t layers = 4);
+
+/// The same, then over the visible frames, [B, C]: AffectGPT 2025's token of a clip, which takes 4.
 at::Tensor mean_of_last(const HubertStates& states, int64_t layers = 4);
 
 HubertOptions hubert_options(const checkpoint::HfHubertConfig& config);
