@@ -84,32 +84,46 @@ class DecoderBlock : public torch::nn::Module {
     add_projection("down", o.hidden, o.width);
   }
 
-  at::Tensor forward(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
-    const at::Tensor mixed_RLC = attention(attention_norm_->forward(x_RLC), rotary, cache, block);
-    const at::Tensor attended_RLC = projections_.at("output")->add_to(x_RLC, mixed_RLC);
+  at::Tensor forward(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block,
+                     const nn::DropoutKeys& keys) const {
+    const at::Tensor mixed_RLC = attention(attention_norm_->forward(x_RLC), rotary, cache, block, keys);
+    const at::Tensor attended_RLC = add_projected("output", x_RLC, mixed_RLC, keys);
     const at::Tensor normed_RLC = mlp_norm_->forward(attended_RLC);
-    return projections_.at("down")->add_to(attended_RLC, nn::swiglu(project("gate", normed_RLC), project("up", normed_RLC)));
+    const at::Tensor hidden_RLC = nn::swiglu(project("gate", normed_RLC, keys), project("up", normed_RLC, keys));
+    return add_projected("down", attended_RLC, hidden_RLC, keys);
   }
 
   Linear* projection(const std::string& name) const {
     const auto found = projections_.find(name);
-    return found == projections_.end() ? nullptr : found->second.get();
+    return found == projections_.end() ? nullptr : found->second.linear.get();
   }
 
  private:
+  struct Projection {
+    std::shared_ptr<Linear> linear;
+    uint64_t place = 0;  ///< for dropout
+  };
   void add_projection(const std::string& name, int64_t in, int64_t out, bool bias = false) {
-    projections_[name] = register_module(name, std::make_shared<Linear>(in, out, bias));
+    projections_[name] = {register_module(name, std::make_shared<Linear>(in, out, bias)), projections_.size()};
   }
-  at::Tensor project(const char* name, const at::Tensor& x) const { return projections_.at(name)->forward(x); }
-  at::Tensor heads_of(const char* name, const at::Tensor& x_RLC, int64_t heads) const {
-    return project(name, x_RLC).unflatten(-1, {heads, -1}).transpose(1, 2);
+  at::Tensor project(const char* name, const at::Tensor& x, const nn::DropoutKeys& keys) const {
+    const Projection& projection = projections_.at(name);
+    return projection.linear->forward(x, keys.at(projection.place));
+  }
+  at::Tensor add_projected(const char* name, const at::Tensor& sum, const at::Tensor& x, const nn::DropoutKeys& keys) const {
+    const Projection& projection = projections_.at(name);
+    return projection.linear->add_to(sum, x, keys.at(projection.place));
+  }
+  at::Tensor heads_of(const char* name, const at::Tensor& x_RLC, int64_t heads, const nn::DropoutKeys& keys) const {
+    return project(name, x_RLC, keys).unflatten(-1, {heads, -1}).transpose(1, 2);
   }
 
-  at::Tensor attention(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block) const {
+  at::Tensor attention(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block,
+                       const nn::DropoutKeys& keys) const {
     const int64_t first = cache ? cache->length() : 0;
-    const at::Tensor query_RHLE = nn::apply_rotary(heads_of("query", x_RLC, heads_), rotary, first);
-    at::Tensor key_RGSE = nn::apply_rotary(heads_of("key", x_RLC, groups_), rotary, first);
-    at::Tensor value_RGSE = heads_of("value", x_RLC, groups_);
+    const at::Tensor query_RHLE = nn::apply_rotary(heads_of("query", x_RLC, heads_, keys), rotary, first);
+    at::Tensor key_RGSE = nn::apply_rotary(heads_of("key", x_RLC, groups_, keys), rotary, first);
+    at::Tensor value_RGSE = heads_of("value", x_RLC, groups_, keys);
     if (cache) std::tie(key_RGSE, value_RGSE) = cache->extend(block, key_RGSE, value_RGSE);
     const at::Tensor mixed_RHLE =
         at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, /*is_causal=*/first == 0,
@@ -119,7 +133,7 @@ class DecoderBlock : public torch::nn::Module {
 
   int64_t heads_, groups_;
   std::shared_ptr<nn::RmsNorm> attention_norm_, mlp_norm_;
-  std::map<std::string, std::shared_ptr<Linear>> projections_;
+  std::map<std::string, Projection> projections_;
 };
 
 namespace {
@@ -155,12 +169,13 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
   return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(2);
 }
 
-at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states) const {
+at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states,
+                            const nn::DropoutKeys& keys) const {
   MICROEMO_CHECK(!cache || cache->length() == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
   at::Tensor x_RLC = tokens_RLC;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (states) states->push_back(x_RLC);
-    x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i);
+    x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i, keys.at(i));
   }
   if (cache) cache->advance(tokens_RLC.size(1));
   return norm_->forward(x_RLC);
@@ -175,7 +190,7 @@ void Decoder::attach_lora(const LoraOptions& options) {
       if (!projection)
         throw ConfigError("the decoder has no projection '{}' for LoRA", target)
             .hint("targets: query, key, value, output, gate, up, down");
-      projection->attach_lora(options.rank, options.alpha);
+      projection->attach_lora(options.rank, options.alpha, options.dropout);
     }
 }
 

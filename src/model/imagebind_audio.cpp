@@ -28,10 +28,12 @@ ImageBindAudio::ImageBindAudio(const ImageBindAudioOptions& o) : options_(o) {
   patch_norm_ = register_module("patch_norm", std::make_shared<nn::LayerNorm>(o.width, patch_norm_epsilon));
   embedding_class_ = register_parameter("embedding_class", at::empty({o.width}));
   position_ = register_parameter("position", at::empty({1 + o.rows() * o.columns(), o.width}));
-  const nn::BlockOptions block{.attention = {.width = o.width, .heads = o.heads, .extra_key_value = true},
-                               .norm_epsilon = norm_epsilon};
-  for (int64_t i = 0; i < o.layers; ++i)
+  nn::BlockOptions block{.attention = {.width = o.width, .heads = o.heads, .extra_key_value = true},
+                         .norm_epsilon = norm_epsilon};
+  for (int64_t i = 0; i < o.layers; ++i) {
+    block.drop_path = o.layers > 1 ? o.drop_path * double(i) / double(o.layers - 1) : 0;
     blocks_.push_back(register_module("block" + std::to_string(i), std::make_shared<nn::TransformerBlock>(block)));
+  }
   norm_ = register_module("norm", std::make_shared<nn::LayerNorm>(o.width, norm_epsilon));
   projection_ = register_module("projection", std::make_shared<nn::Linear>(o.width, o.out, /*bias=*/false));
   log_scale_ = register_buffer("log_scale", at::full({}, std::log(first_scale)));
@@ -47,7 +49,7 @@ at::Tensor ImageBindAudio::embed(const at::Tensor& spectrogram_nMF) const {
   return at::cat({embedding_class_.expand({tokens_nPC.size(0), 1, -1}), tokens_nPC}, 1) + position_;
 }
 
-ImageBindSound ImageBindAudio::forward(const at::Tensor& spectrogram_nMF) const {
+ImageBindSound ImageBindAudio::forward(const at::Tensor& spectrogram_nMF, const nn::DropoutKeys& keys) const {
   MICROEMO_CHECK(spectrogram_nMF.dim() == 3, "spectrograms have three dimensions, not {}", spectrogram_nMF.dim());
   if (spectrogram_nMF.size(1) != options_.mel_bands)
     throw ConfigError("a spectrogram of {} mel bands for an audio encoder of {}", spectrogram_nMF.size(1), options_.mel_bands)
@@ -57,7 +59,8 @@ ImageBindSound ImageBindAudio::forward(const at::Tensor& spectrogram_nMF) const 
         .hint("cut the sound into clips of 2 s, and fill them with imagebind_spectrogram");
   ImageBindSound sound;
   sound.states_nPC.push_back(embed(spectrogram_nMF));
-  for (const auto& block : blocks_) sound.states_nPC.push_back(block->forward(sound.states_nPC.back()));
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    sound.states_nPC.push_back(blocks_[i]->forward(sound.states_nPC.back(), {}, keys.at(i)));
   sound.feature_nC = norm_->forward(sound.states_nPC.back().select(1, 0));
   const at::Tensor projected_nD = projection_->forward(sound.feature_nC);
   const at::Tensor length_n1 = projected_nD.norm(2, {1}, /*keepdim=*/true).clamp_min(least_length);

@@ -32,6 +32,7 @@ QFormerOptions image_qformer_options(const ModelOptions& o, int64_t vocabulary) 
   if (given.timestamp_text) options.vocabulary = given.vocabulary > 0 ? given.vocabulary : vocabulary;
   options.text_layers = given.style == QFormerStyle::bert;
   options.keep_text = given.keep_text;
+  options.layers.dropout = given.dropout;
   return options;
 }
 
@@ -51,6 +52,7 @@ WindowQFormerOptions video_qformer_options(const ModelOptions& o) {
   options.layers.width = video_token_width(o);
   options.layers.hidden = given.hidden;
   options.layers.memory_width = frame_token_width(o);
+  options.layers.dropout = given.dropout;
   options.queries = given.queries;
   options.positions = given.positions;
   options.nothing_token = given.nothing_token;
@@ -65,6 +67,7 @@ WindowQFormerOptions audio_qformer_options(const ModelOptions& o) {
   options.layers.width = audio_token_width(o);
   options.layers.hidden = given.qformer_hidden;
   options.layers.memory_width = sound_token_width(o);
+  options.layers.dropout = given.qformer_dropout;
   options.queries = given.queries;
   options.positions = given.positions;
   options.nothing_token = given.nothing_token;
@@ -83,6 +86,9 @@ WindowOptions pooled_windows(Pooling pooling, WindowOptions window) {
   if (pooling == Pooling::attention) window.windows = Windows::none;
   return window;
 }
+
+/// Parts that draw their dropout from the keys of a clip.
+enum Place : uint64_t { image_qformer, video_qformer, audio_qformer, sound_encoder };
 
 int64_t first_above_zero(int64_t first, int64_t second) { return first > 0 ? first : second; }
 
@@ -158,7 +164,9 @@ TimedTokens MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment
   at::Tensor frames_BTQC;
   if (image_qformer_) {
     const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
-    frames_BTQC = image_qformer_->forward(visual_encoder_->forward(pictures_n3HW), text_nL).view({batch, frames, -1, width});
+    const nn::DropoutKeys keys_n = clips.clip_keys.at(Place::image_qformer).parts(frames);
+    frames_BTQC = image_qformer_->forward(visual_encoder_->forward(pictures_n3HW), text_nL, nullptr, keys_n)
+                      .view({batch, frames, -1, width});
   } else {
     frames_BTQC = visual_encoder_->features(pictures_n3HW).view({batch, frames, 1, width});
   }
@@ -179,7 +187,8 @@ at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, const TimedTokens& fra
     return video_projection_->forward(video_pool_->forward(frames, clips.ids));
   }
   const TimedTokens memory = video_qformer_->placed(frames);
-  const at::Tensor video_BWQC = video_qformer_->forward(memory, clips.video_windows, clips.ids);
+  const at::Tensor video_BWQC =
+      video_qformer_->forward(memory, clips.video_windows, clips.ids, clips.clip_keys.at(Place::video_qformer));
   if (for_alignment) for_alignment->video_BWC = window_means(options_.video_qformer.window, video_BWQC, memory, clips);
   return video_projection_->forward(video_BWQC);
 }
@@ -190,7 +199,8 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, const TimedTokens& sou
     return audio_projection_->forward(audio_pool_->forward(sound, clips.ids));
   }
   const TimedTokens memory = audio_qformer_->placed(sound);
-  const at::Tensor audio_BWQC = audio_qformer_->forward(memory, clips.audio_windows, clips.ids);
+  const at::Tensor audio_BWQC =
+      audio_qformer_->forward(memory, clips.audio_windows, clips.ids, clips.clip_keys.at(Place::audio_qformer));
   if (for_alignment) for_alignment->audio_BWC = window_means(options_.audio.window, audio_BWQC, memory, clips);
   return audio_projection_->forward(audio_BWQC);
 }
@@ -203,7 +213,7 @@ at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_al
     tables.push_back(video_tokens(clips, frames, for_alignment).flatten(0, 2));
   }
   if (sound_encoder_) {
-    sound = sound_encoder_->forward(clips);
+    sound = sound_encoder_->forward(clips, clips.clip_keys.at(Place::sound_encoder));
     tables.push_back(audio_tokens(clips, sound, for_alignment).flatten(0, 2));
   }
   if (fusion_) tables.push_back(fusion_projection_->forward(fusion_->forward(frames, sound, clips.ids)));
@@ -221,7 +231,7 @@ at::Tensor MicroEmo::splice(const ClipBatch& clips, const at::Tensor& media) con
 }
 
 void MicroEmo::add_answer(const ClipBatch& clips, const at::Tensor& media_nD, BatchLoss& loss) const {
-  const at::Tensor hidden_RLD = decoder_->forward(splice(clips, media_nD));
+  const at::Tensor hidden_RLD = decoder_->forward(splice(clips, media_nD), nullptr, nullptr, clips.row_keys);
   const at::Tensor labels_n = clips.labels_RL.flatten();
   const double label_tokens = labels_n.ne(nn::ignored_label).sum().item<double>();
   loss.terms.push_back({"answer", nn::linear_cross_entropy_sum(hidden_RLD.flatten(0, 1), decoder_->output_weight(), labels_n),

@@ -18,7 +18,8 @@ nn::QFormerLayerOptions layer_options(const QFormerLayers& o, int64_t layer) {
           .text_mlp = o.text_mlp,
           .hidden = o.hidden,
           .norms = o.norms,
-          .norm_epsilon = o.norm_epsilon};
+          .norm_epsilon = o.norm_epsilon,
+          .dropout = o.dropout};
 }
 
 QFormerLayers with_text(const QFormerOptions& o) {
@@ -47,7 +48,7 @@ QFormerLayers layers_of_style(QFormerStyle style) {
   return layers;
 }
 
-QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, const std::string& prefix) {
+QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, const std::string& prefix) : dropout_(o.dropout) {
   const auto add_norm = [&](const char* name) {
     return owner.register_module(prefix + name, std::make_shared<nn::LayerNorm>(o.width, o.norm_epsilon));
   };
@@ -61,11 +62,13 @@ QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, con
 
 at::Tensor QFormerStack::forward(const at::Tensor& tokens_nLC, int64_t queries, const at::Tensor& memory_nSM,
                                  const at::Tensor& self_mask, const at::Tensor& memory_mask, bool queries_only,
-                                 std::vector<at::Tensor>* states) const {
+                                 std::vector<at::Tensor>* states, const nn::DropoutKeys& keys) const {
   at::Tensor x_nLC = input_norm_ ? input_norm_->forward(tokens_nLC) : tokens_nLC;
-  for (const auto& layer : layers_) {
+  x_nLC = nn::dropout(x_nLC, dropout_, keys);
+  for (size_t i = 0; i < layers_.size(); ++i) {
     if (states) states->push_back(x_nLC);
-    x_nLC = layer->forward(x_nLC, queries, memory_nSM, self_mask, memory_mask, queries_only && layer == layers_.back());
+    const bool is_last = i + 1 == layers_.size();
+    x_nLC = layers_[i]->forward(x_nLC, queries, memory_nSM, self_mask, memory_mask, queries_only && is_last, keys.at(i));
   }
   if (norm_) x_nLC = norm_->forward(x_nLC);
   if (states) states->push_back(x_nLC);
@@ -103,7 +106,8 @@ at::Tensor QFormer::embed(const at::Tensor& text_nL) const {
   return position_text_.defined() ? tokens_nLC + position_text_.slice(0, 0, text_nL.size(1)) : tokens_nLC;
 }
 
-at::Tensor QFormer::forward(const at::Tensor& memory_nSM, const at::Tensor& text_nL, std::vector<at::Tensor>* states) const {
+at::Tensor QFormer::forward(const at::Tensor& memory_nSM, const at::Tensor& text_nL, std::vector<at::Tensor>* states,
+                            const nn::DropoutKeys& keys) const {
   check(memory_nSM, text_nL);
   const int64_t n = memory_nSM.size(0);
   at::Tensor tokens_nLC = queries_.expand({n, -1, -1}), mask;
@@ -112,7 +116,7 @@ at::Tensor QFormer::forward(const at::Tensor& memory_nSM, const at::Tensor& text
     const at::Tensor queries_seen = at::ones({n, options_.queries}, text_nL.options().dtype(at::kBool));
     mask = nn::additive_mask(at::cat({queries_seen, text_nL.ge(0)}, 1)).view({n, 1, 1, -1});
   }
-  return layers_.forward(tokens_nLC, options_.queries, memory_nSM, mask, {}, /*queries_only=*/!options_.keep_text, states);
+  return layers_.forward(tokens_nLC, options_.queries, memory_nSM, mask, {}, /*queries_only=*/!options_.keep_text, states, keys);
 }
 
 }  // namespace microemo::model

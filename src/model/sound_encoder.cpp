@@ -30,9 +30,13 @@ SoundEncoder::SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& o
       plain_ = owner.register_module(name, std::make_shared<AudioEncoder>(o, shapes.mel_bands));
       break;
     case AudioStyle::imagebind:
-      imagebind_ = owner.register_module(
-          name, std::make_shared<ImageBindAudio>(ImageBindAudioOptions{
-                    .width = o.width, .layers = o.layers, .heads = o.heads, .out = o.projection, .mel_bands = shapes.mel_bands}));
+      imagebind_ =
+          owner.register_module(name, std::make_shared<ImageBindAudio>(ImageBindAudioOptions{.width = o.width,
+                                                                                             .layers = o.layers,
+                                                                                             .heads = o.heads,
+                                                                                             .out = o.projection,
+                                                                                             .mel_bands = shapes.mel_bands,
+                                                                                             .drop_path = o.drop_path}));
       break;
     case AudioStyle::hubert: {
       HubertOptions hubert;
@@ -50,14 +54,14 @@ SoundEncoder::SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& o
   }
 }
 
-at::Tensor SoundEncoder::tokens_of_pieces(const at::Tensor& pieces_n) const {
-  if (imagebind_) return imagebind_->forward(imagebind_spectrogram(pieces_n)).embedding_nD.unsqueeze(1);
+at::Tensor SoundEncoder::tokens_of_pieces(const at::Tensor& pieces_n, const nn::DropoutKeys& keys) const {
+  if (imagebind_) return imagebind_->forward(imagebind_spectrogram(pieces_n), keys).embedding_nD.unsqueeze(1);
   if (whisper_) return averaged(whisper_->forward(pieces_n).back(), options_.piece_tokens);
   const SampleNorm norm = options_.joint_normalisation ? SampleNorm::joint : SampleNorm::per_sound;
   return averaged(mean_of_last_states(hubert_->forward(normalised_samples(pieces_n, {}, norm))), options_.piece_tokens);
 }
 
-TimedTokens SoundEncoder::forward(const ClipBatch& clips) const {
+TimedTokens SoundEncoder::forward(const ClipBatch& clips, const nn::DropoutKeys& keys) const {
   if (plain_) {
     const AudioTokens sound = plain_->forward(clips.mel_BFM, clips.mel_times_BF, clips.mel_mask_BF);
     return {sound.tokens_BSC.unsqueeze(2), sound.times_BS, sound.mask_BS};
@@ -67,7 +71,8 @@ TimedTokens SoundEncoder::forward(const ClipBatch& clips) const {
   const at::Tensor real_n = clips.piece_mask_BK.flatten().nonzero().squeeze(1);
   at::Tensor all_nSC = at::zeros({batch * pieces, tokens, width}, clips.pieces_BK.options());
   if (real_n.size(0) > 0)
-    all_nSC = all_nSC.index_copy(0, real_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, real_n)));
+    all_nSC = all_nSC.index_copy(
+        0, real_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, real_n), keys.parts(pieces).rows_at(real_n)));
   const at::Tensor offset_S =
       (at::arange(tokens, clips.piece_times_BK.options()) + 0.5) * (clips.piece_s / double(tokens)) - clips.piece_s / 2;
   return {all_nSC.view({batch, pieces * tokens, 1, width}), (clips.piece_times_BK.unsqueeze(2) + offset_S).flatten(1),

@@ -39,7 +39,7 @@ TimedTokens WindowQFormer::placed(const TimedTokens& memory) const {
 
 /// Only moments that some window sees are brought together: windows that tile a clip cost no more than the clip.
 at::Tensor WindowQFormer::read(const QFormerStack& layers, const at::Tensor& queries_rQC, const TimedTokens& memory,
-                               const at::Tensor& clip_r, const at::Tensor& visible_rT) const {
+                               const at::Tensor& clip_r, const at::Tensor& visible_rT, const nn::DropoutKeys& keys) const {
   const int64_t rows = clip_r.size(0), moments = memory.tokens_BTPM.size(1), tokens = memory.tokens_BTPM.size(2);
   const at::Tensor seen_r = visible_rT.sum(1).cpu();
   const int64_t most = seen_r.max().item<int64_t>();
@@ -50,7 +50,7 @@ at::Tensor WindowQFormer::read(const QFormerStack& layers, const at::Tensor& que
   at::Tensor mask;
   if (seen_r.min().item<int64_t>() < most)
     mask = nn::additive_mask(visible_rT.gather(1, order_rK).repeat_interleave(tokens, 1)).unsqueeze(1).unsqueeze(1);
-  return layers.forward(queries_rQC, options_.queries, memory_rSM, {}, mask, /*queries_only=*/false);
+  return layers.forward(queries_rQC, options_.queries, memory_rSM, {}, mask, /*queries_only=*/false, nullptr, keys);
 }
 
 TimedTokens WindowQFormer::with_nothing(const TimedTokens& memory, const std::vector<std::string>& ids) const {
@@ -65,8 +65,8 @@ TimedTokens WindowQFormer::with_nothing(const TimedTokens& memory, const std::ve
           memory.mask_BT.logical_or(filled_BT)};
 }
 
-at::Tensor WindowQFormer::forward(const TimedTokens& placed, const WindowSpans& windows,
-                                  const std::vector<std::string>& ids) const {
+at::Tensor WindowQFormer::forward(const TimedTokens& placed, const WindowSpans& windows, const std::vector<std::string>& ids,
+                                  const nn::DropoutKeys& keys) const {
   const int64_t clips = windows.mask_BW.size(0), count = windows.mask_BW.size(1), width = options_.layers.width;
   const TimedTokens memory = with_nothing(placed, ids);
   const at::Tensor visible_nT = moments_of_windows(memory.times_BT, memory.mask_BT, windows.spans_BW2).flatten(0, 1);
@@ -74,13 +74,16 @@ at::Tensor WindowQFormer::forward(const TimedTokens& placed, const WindowSpans& 
   const at::Tensor is_first_n = numbers_n.remainder(count).eq(0);
   at::Tensor all_nQC = at::zeros({clips * count, options_.queries, width}, queries_whole_.options());
 
+  const nn::DropoutKeys keys_n = keys.parts(count);
+
   const auto add = [&](const QFormerStack& layers, const at::Tensor& chosen_n) {
     const at::Tensor row_r = chosen_n.nonzero().squeeze(1);
     if (row_r.size(0) == 0) return;
     at::Tensor queries_rQC = queries_whole_.expand({row_r.size(0), -1, -1});
     if (queries_utterance_.defined())
       queries_rQC = at::where(is_first_n.index_select(0, row_r).view({-1, 1, 1}), queries_whole_, queries_utterance_);
-    const at::Tensor tokens_rQC = read(layers, queries_rQC, memory, row_r.div(count, "floor"), visible_nT.index_select(0, row_r));
+    const at::Tensor tokens_rQC =
+        read(layers, queries_rQC, memory, row_r.div(count, "floor"), visible_nT.index_select(0, row_r), keys_n.rows_at(row_r));
     all_nQC = all_nQC.to(tokens_rQC.scalar_type()).index_copy(0, row_r, tokens_rQC);
   };
   if (whole_layers_.empty()) {

@@ -30,22 +30,23 @@ Linear::Linear(int64_t in, int64_t out, bool bias) {
 }
 
 // In two dimensions, as what is added in place to a view costs a copy of its gradient.
-at::Tensor Linear::rows(const at::Tensor& x_Ni) const {
-  const at::Tensor y_No = at::linear(x_Ni, weight_, bias_);
-  if (has_lora()) y_No.addmm_(at::linear(x_Ni, lora_a_), lora_b_.t(), /*beta=*/1, /*alpha=*/lora_scale_);
-  return y_No;
+at::Tensor Linear::rows(const at::Tensor& x, const DropoutKeys& keys) const {
+  const at::Tensor x_Ni = x.reshape({-1, x.size(-1)}), y_No = at::linear(x_Ni, weight_, bias_);
+  if (!has_lora()) return y_No;
+  const at::Tensor adapted_Ni = lora_dropout_ > 0 && !keys.none() ? dropout(x, lora_dropout_, keys).view(x_Ni.sizes()) : x_Ni;
+  return y_No.addmm_(at::linear(adapted_Ni, lora_a_), lora_b_.t(), /*beta=*/1, /*alpha=*/lora_scale_);
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const {
-  return rows(x.reshape({-1, x.size(-1)})).view(shape_of(x, weight_.size(0)));
+at::Tensor Linear::forward(const at::Tensor& x, const DropoutKeys& keys) const {
+  return rows(x, keys).view(shape_of(x, weight_.size(0)));
 }
 
-at::Tensor Linear::add_to(const at::Tensor& sum, const at::Tensor& x) const {
-  const at::Tensor y_No = rows(x.reshape({-1, x.size(-1)}));
+at::Tensor Linear::add_to(const at::Tensor& sum, const at::Tensor& x, const DropoutKeys& keys) const {
+  const at::Tensor y_No = rows(x, keys);
   return y_No.add_(sum.reshape({-1, y_No.size(1)})).view(sum.sizes());
 }
 
-void Linear::attach_lora(int64_t rank, double alpha) {
+void Linear::attach_lora(int64_t rank, double alpha, double dropout) {
   const int64_t largest = std::min(weight_.size(0), weight_.size(1));
   if (rank < 1 || rank > largest)
     throw ConfigError("a LoRA rank of {} does not fit a projection of {} x {}", rank, weight_.size(0), weight_.size(1))
@@ -53,6 +54,7 @@ void Linear::attach_lora(int64_t rank, double alpha) {
   lora_a_ = register_parameter("lora_A", at::empty({rank, weight_.size(1)}, weight_.options().requires_grad(false)));
   lora_b_ = register_parameter("lora_B", at::zeros({weight_.size(0), rank}, weight_.options().requires_grad(false)));
   lora_scale_ = alpha / double(rank);
+  lora_dropout_ = dropout;
 }
 
 Embedding::Embedding(int64_t count, int64_t width, int64_t padding) : padding_(padding) {

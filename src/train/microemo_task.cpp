@@ -33,7 +33,22 @@ struct BatchSource {
         questions.push_back({static_cast<int64_t>(chosen.size()), utterance});
       chosen.push_back(&sample);
     }
-    return builder.build(chosen, questions, data::Purpose::train, options.augment, augmentation_draw(seed(), step));
+    model::ClipBatch batch =
+        builder.build(chosen, questions, data::Purpose::train, options.augment, augmentation_draw(seed(), step));
+    add_dropout_keys(batch, clips, questions, step);
+    return batch;
+  }
+
+  void add_dropout_keys(model::ClipBatch& batch, const std::vector<int64_t>& clips, const std::vector<data::Question>& questions,
+                        int64_t step) const {
+    const auto key = [&](int64_t clip, int64_t utterance) {
+      return nn::dropout_key(seed(), {uint64_t(step), uint64_t(clip), uint64_t(utterance)});
+    };
+    std::vector<uint64_t> clip_keys, row_keys;
+    for (const int64_t clip : clips) clip_keys.push_back(key(clip, -1));
+    for (const data::Question& question : questions) row_keys.push_back(key(clips[size_t(question.sample)], question.utterance));
+    batch.clip_keys = nn::DropoutKeys(std::move(clip_keys));
+    batch.row_keys = nn::DropoutKeys(std::move(row_keys));
   }
 
   std::vector<model::ClipBatch> step(int64_t step) const {

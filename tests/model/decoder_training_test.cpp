@@ -68,30 +68,13 @@ TEST_P(DecoderTraining, LossAndEveryGradientEqualTransformers) {
   test::expect_same_gradients(*decoder_, checkpoint::read_part(file(".gradients.safetensors"), "decoder", "llama"));
 }
 
-/// Our targets and the modules of transformers.
-struct Target {
-  const char *ours, *theirs;
-};
-constexpr Target targets[] = {{"query", "self_attn.q_proj"},  {"key", "self_attn.k_proj"}, {"value", "self_attn.v_proj"},
-                              {"output", "self_attn.o_proj"}, {"gate", "mlp.gate_proj"},   {"up", "mlp.up_proj"},
-                              {"down", "mlp.down_proj"}};
-
-/// "block0.query.lora_A" as PEFT names it: "model.layers.0.self_attn.q_proj.lora_A".
-std::string peft_name(const std::string& ours) {
-  const size_t first = ours.find('.'), last = ours.rfind('.');
-  const std::string module = ours.substr(first + 1, last - first - 1);
-  for (const Target& target : targets)
-    if (module == target.ours) return "model.layers." + ours.substr(5, first - 5) + "." + target.theirs + ours.substr(last);
-  throw std::runtime_error("no target has the name " + ours);
-}
-
 void expect_adapters_of_peft(const Decoder& decoder, const checkpoint::TensorSource& expected, const std::string& chosen) {
   size_t compared = 0;
   for (const auto& item : decoder.named_parameters()) {
     const bool adapter = item.key().find(".lora_") != std::string::npos;
     EXPECT_EQ(item.value().grad().defined(), adapter) << item.key();
     if (!adapter) continue;
-    const at::Tensor wanted = expected.tensor(chosen + "/gradient/" + peft_name(item.key()));
+    const at::Tensor wanted = expected.tensor(chosen + "/gradient/" + test::peft_name(item.key()));
     EXPECT_LT(test::relative_error(item.value().grad(), wanted), 1e-4) << chosen << " " << item.key();
     ++compared;
   }
@@ -117,7 +100,7 @@ TEST_P(DecoderTraining, AdaptersOnEverySetOfTargetsEqualPeft) {
     for (auto& item : decoder->named_parameters()) {
       if (item.key().find(".lora_") == std::string::npos) continue;
       const at::NoGradGuard no_grad;
-      item.value().copy_(adapters.tensor(set.name + ("/value/" + peft_name(item.key()))));
+      item.value().copy_(adapters.tensor(set.name + ("/value/" + test::peft_name(item.key()))));
     }
     const at::Tensor loss = loss_of(*decoder);
     EXPECT_NEAR(loss.item<double>(), adapters.tensor(std::string(set.name) + "/loss").item<double>(), 1e-5) << set.name;

@@ -24,4 +24,21 @@ inline void expect_same_gradients(const torch::nn::Module& module, const checkpo
   }
 }
 
+/// Our targets and the modules of transformers.
+struct Target {
+  const char *ours, *theirs;
+};
+inline constexpr Target targets[] = {{"query", "self_attn.q_proj"},  {"key", "self_attn.k_proj"}, {"value", "self_attn.v_proj"},
+                                     {"output", "self_attn.o_proj"}, {"gate", "mlp.gate_proj"},   {"up", "mlp.up_proj"},
+                                     {"down", "mlp.down_proj"}};
+
+/// "block0.query.lora_A" as PEFT names it: "model.layers.0.self_attn.q_proj.lora_A".
+inline std::string peft_name(const std::string& ours) {
+  const size_t first = ours.find('.'), last = ours.rfind('.');
+  const std::string module = ours.substr(first + 1, last - first - 1);
+  for (const Target& target : targets)
+    if (module == target.ours) return "model.layers." + ours.substr(5, first - 5) + "." + target.theirs + ours.substr(last);
+  throw std::runtime_error("no target has the name " + ours);
+}
+
 }  // namespace microemo::test

@@ -33,6 +33,7 @@ struct AudioBranchOptions {
   QFormerStyle qformer_style = QFormerStyle::plain;
   int64_t queries = 2, qformer_layers = 1, qformer_heads = 0, qformer_width = 0, qformer_hidden = 0, positions = 0;
   bool nothing_token = true;
+  double qformer_dropout = 0, drop_path = 0;
 };
 
 namespace audio_keys {
@@ -85,6 +86,14 @@ void describe_encoder(Visitor& option, AudioBranchOptions& o, const std::string&
          "All pieces of a batch are normalised together, as AffectGPT 2025 does, so that a clip's values depend on the others.")
       .only_if(o.enabled, when)
       .only_if(hubert, "model.audio.style is hubert");
+  option("drop_path", o.drop_path,
+         "Probability that a piece skips the last block of ImageBind while training, rising linearly from 0 in the first; the "
+         "public code has 0.1, though it "
+         "means to freeze it.")
+      .min(0)
+      .below(1)
+      .only_if(o.enabled, when)
+      .only_if(o.style == AudioStyle::imagebind, "model.audio.style is imagebind");
 }
 
 template <class Visitor>
@@ -115,6 +124,7 @@ void describe_qformer(Visitor& option, AudioBranchOptions& o) {
       .only_if(reads, when);
   option("nothing_token", o.nothing_token, "A clip without sound reads a learned token; false refuses such clips.")
       .only_if(reads, when);
+  option("qformer_dropout", o.qformer_dropout, qformer_dropout_text).min(0).below(1).only_if(reads, when);
 }
 
 }  // namespace audio_keys

@@ -7,6 +7,7 @@
 
 #include "microemo/model/options.h"
 #include "microemo/model/windows.h"
+#include "microemo/nn/dropout.h"
 
 namespace microemo::model {
 
@@ -48,6 +49,8 @@ struct ClipBatch {
       window_voice_BW;  ///< int64 classes of each utterance; ignored_label for window 0, padding and unknown
 
   std::vector<std::string> ids;  ///< of the clips, for errors
+
+  nn::DropoutKeys clip_keys, row_keys;  ///< of the clips and the rows, while training; none: no dropout
 };
 
 /// Query tokens of one window in the media table; the batch builder lays out prompts with these.

@@ -52,9 +52,10 @@ class Decoder : public torch::nn::Module {
   at::Tensor add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const;
   /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then
   /// all rows must have the same number of real tokens. `states` gets what enters each block, in their order, each [R, L, C].
+  /// `keys` of the rows are for the adapters' dropout.
   /// Throws Error(internal) beyond max_tokens.
-  at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr,
-                     std::vector<at::Tensor>* states = nullptr) const;
+  at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr, std::vector<at::Tensor>* states = nullptr,
+                     const nn::DropoutKeys& keys = {}) const;
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
   int64_t embedding_rows() const { return tokens_->weight().size(0); }

@@ -11,6 +11,7 @@ namespace microemo::model {
 struct LoraOptions {
   int64_t rank = 0;
   double alpha = 16;
+  double dropout = 0;
   std::vector<std::string> targets = {"query", "value"};
 };
 template <class Visitor>
@@ -18,6 +19,10 @@ void describe(Visitor& option, LoraOptions& o) {
   const std::string when = "model.decoder.lora.rank is above 0";
   option("rank", o.rank, "Rank of the adapters; 0 attaches none.").min(0).max(8192);
   option("alpha", o.alpha, "The adapters' output is scaled by alpha / rank.").above(0).only_if(o.rank > 0, when);
+  option("dropout", o.dropout, "Part of an adapter's input that is dropped at random while training.")
+      .min(0)
+      .below(1)
+      .only_if(o.rank > 0, when);
   option("targets", o.targets, "Which projections of a decoder block: query, key, value, output, gate, up, down.")
       .only_if(o.rank > 0, when);
 }

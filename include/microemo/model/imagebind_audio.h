@@ -18,6 +18,7 @@ struct ImageBindAudioOptions {
   int64_t width = 768, layers = 12, heads = 12, out = 1024;
   int64_t mel_bands = 128, frames = 204;
   int64_t patch = 16, stride = 10;  ///< square patches that overlap
+  double drop_path = 0;             ///< of the last block, rising linearly from 0 in the first; wants keys
 
   int64_t rows() const { return (mel_bands - patch) / stride + 1; }
   int64_t columns() const { return (frames - patch) / stride + 1; }
@@ -30,15 +31,15 @@ struct ImageBindSound {
 };
 
 /// The audio side of ImageBind (Girdhar et al. 2023, section 3; facebookresearch/ImageBind). Its public form drops paths at
-/// random whenever the model around it is in training mode, frozen or not; this one never does. Thread-safe while nobody changes
-/// its parameters.
+/// random whenever the model around it is in training mode, frozen or not; this one where it is given keys. Thread-safe while
+/// nobody changes its parameters.
 class ImageBindAudio : public torch::nn::Module {
  public:
   /// Throws Error(config) when heads do not divide the width, or a patch is larger than the spectrogram.
   explicit ImageBindAudio(const ImageBindAudioOptions& options = {});
   /// spectrogram_nMF [n, mel_bands, frames] (imagebind_spectrogram). Throws Error(config) for another number of bands,
   /// Error(data) for another number of frames.
-  ImageBindSound forward(const at::Tensor& spectrogram_nMF) const;
+  ImageBindSound forward(const at::Tensor& spectrogram_nMF, const nn::DropoutKeys& keys = {}) const;
 
  private:
   at::Tensor embed(const at::Tensor& spectrogram_nMF) const;

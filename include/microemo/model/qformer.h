@@ -23,6 +23,7 @@ struct QFormerLayers {
   bool text_mlp = false;     ///< tokens behind the queries have MLPs of their own
   nn::NormPlace norms = nn::NormPlace::before;
   double norm_epsilon = 1e-6;
+  double dropout = 0;  ///< as in BERT: of the input, of attention probabilities and of what is added; wants keys
 
   int64_t width_of_memory() const { return memory_width > 0 ? memory_width : width; }
 };
@@ -43,11 +44,13 @@ class QFormerStack {
   /// undefined. Returns [n, L, C], with `queries_only` [n, queries, C]. `states` gets what enters each layer, and what leaves the
   /// last.
   at::Tensor forward(const at::Tensor& tokens_nLC, int64_t queries, const at::Tensor& memory_nSM, const at::Tensor& self_mask,
-                     const at::Tensor& memory_mask, bool queries_only, std::vector<at::Tensor>* states = nullptr) const;
+                     const at::Tensor& memory_mask, bool queries_only, std::vector<at::Tensor>* states = nullptr,
+                     const nn::DropoutKeys& keys = {}) const;
   bool empty() const { return layers_.empty(); }
 
  private:
   std::shared_ptr<nn::LayerNorm> input_norm_, norm_;
+  double dropout_ = 0;
   std::vector<std::shared_ptr<nn::QFormerLayer>> layers_;
 };
 
@@ -69,8 +72,8 @@ class QFormer : public torch::nn::Module {
   /// memory [n, S, M]; text [n, L] int64 ids or undefined, -1 is padding, which nothing attends to -> [n, Q, C], with keep_text
   /// [n, Q + L, C], where padding stands as token 0 would. Throws Error(internal) for memory of another width or number of rows,
   /// text without a token table, longer than max_text or with ids beyond the table.
-  at::Tensor forward(const at::Tensor& memory_nSM, const at::Tensor& text_nL = {},
-                     std::vector<at::Tensor>* states = nullptr) const;
+  at::Tensor forward(const at::Tensor& memory_nSM, const at::Tensor& text_nL = {}, std::vector<at::Tensor>* states = nullptr,
+                     const nn::DropoutKeys& keys = {}) const;
   const QFormerOptions& options() const { return options_; }
 
  private:

@@ -23,11 +23,11 @@ class SoundEncoder {
   SoundEncoder(torch::nn::Module& owner, const AudioBranchOptions& options, const InputShapes& shapes);
   /// [B, S, 1, sound_token_width]. Our own reads ClipBatch::mel_BFM, the public ones ClipBatch::pieces_BK, of which padding is
   /// not computed. A clip without sound has a masked token.
-  TimedTokens forward(const ClipBatch& clips) const;
+  TimedTokens forward(const ClipBatch& clips, const nn::DropoutKeys& keys = {}) const;
   bool empty() const { return !plain_ && !imagebind_ && !hubert_ && !whisper_; }
 
  private:
-  at::Tensor tokens_of_pieces(const at::Tensor& pieces_n) const;
+  at::Tensor tokens_of_pieces(const at::Tensor& pieces_n, const nn::DropoutKeys& keys) const;
 
   AudioBranchOptions options_;
   std::shared_ptr<AudioEncoder> plain_;

@@ -50,6 +50,11 @@ void describe(Visitor& option, VisualEncoderOptions& o) {
       .only_if(o.style == VisualStyle::clip, "model.visual.style is clip");
 }
 
+inline constexpr const char* qformer_dropout_text =
+    "Dropout while training, where BERT has it: of the input, of attention probabilities and of what each layer adds; the public "
+    "Q-Formers have "
+    "0.1.";
+
 enum class QFormerStyle {
   plain,  ///< norms before attention and MLP, one norm at the end
   bert,   ///< norms behind them as in BERT, epsilon 1e-12: the public Q-Formers
@@ -63,6 +68,7 @@ struct ImageQFormerOptions {
   int64_t queries = 2, layers = 1, heads = 4, width = 0, hidden = 0, look_every = 1;
   bool timestamp_text = true, keep_text = false;
   int64_t vocabulary = 0;
+  double dropout = 0;
 };
 template <class Visitor>
 void describe(Visitor& option, ImageQFormerOptions& o) {
@@ -82,6 +88,7 @@ void describe(Visitor& option, ImageQFormerOptions& o) {
       .min(0)
       .max(1 << 22)
       .only_if(o.timestamp_text, reads);
+  option("dropout", o.dropout, qformer_dropout_text).min(0).below(1);
 }
 
 enum class FaceEncoder { own, shared };
@@ -171,6 +178,7 @@ struct VideoQFormerOptions {
   WindowOptions window = {};
   int64_t queries = 4, layers = 2, heads = 4, width = 0, hidden = 0, positions = 0;
   bool nothing_token = true;
+  double dropout = 0;
 };
 template <class Visitor>
 void describe(Visitor& option, VideoQFormerOptions& o) {
@@ -190,6 +198,7 @@ void describe(Visitor& option, VideoQFormerOptions& o) {
       .only_if(reads, when);
   option("nothing_token", o.nothing_token, "A clip without a picture reads a learned token; false refuses such clips.")
       .only_if(reads, when);
+  option("dropout", o.dropout, qformer_dropout_text).min(0).below(1).only_if(reads, when);
 }
 
 }  // namespace microemo::model

@@ -33,15 +33,17 @@ class WindowQFormer : public torch::nn::Module {
   /// The memory with its positions: they are those of the clip, not of a window. Throws Error(data) for more moments than there
   /// are positions, Error(internal) for another width.
   TimedTokens placed(const TimedTokens& memory) const;
-  /// placed memory, windows -> [B, W, Q, C]; zeros at padding windows. `ids` of the clips are for errors. Throws Error(data) for
+  /// placed memory, windows -> [B, W, Q, C]; zeros at padding windows. `ids` of the clips are for errors; `keys`
+  /// of the clips for dropout. Throws Error(data) for
   /// a clip without any moment when there is no token for it.
-  at::Tensor forward(const TimedTokens& placed, const WindowSpans& windows, const std::vector<std::string>& ids = {}) const;
+  at::Tensor forward(const TimedTokens& placed, const WindowSpans& windows, const std::vector<std::string>& ids = {},
+                     const nn::DropoutKeys& keys = {}) const;
   const WindowQFormerOptions& options() const { return options_; }
 
  private:
   TimedTokens with_nothing(const TimedTokens& memory, const std::vector<std::string>& ids) const;
   at::Tensor read(const QFormerStack& layers, const at::Tensor& queries_rQC, const TimedTokens& memory, const at::Tensor& clip_r,
-                  const at::Tensor& visible_rT) const;
+                  const at::Tensor& visible_rT, const nn::DropoutKeys& keys) const;
 
   WindowQFormerOptions options_;
   at::Tensor queries_whole_, queries_utterance_, nothing_, position_;

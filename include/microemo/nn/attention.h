@@ -39,6 +39,7 @@ struct AttentionOptions {
   bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
   bool extra_key_value = false;  ///< one learned key and value after those of the memory, seen by all (ImageBind's bias_kv)
   bool zero_output = false;      ///< the output projection starts at 0 (see initialise in nn/init.h)
+  double dropout = 0;            ///< of the probabilities, and of the output before it is added (BERT); wants keys
 };
 
 /// Multi-head attention with separate query and key/value inputs (Vaswani et al. 2017, section 3.2). Softmax of q k^T / sqrt(E) +
@@ -50,14 +51,15 @@ class Attention : public torch::nn::Module {
   /// x_BLC, memory_BSC; mask additive, broadcastable to [B, H, L, S], or undefined. Returns [B, L, C].
   at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask = {}) const;
   /// sum_BLC + forward(x_BLC, memory_BSC, mask), without a tensor in between.
-  at::Tensor add_to(const at::Tensor& sum_BLC, const at::Tensor& x_BLC, const at::Tensor& memory_BSC,
-                    const at::Tensor& mask = {}) const;
+  at::Tensor add_to(const at::Tensor& sum_BLC, const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask = {},
+                    const DropoutKeys& keys = {}) const;
 
  private:
-  at::Tensor mixed(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask) const;
+  at::Tensor mixed(const at::Tensor& x_BLC, const at::Tensor& memory_BSC, const at::Tensor& mask, const DropoutKeys& keys) const;
   at::Tensor with_extra(const at::Tensor& t_BSC, const at::Tensor& extra_C) const;
 
   int64_t heads_;
+  double dropout_;
   std::shared_ptr<Linear> query_, key_, value_, output_;
   at::Tensor extra_key_, extra_value_;
 };
@@ -66,6 +68,7 @@ struct MlpOptions {
   int64_t width = 0;
   int64_t hidden = 0;  ///< 0: 4 width
   Activation activation = Activation::gelu;
+  double dropout = 0;  ///< of the output before it is added (BERT); wants keys
 };
 
 /// Two linear layers, "up" and "down", with an activation between them.
@@ -74,10 +77,11 @@ class Mlp : public torch::nn::Module {
   explicit Mlp(const MlpOptions& options);
   at::Tensor forward(const at::Tensor& x) const;
   /// sum + forward(x), without a tensor in between.
-  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x) const;
+  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x, const DropoutKeys& keys = {}) const;
 
  private:
   Activation activation_;
+  double dropout_;
   std::shared_ptr<Linear> up_, down_;
 };
 
@@ -87,6 +91,7 @@ struct BlockOptions {
   Activation activation = Activation::gelu;
   NormPlace norms = NormPlace::before;
   double norm_epsilon = 1e-6;
+  double drop_path = 0;  ///< probability that a row skips the attention, and likewise the MLP; wants keys
 };
 
 /// Transformer block: attention of the tokens to each other, then an MLP, each with a norm and added to its input.
@@ -95,10 +100,11 @@ class TransformerBlock : public torch::nn::Module {
   explicit TransformerBlock(const BlockOptions& options);
   TransformerBlock(int64_t width, int64_t heads);
   /// x_BLC; mask as for Attention. Returns [B, L, C].
-  at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& mask = {}) const;
+  at::Tensor forward(const at::Tensor& x_BLC, const at::Tensor& mask = {}, const DropoutKeys& keys = {}) const;
 
  private:
   NormPlace norms_;
+  double drop_path_;
   std::shared_ptr<LayerNorm> attention_norm_, mlp_norm_;
   std::shared_ptr<Attention> attention_;
   std::shared_ptr<Mlp> mlp_;
@@ -113,6 +119,7 @@ struct QFormerLayerOptions {
   Activation activation = Activation::gelu;
   NormPlace norms = NormPlace::before;
   double norm_epsilon = 1e-6;
+  double dropout = 0;  ///< as in BERT: of attention probabilities, and of what is added; wants keys
 };
 
 /// One Q-Former layer (BLIP-2; Li et al. 2023, section 3.1): the tokens attend to each other, the query tokens (the first
@@ -124,11 +131,12 @@ class QFormerLayer : public torch::nn::Module {
   /// or undefined. `queries_only` returns the queries' places alone and does not compute the others: for the last layer, where
   /// they are dropped.
   at::Tensor forward(const at::Tensor& tokens_BLC, int64_t queries, const at::Tensor& memory_BSC, const at::Tensor& self_mask,
-                     const at::Tensor& memory_mask, bool queries_only = false) const;
+                     const at::Tensor& memory_mask, bool queries_only = false, const DropoutKeys& keys = {}) const;
 
  private:
-  at::Tensor attend(const at::Tensor& tokens_BLC, int64_t kept, const at::Tensor& mask) const;
-  at::Tensor look(const at::Tensor& queries_BQC, const at::Tensor& memory_BSC, const at::Tensor& mask) const;
+  at::Tensor attend(const at::Tensor& tokens_BLC, int64_t kept, const at::Tensor& mask, const DropoutKeys& keys) const;
+  at::Tensor look(const at::Tensor& queries_BQC, const at::Tensor& memory_BSC, const at::Tensor& mask,
+                  const DropoutKeys& keys) const;
 
   NormPlace norms_;
   std::shared_ptr<LayerNorm> self_norm_, memory_norm_, mlp_norm_, text_mlp_norm_;

@@ -4,27 +4,29 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include "microemo/nn/dropout.h"
+
 namespace microemo::nn {
 
-/// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (x A^T) B^T, where A is random
-/// and B starts at 0, so that attaching it changes nothing. Parameters "weight" [out, in], "bias" [out], and after attach_lora
-/// "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
+/// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (dropout(x) A^T) B^T, where A is
+/// random and B starts at 0, so that attaching it changes nothing; without keys nothing is dropped. Parameters "weight" [out,
+/// in], "bias" [out], and after attach_lora "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
 class Linear : public torch::nn::Module {
  public:
   Linear(int64_t in, int64_t out, bool bias = true);
   /// x [..., in] -> [..., out].
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, const DropoutKeys& keys = {}) const;
   /// sum [..., out] + forward(x), without a tensor in between.
-  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x) const;
+  at::Tensor add_to(const at::Tensor& sum, const at::Tensor& x, const DropoutKeys& keys = {}) const;
   /// Throws Error(config) when rank is not in 1 … min(in, out).
-  void attach_lora(int64_t rank, double alpha);
+  void attach_lora(int64_t rank, double alpha, double dropout = 0);
   bool has_lora() const { return lora_a_.defined(); }
 
  private:
-  at::Tensor rows(const at::Tensor& x_Ni) const;
+  at::Tensor rows(const at::Tensor& x, const DropoutKeys& keys) const;
 
   at::Tensor weight_, bias_, lora_a_, lora_b_;
-  double lora_scale_ = 0;
+  double lora_scale_ = 0, lora_dropout_ = 0;
 };
 
 /// Rows of a table. Parameter "weight" [count, width]. The row `padding`, if not negative, gets no gradient.
