@@ -1,9 +1,13 @@
 #include "microemo/model/decoder.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <tuple>
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
@@ -11,6 +15,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/nn/fused.h"
+#include "microemo/nn/recompute.h"
 
 namespace microemo::model {
 
@@ -68,6 +73,12 @@ KeyValueCache KeyValueCache::stacked(const std::vector<KeyValueCache>& caches, c
   return result;
 }
 
+/// Rows of different lengths as a block reads them.
+struct PackedTokens {
+  std::vector<int64_t> lengths;
+  nn::RotaryTable rotary;  ///< of every token [N, E], not of every position
+};
+
 /// One block: x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
 class DecoderBlock : public torch::nn::Module {
  public:
@@ -86,11 +97,26 @@ class DecoderBlock : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block,
                      const nn::DropoutKeys& keys) const {
-    const at::Tensor mixed_RLC = attention(attention_norm_->forward(x_RLC), rotary, cache, block, keys);
-    const at::Tensor attended_RLC = add_projected("output", x_RLC, mixed_RLC, keys);
-    const at::Tensor normed_RLC = mlp_norm_->forward(attended_RLC);
-    const at::Tensor hidden_RLC = nn::swiglu(project("gate", normed_RLC, keys), project("up", normed_RLC, keys));
-    return add_projected("down", attended_RLC, hidden_RLC, keys);
+    const PlaceKeys keys_at = [&keys](uint64_t place) { return keys.at(place); };
+    const auto [query_RLC, key_RLC, value_RLC] = projected(x_RLC, keys_at);
+    const int64_t first = cache ? cache->length() : 0;
+    const at::Tensor query_RHLE = nn::apply_rotary(heads_of(query_RLC, heads_), rotary, first);
+    at::Tensor key_RGSE = nn::apply_rotary(heads_of(key_RLC, groups_), rotary, first);
+    at::Tensor value_RGSE = heads_of(value_RLC, groups_);
+    if (cache) std::tie(key_RGSE, value_RGSE) = cache->extend(block, key_RGSE, value_RGSE);
+    return completed(x_RLC, attention(query_RHLE, key_RGSE, value_RGSE, /*causal=*/first == 0).flatten(2), keys_at);
+  }
+
+  at::Tensor packed(const at::Tensor& x_NC, const PackedTokens& tokens, const at::Tensor& kept_n,
+                    const nn::DropoutKeys& keys) const {
+    const PlaceKeys of_all = [&](uint64_t place) { return keys.at(place).parts(tokens.lengths); };
+    const auto [query_NC, key_NC, value_NC] = projected(x_NC, of_all);
+    const at::Tensor query_1HNE = nn::apply_rotary(heads_of(query_NC.unsqueeze(0), heads_), tokens.rotary, 0);
+    const at::Tensor key_1GNE = nn::apply_rotary(heads_of(key_NC.unsqueeze(0), groups_), tokens.rotary, 0);
+    const at::Tensor mixed_NC = attention_of_rows(query_1HNE, key_1GNE, heads_of(value_NC.unsqueeze(0), groups_), tokens.lengths);
+    if (!kept_n.defined()) return completed(x_NC, mixed_NC, of_all);
+    const PlaceKeys of_kept = [&](uint64_t place) { return of_all(place).rows_at(kept_n); };
+    return completed(x_NC.index_select(0, kept_n), mixed_NC.index_select(0, kept_n), of_kept);
   }
 
   Linear* projection(const std::string& name) const {
@@ -99,36 +125,65 @@ class DecoderBlock : public torch::nn::Module {
   }
 
  private:
+  /// Keys for the dropout of a projection, by its place.
+  using PlaceKeys = std::function<nn::DropoutKeys(uint64_t)>;
+
   struct Projection {
     std::shared_ptr<Linear> linear;
-    uint64_t place = 0;  ///< for dropout
+    uint64_t place = 0;
   };
+
   void add_projection(const std::string& name, int64_t in, int64_t out, bool bias = false) {
     projections_[name] = {register_module(name, std::make_shared<Linear>(in, out, bias)), projections_.size()};
   }
-  at::Tensor project(const char* name, const at::Tensor& x, const nn::DropoutKeys& keys) const {
+  at::Tensor project(const char* name, const at::Tensor& x, const PlaceKeys& keys_at) const {
     const Projection& projection = projections_.at(name);
-    return projection.linear->forward(x, keys.at(projection.place));
+    return projection.linear->forward(x, keys_at(projection.place));
   }
-  at::Tensor add_projected(const char* name, const at::Tensor& sum, const at::Tensor& x, const nn::DropoutKeys& keys) const {
+  at::Tensor add_projected(const char* name, const at::Tensor& sum, const at::Tensor& x, const PlaceKeys& keys_at) const {
     const Projection& projection = projections_.at(name);
-    return projection.linear->add_to(sum, x, keys.at(projection.place));
-  }
-  at::Tensor heads_of(const char* name, const at::Tensor& x_RLC, int64_t heads, const nn::DropoutKeys& keys) const {
-    return project(name, x_RLC, keys).unflatten(-1, {heads, -1}).transpose(1, 2);
+    return projection.linear->add_to(sum, x, keys_at(projection.place));
   }
 
-  at::Tensor attention(const at::Tensor& x_RLC, const nn::RotaryTable& rotary, KeyValueCache* cache, size_t block,
-                       const nn::DropoutKeys& keys) const {
-    const int64_t first = cache ? cache->length() : 0;
-    const at::Tensor query_RHLE = nn::apply_rotary(heads_of("query", x_RLC, heads_, keys), rotary, first);
-    at::Tensor key_RGSE = nn::apply_rotary(heads_of("key", x_RLC, groups_, keys), rotary, first);
-    at::Tensor value_RGSE = heads_of("value", x_RLC, groups_, keys);
-    if (cache) std::tie(key_RGSE, value_RGSE) = cache->extend(block, key_RGSE, value_RGSE);
-    const at::Tensor mixed_RHLE =
-        at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, /*is_causal=*/first == 0,
-                                         std::nullopt, /*enable_gqa=*/heads_ != groups_);
-    return mixed_RHLE.transpose(1, 2).flatten(2);
+  /// Queries, keys and values, not yet turned.
+  std::array<at::Tensor, 3> projected(const at::Tensor& x, const PlaceKeys& keys_at) const {
+    const at::Tensor normed = attention_norm_->forward(x);
+    return {project("query", normed, keys_at), project("key", normed, keys_at), project("value", normed, keys_at)};
+  }
+
+  /// What follows the attention, token by token.
+  at::Tensor completed(const at::Tensor& x, const at::Tensor& mixed, const PlaceKeys& keys_at) const {
+    const at::Tensor attended = add_projected("output", x, mixed, keys_at), normed = mlp_norm_->forward(attended);
+    const at::Tensor hidden = nn::swiglu(project("gate", normed, keys_at), project("up", normed, keys_at));
+    return add_projected("down", attended, hidden, keys_at);
+  }
+
+  static at::Tensor heads_of(const at::Tensor& x_RLC, int64_t heads) { return x_RLC.unflatten(-1, {heads, -1}).transpose(1, 2); }
+
+  /// [R, L, H, E]
+  at::Tensor attention(const at::Tensor& query_RHLE, const at::Tensor& key_RGSE, const at::Tensor& value_RGSE,
+                       bool causal) const {
+    return at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, causal, std::nullopt,
+                                            /*enable_gqa=*/heads_ != groups_)
+        .transpose(1, 2);
+  }
+
+  /// Of each row on its own, [N, C].
+  at::Tensor attention_of_rows(const at::Tensor& query_1HNE, const at::Tensor& key_1GNE, const at::Tensor& value_1GNE,
+                               const std::vector<int64_t>& lengths) const {
+    if (std::all_of(lengths.begin(), lengths.end(), [&](int64_t length) { return length == lengths[0]; })) {
+      const auto rows = [&](const at::Tensor& t_1HNE) {
+        return t_1HNE.squeeze(0).unflatten(1, {-1, lengths[0]}).transpose(0, 1);
+      };
+      return attention(rows(query_1HNE), rows(key_1GNE), rows(value_1GNE), /*causal=*/true).flatten(0, 1).flatten(1);
+    }
+    // One split of each, as the gradient of a slice is as large as what it was cut from.
+    const auto queries = query_1HNE.split_with_sizes(lengths, 2), keys = key_1GNE.split_with_sizes(lengths, 2),
+               values = value_1GNE.split_with_sizes(lengths, 2);
+    std::vector<at::Tensor> mixed;
+    for (size_t row = 0; row < lengths.size(); ++row)
+      mixed.push_back(attention(queries[row], keys[row], values[row], /*causal=*/true));
+    return at::cat(mixed, 1).squeeze(0).flatten(1);
   }
 
   int64_t heads_, groups_;
@@ -166,7 +221,7 @@ at::Tensor Decoder::embed(const at::Tensor& ids_RL) const { return tokens_->forw
 
 at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const {
   if (!utterances_) return tokens_RLC;
-  return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(2);
+  return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(-1);
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states,
@@ -179,6 +234,33 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, 
   }
   if (cache) cache->advance(tokens_RLC.size(1));
   return norm_->forward(x_RLC);
+}
+
+int64_t PackedRows::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+
+at::Tensor Decoder::forward_packed(const at::Tensor& tokens_NC, const PackedRows& rows, const at::Tensor& kept_n,
+                                   const nn::DropoutKeys& keys) const {
+  MICROEMO_CHECK(!rows.lengths.empty() && tokens_NC.size(0) == rows.tokens(), "{} tokens for rows of {}", tokens_NC.size(0),
+                 rows.tokens());
+  const PackedTokens tokens{rows.lengths, rotary_of(rows, tokens_NC)};
+  at::Tensor x_NC = tokens_NC;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const auto block = [block = blocks_[i], tokens, keys = keys.at(i), kept_n = i + 1 == blocks_.size() ? kept_n : at::Tensor()](
+                           const at::Tensor& x) { return block->packed(x, tokens, kept_n, keys); };
+    x_NC = i < recomputed_.size() && recomputed_[i] ? nn::recomputed(block, x_NC, blocks_[i]->parameters()) : block(x_NC);
+  }
+  return norm_->forward(x_NC);
+}
+
+nn::RotaryTable Decoder::rotary_of(const PackedRows& rows, const at::Tensor& like) const {
+  const int64_t longest = *std::max_element(rows.lengths.begin(), rows.lengths.end());
+  MICROEMO_CHECK(longest <= rotary_.cos_PE.size(0), "position {} lies beyond the rotary table of {}", longest - 1,
+                 rotary_.cos_PE.size(0));
+  std::vector<at::Tensor> positions;
+  for (const int64_t length : rows.lengths) positions.push_back(at::arange(length, at::kLong));
+  const at::Tensor position_N = at::cat(positions);
+  return {rotary_.cos_PE.index_select(0, position_N).to(like.options()),
+          rotary_.sin_PE.index_select(0, position_N).to(like.options())};
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, output_weight()); }

@@ -2,6 +2,7 @@
 // tokens.
 #include "microemo/model/microemo.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -220,22 +221,31 @@ at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_al
   return tables.empty() ? at::zeros({0, options_.decoder.width}, decoder_->output_weight().options()) : at::cat(tables);
 }
 
+at::Tensor MicroEmo::spliced(const at::Tensor& ids_N, const at::Tensor& media_N, const at::Tensor& utterance_N,
+                             const at::Tensor& table_mD) const {
+  at::Tensor tokens_ND = decoder_->embed(ids_N);
+  if (table_mD.size(0) > 0)
+    tokens_ND = at::where(media_N.ge(0).unsqueeze(1), table_mD.index_select(0, media_N.clamp_min(0)), tokens_ND);
+  return decoder_->add_utterances(tokens_ND, utterance_N);
+}
+
 at::Tensor MicroEmo::splice(const ClipBatch& clips, const at::Tensor& media) const {
-  at::Tensor tokens_RLD = decoder_->embed(clips.ids_RL);
-  if (media.size(0) > 0) {
-    const at::Tensor is_media_RL1 = clips.media_RL.ge(0).unsqueeze(2);
-    const at::Tensor placed_RLD = media.index_select(0, clips.media_RL.clamp_min(0).flatten()).view(tokens_RLD.sizes());
-    tokens_RLD = at::where(is_media_RL1, placed_RLD, tokens_RLD);
-  }
-  return decoder_->add_utterances(tokens_RLD, clips.utterance_RL);
+  return spliced(clips.ids_RL.flatten(), clips.media_RL.flatten(), clips.utterance_RL.flatten(), media)
+      .view({clips.ids_RL.size(0), clips.ids_RL.size(1), -1});
 }
 
 void MicroEmo::add_answer(const ClipBatch& clips, const at::Tensor& media_nD, BatchLoss& loss) const {
-  const at::Tensor hidden_RLD = decoder_->forward(splice(clips, media_nD), nullptr, nullptr, clips.row_keys);
-  const at::Tensor labels_n = clips.labels_RL.flatten();
-  const double label_tokens = labels_n.ne(nn::ignored_label).sum().item<double>();
-  loss.terms.push_back({"answer", nn::linear_cross_entropy_sum(hidden_RLD.flatten(0, 1), decoder_->output_weight(), labels_n),
-                        label_tokens, options_.alignment.answer});
+  const at::Tensor lengths_R = clips.lengths_R.cpu();
+  const PackedRows rows{{lengths_R.const_data_ptr<int64_t>(), lengths_R.const_data_ptr<int64_t>() + lengths_R.numel()}};
+  const at::Tensor place_L = at::arange(clips.ids_RL.size(1), clips.ids_RL.options());
+  const at::Tensor real_N = place_L.lt(clips.lengths_R.unsqueeze(1)).flatten().nonzero().squeeze(1);
+  const auto real = [&](const at::Tensor& t_RL) { return t_RL.flatten().index_select(0, real_N); };
+  const at::Tensor labels_N = real(clips.labels_RL), learned_n = labels_N.ne(nn::ignored_label).nonzero().squeeze(1);
+  const at::Tensor tokens_ND = spliced(real(clips.ids_RL), real(clips.media_RL), real(clips.utterance_RL), media_nD);
+  const at::Tensor hidden_nD = decoder_->forward_packed(tokens_ND, rows, learned_n, clips.row_keys);
+  loss.terms.push_back({"answer",
+                        nn::linear_cross_entropy_sum(hidden_nD, decoder_->output_weight(), labels_N.index_select(0, learned_n)),
+                        double(learned_n.size(0)), options_.alignment.answer});
 }
 
 BatchLoss MicroEmo::forward(const ClipBatch& clips) const {

@@ -88,11 +88,14 @@ DropoutKeys DropoutKeys::at(uint64_t place) const {
   return DropoutKeys(std::move(keys));
 }
 
-DropoutKeys DropoutKeys::parts(int64_t count) const {
+DropoutKeys DropoutKeys::parts(int64_t count) const { return parts(std::vector<int64_t>(rows_.size(), count)); }
+
+DropoutKeys DropoutKeys::parts(const std::vector<int64_t>& counts) const {
+  if (none()) return {};
+  MICROEMO_CHECK(counts.size() == rows_.size(), "{} counts for the keys of {} rows", counts.size(), rows_.size());
   std::vector<uint64_t> keys;
-  keys.reserve(rows_.size() * size_t(count));
-  for (const uint64_t key : rows_)
-    for (int64_t i = 0; i < count; ++i) keys.push_back(folded(key, uint64_t(i)));
+  for (size_t row = 0; row < rows_.size(); ++row)
+    for (int64_t i = 0; i < counts[row]; ++i) keys.push_back(folded(rows_[row], uint64_t(i)));
   return DropoutKeys(std::move(keys));
 }
 

@@ -138,6 +138,7 @@ class Lineage : public testing::Test {
     batch_.media_RL = recorded("input.media");
     batch_.labels_RL = recorded("input.labels");
     batch_.utterance_RL = at::zeros_like(batch_.ids_RL);
+    batch_.lengths_R = at::full({batch_.ids_RL.size(0)}, batch_.ids_RL.size(1), at::kLong);
     batch_.frames_BTCHW = recorded("input.frames");
     const int64_t clips = batch_.frames_BTCHW.size(0), frames = batch_.frames_BTCHW.size(1);
     batch_.frame_times_BT = at::arange(frames, at::kFloat).expand({clips, -1});

@@ -11,7 +11,8 @@
 #include "microemo/nn/linear.h"
 #include "microemo/nn/rotary.h"
 
-// Shapes: R rows, L tokens, C width, H query heads, G key/value heads, E head width, S cached positions.
+// Shapes: R rows, L tokens, N tokens of all rows without padding, n some of these, C width, H query heads, G key/value heads, E
+// head width, S cached positions.
 
 namespace microemo::model {
 
@@ -37,6 +38,12 @@ class KeyValueCache {
   int64_t length_ = 0;
 };
 
+/// Rows of different lengths one behind the other, without padding: N tokens in all.
+struct PackedRows {
+  std::vector<int64_t> lengths;  ///< tokens of each row; none is 0
+  int64_t tokens() const;
+};
+
 class DecoderBlock;
 
 /// LLaMA-style decoder (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, output rows shared with
@@ -56,6 +63,15 @@ class Decoder : public torch::nn::Module {
   /// Throws Error(internal) beyond max_tokens.
   at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr, std::vector<at::Tensor>* states = nullptr,
                      const nn::DropoutKeys& keys = {}) const;
+  /// Hidden states after the last norm of the tokens numbered kept_n alone, [n, C]: those that something is learned from. The
+  /// last block computes the others no further than their keys and values. tokens_NC are the rows of `rows`, each of which starts
+  /// at position 0 and sees nothing of the others. `keys` as above, one for each row. Throws Error(internal) when the tokens are
+  /// not those of the rows or a row is longer than max_tokens.
+  at::Tensor forward_packed(const at::Tensor& tokens_NC, const PackedRows& rows, const at::Tensor& kept_n,
+                            const nn::DropoutKeys& keys = {}) const;
+  /// Which blocks forward_packed computes again in backward instead of keeping what they made (nn::recomputed).
+  void recompute_blocks(std::vector<bool> chosen) { recomputed_ = std::move(chosen); }
+  int64_t layers() const { return int64_t(blocks_.size()); }
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
   int64_t embedding_rows() const { return tokens_->weight().size(0); }
@@ -66,10 +82,13 @@ class Decoder : public torch::nn::Module {
   void attach_lora(const LoraOptions& options);
 
  private:
+  nn::RotaryTable rotary_of(const PackedRows& rows, const at::Tensor& like) const;
+
   DecoderOptions options_;
   nn::RotaryTable rotary_;
   std::shared_ptr<nn::Embedding> tokens_, utterances_, output_;
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;
+  std::vector<bool> recomputed_;
   std::shared_ptr<nn::RmsNorm> norm_;
 };
 

@@ -73,6 +73,8 @@ class MicroEmo : public torch::nn::Module {
   TimedTokens look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
   at::Tensor video_tokens(const ClipBatch& batch, const TimedTokens& frames, AlignmentInput* for_alignment) const;
   at::Tensor audio_tokens(const ClipBatch& batch, const TimedTokens& sound, AlignmentInput* for_alignment) const;
+  at::Tensor spliced(const at::Tensor& ids_N, const at::Tensor& media_N, const at::Tensor& utterance_N,
+                     const at::Tensor& table_mD) const;
   void add_answer(const ClipBatch& batch, const at::Tensor& media_nD, BatchLoss& loss) const;
 
   ModelOptions options_;

@@ -23,6 +23,8 @@ class DropoutKeys {
   DropoutKeys at(uint64_t place) const;
   /// Keys of `count` parts of every row, part by part: row r's part i is row r * count + i of the result.
   DropoutKeys parts(int64_t count) const;
+  /// The same with a count for every row.
+  DropoutKeys parts(const std::vector<int64_t>& counts) const;
   /// Keys of chosen rows, int64 [count] on any device.
   DropoutKeys rows_at(const at::Tensor& chosen) const;
 
