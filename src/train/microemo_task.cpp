@@ -99,7 +99,8 @@ Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData
           .loss = [model](const model::ClipBatch& batch) { return model->forward(batch); },
           .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
           .validation_batches = (clips + size - 1) / size,
-          .validation_batch = [source](int64_t index) { return source->validation(index); }};
+          .validation_batch = [source](int64_t index) { return source->validation(index); },
+          .normalise = options.train.normalise};
 }
 
 }  // namespace microemo::train

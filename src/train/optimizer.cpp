@@ -36,6 +36,17 @@ void check_patterns(const char* key, const std::vector<std::string>& patterns, c
   }
 }
 
+/// add_weight_decay of LAVIS' runner, after its rule on dimensions.
+bool is_spared_by_lavis(const std::string& name) {
+  const auto holds = [&](const char* word) { return name.find(word) != std::string::npos; };
+  return holds("bias") || holds("ln") || holds("bn");
+}
+
+bool decays(const at::Tensor& parameter, const std::string& name, const TrainOptions& options) {
+  if (parameter.dim() < 2) return false;
+  return options.decay_rule == DecayRule::lavis ? !is_spared_by_lavis(name) : !matches_any(options.no_decay, name);
+}
+
 }  // namespace
 
 void select_trainable(torch::nn::Module& module, const TrainOptions& options) {
@@ -61,7 +72,7 @@ AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
     MICROEMO_CHECK(parameter.scalar_type() == at::kFloat, "parameter '{}' is trained and is not fp32", item.key());
     const at::Tensor zero = at::zeros_like(parameter, at::MemoryFormat::Preserve).detach();
     slots_.push_back({item.key(), parameter, at::zeros({}, parameter.options().requires_grad(false)), zero, zero.clone(),
-                      parameter.dim() >= 2 && !matches_any(options.no_decay, item.key())});
+                      decays(parameter, item.key(), options)});
   }
 }
 
@@ -74,6 +85,13 @@ std::vector<at::Tensor> AdamW::gradients() const {
   for (const Slot& slot : slots_)
     if (slot.parameter.grad().defined()) found.push_back(slot.parameter.grad());
   return found;
+}
+
+std::vector<std::string> AdamW::decaying() const {
+  std::vector<std::string> names;
+  for (const Slot& slot : slots_)
+    if (slot.decays) names.push_back(slot.name);
+  return names;
 }
 
 std::vector<std::string> AdamW::without_gradient() const {

@@ -17,6 +17,17 @@ void check_losses(const model::AlignmentLossOptions& losses) {
       .hint("set model.alignment.answer or one of the others above 0");
 }
 
+/// What is left of an epoch would be added to the first step of the next one.
+void check_lavis(const TrainOptions& train) {
+  const LavisOptions& lavis = train.lavis;
+  if (train.schedule != Schedule::lavis || lavis.iterations_per_epoch % lavis.iterations_per_step == 0) return;
+  throw ConfigError("epochs of {} iterations are no whole number of steps of {} iterations", lavis.iterations_per_epoch,
+                    lavis.iterations_per_step)
+      .at("train.lavis.iterations_per_epoch and train.lavis.iterations_per_step")
+      .hint(fmt::format("set train.lavis.iterations_per_epoch={}",
+                        (lavis.iterations_per_epoch / lavis.iterations_per_step + 1) * lavis.iterations_per_step));
+}
+
 constexpr const char* style_names[] = {"plain", "imagebind", "hubert", "whisper"};
 
 /// What prepare makes of the sound has to be what the encoder reads.
@@ -88,6 +99,7 @@ void check_parts(const RunOptions& options) {
 void check_options(const RunOptions& options) {
   const model::ModelOptions& model = options.model;
   check_losses(model.alignment);
+  check_lavis(options.train);
   data::check_prompt(options.prompt, model);
   check_parts(options);
   check_row(options);

@@ -13,6 +13,7 @@ const std::string answer_term = "answer";
 
 struct Totals {
   TermCounts counts;
+  size_t batches = 0;
   double movement_right = 0, movement_frames = 0;
 };
 
@@ -22,14 +23,20 @@ void check_count(const model::LossTerm& term, const TermCounts& counts) {
                  "the loss term '{}' counts {} items, and its batch was counted otherwise", term.name, term.count);
 }
 
+double divisor(Normalise normalise, const model::LossTerm& term, const Totals& totals) {
+  if (normalise == Normalise::tokens) return totals.counts.at(term.name);
+  return term.count * (normalise == Normalise::micro_batch ? static_cast<double>(totals.batches) : 1.0);
+}
+
 void add_batch(const Task& task, const model::ClipBatch& batch, const TermCounts& counts, Totals& totals, StepResult& result) {
   const model::BatchLoss loss = task.loss(batch);
   at::Tensor sum;
   double value = 0;
   for (const model::LossTerm& term : loss.terms) {
     check_count(term, counts);
-    if (totals.counts.at(term.name) <= 0) continue;
-    const at::Tensor part = term.sum * (term.weight / totals.counts.at(term.name));
+    const double count = divisor(task.normalise, term, totals);
+    if (count <= 0) continue;
+    const at::Tensor part = term.sum * (term.weight / count);
     const double part_value = part.item<double>();
     (term.name == answer_term ? result.answer_loss : result.alignment_loss) += part_value;
     value += part_value;
@@ -46,6 +53,7 @@ void add_batch(const Task& task, const model::ClipBatch& batch, const TermCounts
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches) {
   StepResult result;
   Totals totals;
+  totals.batches = batches.size();
   std::vector<TermCounts> counts;
   for (const model::ClipBatch& batch : batches) {
     for (const auto& [name, count] : counts.emplace_back(task.counts(batch))) totals.counts[name] += count;

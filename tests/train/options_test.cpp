@@ -57,6 +57,20 @@ TEST_F(Options, RefuseAnExceptionFromAWeightDecayThatIsOff) {
   expect_without_effect("train.no_decay", {"train.weight_decay=0", "train.no_decay=[]"}, "train.weight_decay is above 0");
 }
 
+TEST_F(Options, RefuseKeysOfAnotherSchedule) {
+  expect_without_effect("train.lavis.first_epoch", {"train.lavis.first_epoch=1"}, "train.schedule is lavis");
+  expect_without_effect("train.final_fraction", {"train.schedule=lavis", "train.final_fraction=0.1"},
+                        "train.schedule is cosine or linear");
+  expect_without_effect("train.no_decay", {"train.decay_rule=lavis", "train.no_decay=[x]"}, "train.decay_rule is patterns");
+}
+
+TEST_F(Options, RefuseEpochsThatAreNoWholeNumberOfSteps) {
+  load({"train.schedule=lavis", "train.lavis.iterations_per_epoch=3102", "train.lavis.iterations_per_step=8"});
+  const Error error = expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "epochs of 3102 iterations are no whole number of steps of 8");
+  EXPECT_THAT(error.next_step(), testing::HasSubstr("iterations_per_epoch=3104"));
+}
+
 TEST_F(Options, RefuseAModelThatHasNothingToLearn) {
   load({"model.alignment.answer=0"});
   expect_error(

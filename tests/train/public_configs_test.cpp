@@ -1,4 +1,8 @@
 // The shipped configurations at full size, without a byte of weights: the models that they make against the public files.
+#include <algorithm>
+#include <array>
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "checkpoint/public_names.h"
@@ -22,6 +26,7 @@ using Shapes = std::map<std::string, std::vector<int64_t>>;
 struct PublicConfig {
   RunOptions options;
   NamedTensors tensors, trained;
+  std::set<std::string> decaying;  ///< of those that are trained
 
   explicit PublicConfig(const std::vector<std::string>& files, const std::vector<std::string>& overrides = {}) {
     std::vector<std::filesystem::path> paths;
@@ -34,6 +39,7 @@ struct PublicConfig {
     select_trainable(model, options.train);
     for (const auto& item : model.named_parameters())
       if (item.value().requires_grad()) trained[item.key()] = item.value();
+    for (const std::string& name : AdamW(model, options.train).decaying()) decaying.insert(name);
   }
 
   NamedTensors part(const std::string& prefix) const {
@@ -73,6 +79,26 @@ TEST(PublicConfigs, TimeChatTrainsWhatItsCheckpointHolds) {
   NamedTensors file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();
   EXPECT_EQ(shapes_of(timechat.trained), shapes_in_file("timechat", file));
   EXPECT_EQ(test::parameters(timechat.trained), 241'392'384);
+}
+
+/// Our names of what decays in a public file: the rule of LAVIS' runner on the file's own names and shapes.
+std::set<std::string> decaying_in_file(const std::string& family, const NamedTensors& file) {
+  std::set<std::string> names;
+  for (const auto& step : plan_keys(checkpoint::find_family(family), test::names_of(file), KeyDirection::to_ours, family).steps) {
+    const std::string& name = step.from.front();
+    const bool spared = std::ranges::any_of(std::array{"bias", "ln", "bn"},
+                                            [&](const char* word) { return name.find(word) != std::string::npos; });
+    if (file.at(name).dim() >= 2 && !spared) names.insert(step.to);
+  }
+  return names;
+}
+
+TEST(PublicConfigs, DecayWhatThePublicRunnerDecaysByItsNames) {
+  const PublicConfig timechat({"timechat/train.yaml"}), affectgpt({"affectgpt-2024/train.yaml"});
+  const NamedTensors timechat_file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();
+  EXPECT_EQ(timechat.decaying, decaying_in_file("timechat", timechat_file));
+  EXPECT_TRUE(timechat.decaying.contains("image_qformer.tokens.weight"));
+  EXPECT_EQ(affectgpt.decaying, decaying_in_file("video-llama", test::video_branch(32) + test::audio_branch()));
 }
 
 TEST(PublicConfigs, TimeChatIsFrozenElsewhere) {

@@ -18,7 +18,8 @@ void select_trainable(torch::nn::Module& module, const TrainOptions& options);
 /// gradient; fp32. A parameter without a gradient is left as it is, with its state. Not thread-safe.
 class AdamW {
  public:
-  /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay. Throws
+  /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay; with the rule
+  /// lavis to those whose names hold neither "bias" nor "ln" nor "bn". Throws
   /// Error(internal) naming the parameter and the file when one to train lies in a mapped file.
   AdamW(const torch::nn::Module& module, const TrainOptions& options);
 
@@ -26,7 +27,9 @@ class AdamW {
   void clear_gradients();
   /// Gradients that are there, in the order of parameters.
   std::vector<at::Tensor> gradients() const;
-  /// Names of parameters that have none.
+  /// Names of parameters with weight decay.
+  std::vector<std::string> decaying() const;
+  /// Names of parameters that have no gradient.
   std::vector<std::string> without_gradient() const;
   /// One update.
   void step(double learning_rate);

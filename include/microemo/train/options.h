@@ -12,10 +12,50 @@
 
 namespace microemo::train {
 
-enum class Schedule { cosine, linear, constant };
+enum class Schedule { cosine, linear, constant, lavis };
 constexpr auto names_of(Schedule) {
   return std::array{std::pair{Schedule::cosine, "cosine"}, std::pair{Schedule::linear, "linear"},
-                    std::pair{Schedule::constant, "constant"}};
+                    std::pair{Schedule::constant, "constant"}, std::pair{Schedule::lavis, "lavis"}};
+}
+
+/// What a term of the loss is divided by.
+enum class Normalise {
+  tokens,       ///< its count over all micro-batches of the step: how the step is cut does not matter
+  micro_batch,  ///< its count in the micro-batch, and the number of micro-batches
+  sum,          ///< its count in the micro-batch alone
+};
+constexpr auto names_of(Normalise) {
+  return std::array{std::pair{Normalise::tokens, "tokens"}, std::pair{Normalise::micro_batch, "micro_batch"},
+                    std::pair{Normalise::sum, "sum"}};
+}
+
+/// Which parameters of two and more dimensions have no weight decay.
+enum class DecayRule { patterns, lavis };
+constexpr auto names_of(DecayRule) {
+  return std::array{std::pair{DecayRule::patterns, "patterns"}, std::pair{DecayRule::lavis, "lavis"}};
+}
+
+/// The schedule of LAVIS' runner, as TimeChat, Video-LLaMA and AffectGPT take it. An iteration is one forward pass of the public
+/// code; several make one step.
+struct LavisOptions {
+  int64_t iterations_per_epoch = 1000, iterations_per_step = 1, first_epoch = 0;
+  double warmup_rate = 1e-6, lowest_rate = 1e-5;
+};
+template <class Visitor>
+void describe(Visitor& option, LavisOptions& o) {
+  option("iterations_per_epoch", o.iterations_per_epoch, "Iterations of an epoch; a multiple of iterations_per_step.")
+      .min(1)
+      .max(1e9);
+  option("iterations_per_step", o.iterations_per_step, "Iterations whose gradients one step adds up (accum_grad_iters).")
+      .min(1)
+      .max(1 << 16);
+  option("first_epoch", o.first_epoch,
+         "Number of the first epoch: 0, or 1 as in AffectGPT, whose warm-up is then left out when it is no longer than an epoch, "
+         "and whose cosine runs an epoch too far.")
+      .min(0)
+      .max(1);
+  option("warmup_rate", o.warmup_rate, "Learning rate at the start of the warm-up.").min(0);
+  option("lowest_rate", o.lowest_rate, "Learning rate at the end.").min(0);
 }
 
 struct TrainOptions {
@@ -24,6 +64,9 @@ struct TrainOptions {
   double learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.05;
   int64_t warmup_steps = 50;
   Schedule schedule = Schedule::cosine;
+  LavisOptions lavis;
+  Normalise normalise = Normalise::tokens;
+  DecayRule decay_rule = DecayRule::patterns;
   double final_fraction = 0.0, clip_norm = 1.0;
   std::vector<std::string> init_from, trainable = {"*"}, frozen;
   std::vector<std::string> no_decay = {"*embedding*", "*queries*", "*position*", "*tokens.weight", "*utterances.weight"};
@@ -34,6 +77,38 @@ struct TrainOptions {
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
 };
+
+/// AdamW and its learning rate.
+template <class Visitor>
+void describe_optimizer(Visitor& option, TrainOptions& o) {
+  option("learning_rate", o.learning_rate, "Highest learning rate of AdamW.").above(0);
+  option("beta1", o.beta1, "Decay of the mean of gradients.").min(0).below(1);
+  option("beta2", o.beta2, "Decay of the mean of squared gradients.").min(0).below(1);
+  option("epsilon", o.epsilon, "Added to the root of the mean of squared gradients.").above(0);
+  option("weight_decay", o.weight_decay, "Decoupled weight decay of matrices; vectors and no_decay have none.").min(0);
+  option(
+      "decay_rule", o.decay_rule,
+      "Which matrices have no weight decay. patterns: those of no_decay; lavis: those with 'bias', 'ln' or 'bn' in their names, "
+      "so that tables, queries and adapters have it.")
+      .only_if(o.weight_decay > 0, "train.weight_decay is above 0");
+  option("no_decay", o.no_decay, "Patterns (* and ?) of parameter names without weight decay, such as tables.")
+      .only_if(o.weight_decay > 0, "train.weight_decay is above 0")
+      .only_if(o.decay_rule == DecayRule::patterns, "train.decay_rule is patterns");
+  option("warmup_steps", o.warmup_steps,
+         "The learning rate rises linearly over so many steps; with the schedule lavis over so many iterations.")
+      .min(0)
+      .max(1e9);
+  option(
+      "schedule", o.schedule,
+      "How the learning rate falls after the warm-up. lavis: as the public code of TimeChat, Video-LLaMA and AffectGPT has it, "
+      "where the warm-up begins again in every epoch and the cosine is not shifted by it.");
+  option("lavis", o.lavis, "The schedule lavis.").only_if(o.schedule == Schedule::lavis, "train.schedule is lavis");
+  option("final_fraction", o.final_fraction, "Part of the learning rate that is left at the end.")
+      .min(0)
+      .max(1)
+      .only_if(o.schedule == Schedule::cosine || o.schedule == Schedule::linear, "train.schedule is cosine or linear");
+  option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
+}
 
 template <class Visitor>
 void describe(Visitor& option, TrainOptions& o) {
@@ -62,23 +137,14 @@ void describe(Visitor& option, TrainOptions& o) {
          "Clips of one forward pass; gradients add up to the whole batch. 0 takes the batch at once.")
       .min(0)
       .max(1 << 16);
+  option("normalise", o.normalise,
+         "What the loss is divided by. tokens: the label tokens of the whole step, however it is cut; micro_batch: those of each "
+         "micro-batch, whose means are averaged; sum: the means are added, as LAVIS' runner does, which does not divide what it "
+         "accumulates.");
   option("questions_per_clip", o.questions_per_clip, "Utterances of a clip that are asked about in a step; 0 asks about all.")
       .min(0)
       .max(1 << 16);
-  option("learning_rate", o.learning_rate, "Highest learning rate of AdamW.").above(0);
-  option("beta1", o.beta1, "Decay of the mean of gradients.").min(0).below(1);
-  option("beta2", o.beta2, "Decay of the mean of squared gradients.").min(0).below(1);
-  option("epsilon", o.epsilon, "Added to the root of the mean of squared gradients.").above(0);
-  option("weight_decay", o.weight_decay, "Decoupled weight decay of matrices; vectors and no_decay have none.").min(0);
-  option("no_decay", o.no_decay, "Patterns (* and ?) of parameter names without weight decay, such as tables.")
-      .only_if(o.weight_decay > 0, "train.weight_decay is above 0");
-  option("warmup_steps", o.warmup_steps, "The learning rate rises linearly over so many steps.").min(0).max(1e9);
-  option("schedule", o.schedule, "How the learning rate falls after the warm-up.");
-  option("final_fraction", o.final_fraction, "Part of the learning rate that is left at the end.")
-      .min(0)
-      .max(1)
-      .only_if(o.schedule != Schedule::constant, "train.schedule is cosine or linear");
-  option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
+  describe_optimizer(option, o);
   option("trainable", o.trainable, "Patterns (* and ?) of parameter names that are trained.");
   option("frozen", o.frozen, "Patterns of those that are not, though trainable names them.");
   option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);

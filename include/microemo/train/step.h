@@ -11,6 +11,7 @@
 
 #include "microemo/model/clip_batch.h"
 #include "microemo/model/microemo.h"
+#include "microemo/train/options.h"
 
 namespace microemo::train {
 
@@ -26,6 +27,7 @@ struct Task {
   std::function<TermCounts(const model::ClipBatch&)> counts;  ///< the counts that `loss` will report, without computing it
   int64_t validation_batches = 0;
   std::function<model::ClipBatch(int64_t index)> validation_batch = {};
+  Normalise normalise = Normalise::tokens;
 };
 
 struct StepResult {
@@ -36,9 +38,10 @@ struct StepResult {
   std::vector<std::string> suspects;                     ///< clips of the micro-batches whose loss is not finite
 };
 
-/// Forward and backward pass of all micro-batches of a step; gradients add up in the parameters. Each term is divided by its
-/// count over the whole step, so that the way the step is cut does not matter (loss 1e-6, gradients 5e-6 relative). gradient_norm
-/// is left at 0. Throws Error(internal) when the loss counts otherwise than task.counts.
+/// Forward and backward pass of all micro-batches of a step; gradients add up in the parameters. Each term is divided as
+/// task.normalise says; with `tokens` by its count over the whole step, so that the way the step is cut does not matter (loss
+/// 1e-6, gradients 5e-6 relative). The loss is what is differentiated. gradient_norm is left at 0. Throws Error(internal) when
+/// the loss counts otherwise than task.counts.
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches);
 
 /// Mean answer loss over the label tokens of all validation batches, without gradients.
