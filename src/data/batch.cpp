@@ -1,6 +1,7 @@
 // Shapes: B clips, T whole frames, N face frames, F log-mel frames, W windows, R rows, L tokens; see model/clip_batch.h.
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/full.h>
@@ -11,6 +12,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/random.h"
+#include "microemo/data/crop.h"
 #include "microemo/data/sample.h"
 #include "microemo/nn/loss.h"
 #include "prompt.h"
@@ -57,15 +59,21 @@ Tensor pad_integers(const std::vector<std::vector<int64_t>>& rows, int64_t value
 struct Augmentation {
   bool flip = false;
   int64_t shift_x = 0, shift_y = 0;
+  std::optional<Crop> crop;
 };
 
-Augmentation draw_augmentation(const AugmentOptions& options, uint64_t draw, int64_t sample) {
-  Random random(draw, "augment", {uint64_t(sample)});
+Augmentation draw_augmentation(const AugmentOptions& options, uint64_t draw, const Sample& sample) {
+  Random random(draw, "augment", {uint64_t(sample.index)});
   Augmentation drawn;
   drawn.flip = random.chance(0.5) && options.flip;
   const uint64_t span = uint64_t(2 * options.face_shift + 1);
   drawn.shift_x = int64_t(random.below(span)) - options.face_shift;
   drawn.shift_y = int64_t(random.below(span)) - options.face_shift;
+  const Tensor& frames_TCHW = sample.prepared.frames_TCHW;
+  if (options.timechat_crop && frames_TCHW.defined() && frames_TCHW.numel() > 0) {
+    Random places(draw, "crop", {uint64_t(sample.index)});
+    drawn.crop = draw_crop(places, frames_TCHW.size(2), frames_TCHW.size(3));
+  }
   return drawn;
 }
 
@@ -82,12 +90,17 @@ Tensor augment_faces(const Tensor& faces_NCSS, const Augmentation& drawn, FaceIn
   return faces;
 }
 
+Tensor augment_frames(const Tensor& frames_TCHW, const Augmentation& drawn) {
+  const Tensor frames = drawn.crop ? crop_as_timechat(frames_TCHW, *drawn.crop) : frames_TCHW;
+  return drawn.flip ? frames.flip(3) : frames;
+}
+
 void add_pictures(ClipBatch& batch, const std::vector<const Sample*>& samples, const std::vector<Augmentation>& drawn,
                   FaceInput input) {
   std::vector<Tensor> frames, frame_times, faces, face_times, face_masks;
   for (size_t i = 0; i < samples.size(); ++i) {
     const PreparedClip& clip = samples[i]->prepared;
-    frames.push_back(drawn[i].flip ? clip.frames_TCHW.flip(3) : clip.frames_TCHW);
+    frames.push_back(augment_frames(clip.frames_TCHW, drawn[i]));
     frame_times.push_back(clip.frame_times_T.to(at::kFloat));
     faces.push_back(augment_faces(clip.faces_NCSS, drawn[i], input));
     face_times.push_back(clip.face_times_N.to(at::kFloat));
@@ -285,7 +298,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   std::vector<Augmentation> drawn;
   for (const Sample* sample : samples) {
     check_sample(*sample, model_.decoder);
-    drawn.push_back(draw_augmentation(augment, draw, sample->index));
+    drawn.push_back(draw_augmentation(augment, draw, *sample));
     batch.ids.push_back(sample->clip.id);
   }
   add_clips(batch, samples);

@@ -71,14 +71,17 @@ class Prompt : public testing::Test {
   Sample sample_;
 };
 
-TEST_F(Prompt, ParityTimeChatLearnsTheAnswerTheBlankBehindItAndTheEnd) {
+/// What of the public layouts differs in silence.
+class ParityChecklist : public Prompt {};
+
+TEST_F(ParityChecklist, LabelsOfTimeChatAreTheAnswerTheBlankBehindItAndTheEnd) {
   tiny_.options.audio.enabled = false;
   expect_public_row("timechat", timechat);
 }
 
-TEST_F(Prompt, ParityAffectGpt2024TokenizesPromptAndAnswerApart) { expect_public_row("affectgpt_2024", affectgpt_2024); }
+TEST_F(ParityChecklist, LabelsOfAffectGpt2024AreAnAnswerTokenizedApart) { expect_public_row("affectgpt_2024", affectgpt_2024); }
 
-TEST_F(Prompt, ParityAffectGpt2025LeavesTheEndUnlearnedAndTheBeginOutWhenItIsAsked) {
+TEST_F(ParityChecklist, LabelsOfAffectGpt2025LackTheEndAndItsQuestionsTheBegin) {
   tiny_.options.video_qformer.pooling = tiny_.options.audio.pooling = model::Pooling::attention;
   tiny_.options.fusion.enabled = true;
   expect_public_row("affectgpt_2025", affectgpt_2025, {.text = {}, .learn_end = false, .begin_when_asked = false});
@@ -106,7 +109,7 @@ TEST_F(Prompt, BeginsWithAnotherPieceWhereOneIsNamed) {
             (std::vector<int64_t>{tiny_.tokenizer->unknown_id()}));
 }
 
-TEST_F(Prompt, ParityTimesAreOfTheDecodersTokenizerOrOfAnotherTokenizerWhereOneIsNamed) {
+TEST_F(ParityChecklist, FrameTimesAreOfTheDecodersTokenizerOrOfAnotherTokenizerWhereOneIsNamed) {
   const BatchBuilder own(tiny_.tokenizer, tiny_.options, tiny_.prepare),
       special(tiny_.tokenizer, tiny_.options, tiny_.prepare, {.time_tokenizer = {}, .time_special = true});
   const at::Tensor plain = own.build({&sample_}, {{0, 1}}, Purpose::generate, {}, 0).time_text_BTL,

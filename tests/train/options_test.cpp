@@ -49,6 +49,8 @@ TEST_F(Options, RefuseAdaptersOfRankZero) {
 TEST_F(Options, RefuseToAugmentWhatIsNotLookedAt) {
   expect_without_effect("train.augment.flip", {"train.augment.flip=true", "model.visual.enabled=false"},
                         "model.visual.enabled is true");
+  expect_without_effect("train.augment.timechat_crop", {"train.augment.timechat_crop=true", "model.visual.enabled=false"},
+                        "model.visual.enabled is true");
   expect_without_effect("train.augment.face_shift", {"train.augment.face_shift=1", "model.local.enabled=false"},
                         "model.local.enabled is true");
 }

@@ -34,12 +34,16 @@ Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cach
 Dataset load_words(const Manifest& manifest);
 
 struct AugmentOptions {
-  bool flip = false;
+  bool flip = false, timechat_crop = false;
   int64_t face_shift = 0;
 };
 template <class Visitor>
 void describe(Visitor& option, AugmentOptions& o) {
   option("flip", o.flip, "Mirror a clip with probability one half; horizontal movement changes its sign.");
+  option("timechat_crop", o.timechat_crop,
+         "Cut a rectangle of at least half the area out of the whole frames, the same for all of a clip, and stretch it, as "
+         "TimeChat "
+         "trains: overshoots of the cubic kernel wrap round in a byte, which leaves specks.");
   option("face_shift", o.face_shift, "Shift the face input by up to so many pixels, the same for all frames of a clip.")
       .min(0)
       .max(8);
