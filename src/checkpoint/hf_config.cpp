@@ -201,6 +201,13 @@ HfWhisperConfig read_whisper(const HfFile& file) {
   return config;
 }
 
+HfBertConfig read_bert(const HfFile& file) {
+  HfBertConfig config;
+  file.fill(config, file.root(), "");
+  check_width(file, "", "num_attention_heads", config.hidden_size, config.num_attention_heads);
+  return config;
+}
+
 using Reader = std::function<decltype(HfConfig::model)(const HfFile&, const std::string& type)>;
 
 const std::map<std::string, Reader>& readers() {
@@ -214,6 +221,7 @@ const std::map<std::string, Reader>& readers() {
       {"instructblip", read_blip},
       {"hubert", [](const HfFile& file, const std::string&) { return read_hubert(file); }},
       {"whisper", [](const HfFile& file, const std::string&) { return read_whisper(file); }},
+      {"bert", [](const HfFile& file, const std::string&) { return read_bert(file); }},
   };
   return table;
 }

@@ -158,6 +158,26 @@ std::vector<KeyRule> whisper_rules() {
   };
 }
 
+std::vector<KeyRule> bert_rules() {
+  return {
+      {"embeddings.{word_embeddings,position_embeddings,token_type_embeddings}.weight", "{tokens.weight,position,token_type}"},
+      {"embeddings.position_ids", "", ignore},
+      {"embeddings.LayerNorm.{weight,bias}", "input_norm.{weight,bias}"},
+      {"encoder.layer.{i}.attention.self.{query,key,value}.{weight,bias}", "block{i}.attention.{query,key,value}.{weight,bias}"},
+      {"encoder.layer.{i}.attention.output.{dense,LayerNorm}.{weight,bias}",
+       "block{i}.{attention.output,attention_norm}.{weight,bias}"},
+      {"encoder.layer.{i}.{intermediate.dense,output.dense,output.LayerNorm}.{weight,bias}",
+       "block{i}.{mlp.up,mlp.down,mlp_norm}.{weight,bias}"},
+      // The first files, bert-base-uncased among them, name the norms as TensorFlow does.
+      {"embeddings.LayerNorm.{gamma,beta}", "input_norm.{weight,bias}", copy, "", /*alias=*/true},
+      {"encoder.layer.{i}.{attention.output,output}.LayerNorm.gamma", "block{i}.{attention_norm,mlp_norm}.weight", copy, "",
+       /*alias=*/true},
+      {"encoder.layer.{i}.{attention.output,output}.LayerNorm.beta", "block{i}.{attention_norm,mlp_norm}.bias", copy, "",
+       /*alias=*/true},
+      {"pooler.dense.{weight,bias}", "", ignore},
+  };
+}
+
 std::vector<KeyRule> linear_rules() { return {{"{weight,bias}", "{weight,bias}"}}; }
 
 }  // namespace microemo::checkpoint

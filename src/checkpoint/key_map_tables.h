@@ -22,6 +22,7 @@ std::vector<KeyRule> blip_qformer_rules(bool with_text);
 std::vector<KeyRule> imagebind_audio_rules();
 std::vector<KeyRule> hubert_rules();
 std::vector<KeyRule> whisper_rules();
+std::vector<KeyRule> bert_rules();
 
 /// "weight" and "bias" of one linear layer.
 std::vector<KeyRule> linear_rules();

@@ -158,6 +158,15 @@ TEST_F(HfConfigFile, ReadsHubertAndWhisper) {
   EXPECT_EQ(std::get<HfWhisperConfig>(read_hf_config(path_).model).d_model, 1280);
 }
 
+TEST_F(HfConfigFile, ReadsBertWithItsDefaultsAndRefusesOtherPositions) {
+  write(R"({"model_type": "bert", "num_hidden_layers": 6})");
+  const auto bert = std::get<HfBertConfig>(read_hf_config(path_).model);
+  EXPECT_EQ(bert.num_hidden_layers, 6);
+  EXPECT_EQ(bert.layer_norm_eps, 1e-12);
+  EXPECT_EQ(bert.type_vocab_size, 2);
+  refusal(R"({"model_type": "bert", "position_embedding_type": "relative_key"})", "relative_key");
+}
+
 TEST_F(HfConfigFile, AMissingFileIsAnError) {
   expect_error(
       ErrorKind::checkpoint, [&] { read_hf_config(folder_.path()); }, "there is no config.json");

@@ -179,10 +179,34 @@ void describe(Visitor& option, HfWhisperConfig& o) {
   option("activation_function", o.activation_function, "Activation.");
 }
 
+enum class HfPositions { absolute };
+constexpr auto names_of(HfPositions) { return std::array{std::pair{HfPositions::absolute, "absolute"}}; }
+
+struct HfBertConfig {
+  int64_t vocab_size = 30522, hidden_size = 768, num_hidden_layers = 12, num_attention_heads = 12, intermediate_size = 3072;
+  int64_t max_position_embeddings = 512, type_vocab_size = 2;
+  double layer_norm_eps = 1e-12;
+  HfGelu hidden_act = HfGelu::gelu;
+  HfPositions position_embedding_type = HfPositions::absolute;
+};
+template <class Visitor>
+void describe(Visitor& option, HfBertConfig& o) {
+  option("vocab_size", o.vocab_size, "Rows of the token table.").min(1);
+  option("hidden_size", o.hidden_size, "Width.").min(1);
+  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1);
+  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1);
+  option("intermediate_size", o.intermediate_size, "Width inside the MLPs.").min(1);
+  option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1);
+  option("type_vocab_size", o.type_vocab_size, "Kinds of tokens.").min(1);
+  option("layer_norm_eps", o.layer_norm_eps, "Epsilon of LayerNorm.").above(0);
+  option("hidden_act", o.hidden_act, "Activation.");
+  option("position_embedding_type", o.position_embedding_type, "How positions are given.");
+}
+
 struct HfConfig {
   std::filesystem::path path;
   std::string model_type;
-  std::variant<HfDecoderConfig, HfClipConfig, HfBlipConfig, HfHubertConfig, HfWhisperConfig> model;
+  std::variant<HfDecoderConfig, HfClipConfig, HfBlipConfig, HfHubertConfig, HfWhisperConfig, HfBertConfig> model;
 };
 
 /// Reads FOLDER/config.json, or the file itself. Throws Error(checkpoint) with file and line: a missing or broken file, a
