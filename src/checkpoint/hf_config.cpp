@@ -25,8 +25,8 @@ void describe(Visitor& option, DecoderKeys& keys) {
   option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1).max(10000000);
   option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1).max(10000);
   option("num_attention_heads", o.num_attention_heads, "Query heads.").min(1).max(100000);
-  option("num_key_value_heads", o.num_key_value_heads, "Key and value heads; 0 as many as query heads.").min(0);
-  option("head_dim", o.head_dim, "Width of a head; 0 hidden_size / num_attention_heads.").min(0);
+  option("num_key_value_heads", o.num_key_value_heads, "Key and value heads; 0 as many as query heads.").min(0).max(100000);
+  option("head_dim", o.head_dim, "Width of a head; 0 hidden_size / num_attention_heads.").min(0).max(1000000);
   option("vocab_size", o.vocab_size, "Rows of the token table.").min(1).max(100000000);
   option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1).max(16777216);
   option("sliding_window", o.sliding_window, "How far attention sees.").min(0);
@@ -53,7 +53,36 @@ std::vector<int64_t> token_ids(const HfFile& file, const Json& object, const std
   }
 }
 
-/// "rope_scaling" of older files, "rope_parameters" of newer ones, which hold the base too; "type" of the oldest.
+/// Newer files hold the base here too.
+struct RopeKeys {
+  HfRopeScaling& scaling;
+  double& rope_theta;
+};
+
+template <class Visitor>
+void describe(Visitor& option, RopeKeys& keys) {
+  describe(option, keys.scaling);
+  option("rope_theta", keys.rope_theta, "Base of the rotary angles.").above(1);
+}
+
+/// What the public library does not compute without.
+std::vector<std::string> required_keys(const Json& rope_type) {
+  std::vector<std::string> keys{"rope_type"};
+  if (rope_type != Json("default")) keys.push_back("factor");
+  if (rope_type == Json("llama3"))
+    keys.insert(keys.end(), {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"});
+  return keys;
+}
+
+void check_frequencies(const HfRopeScaling& scaling, const HfFile& file, const std::string& section) {
+  if (scaling.rope_type == HfRopeType::llama3 && scaling.high_freq_factor <= scaling.low_freq_factor)
+    throw file.refuse(section, "high_freq_factor",
+                      fmt::format("'high_freq_factor' is {:g}, which is not above low_freq_factor, {:g}",
+                                  scaling.high_freq_factor, scaling.low_freq_factor),
+                      "mend the two");
+}
+
+/// "rope_scaling" of older files, "rope_parameters" of newer ones; "type" of the oldest.
 void read_rope(HfDecoderConfig& config, const HfFile& file, const Json& object) {
   for (const char* name : {"rope_parameters", "rope_scaling"}) {
     const auto found = object.find(name);
@@ -61,10 +90,9 @@ void read_rope(HfDecoderConfig& config, const HfFile& file, const Json& object) 
     if (!found->is_object()) throw file.refuse("", name, fmt::format("'{}' is no object with keys", name), "mend the value");
     Json scaling = *found;
     if (scaling.contains("type") && !scaling.contains("rope_type")) scaling["rope_type"] = scaling["type"];
-    std::vector<std::string> required{"rope_type"};
-    if (scaling.value("rope_type", Json()) != Json("default")) required.push_back("factor");
-    file.fill(config.rope_scaling, scaling, name, required);
-    if (const auto theta = scaling.find("rope_theta"); theta != scaling.end() && theta->is_number()) config.rope_theta = *theta;
+    RopeKeys keys{config.rope_scaling, config.rope_theta};
+    file.fill(keys, scaling, name, required_keys(scaling.value("rope_type", Json())));
+    check_frequencies(config.rope_scaling, file, name);
     return;
   }
 }
@@ -138,6 +166,15 @@ void check_width(const HfFile& file, const std::string& section, const char* key
     throw file.refuse(section, key, fmt::format("a width of {} cannot have {} heads", width, heads), "mend the file");
 }
 
+void check_vision(const HfFile& file, const std::string& section, const HfVisionConfig& vision) {
+  check_width(file, section, "num_attention_heads", vision.hidden_size, vision.num_attention_heads);
+  if (vision.image_size % vision.patch_size != 0)
+    throw file.refuse(
+        section, "patch_size",
+        fmt::format("pictures of {0} x {0} cannot be cut into patches of {1}", vision.image_size, vision.patch_size),
+        "mend image_size or patch_size");
+}
+
 HfClipConfig read_clip(const HfFile& file, const std::string& type) {
   HfClipConfig config;
   const bool whole = type == "clip";
@@ -149,8 +186,17 @@ HfClipConfig read_clip(const HfFile& file, const std::string& type) {
     file.fill(outer, {{"projection_dim", file.root().at("projection_dim")}}, "");
     config.vision.projection_dim = outer.projection_dim;
   }
-  check_width(file, section, "num_attention_heads", config.vision.hidden_size, config.vision.num_attention_heads);
+  check_vision(file, section, config.vision);
   return config;
+}
+
+struct BlipKeys {
+  int64_t& num_query_tokens;
+};
+
+template <class Visitor>
+void describe(Visitor& option, BlipKeys& keys) {
+  option("num_query_tokens", keys.num_query_tokens, "Queries of the Q-Former.").min(1).max(100000);
 }
 
 /// The parts have their own config, of which transformers writes only what differs from EVA ViT-g and BERT.
@@ -165,13 +211,10 @@ HfBlipConfig read_blip(const HfFile& file, const std::string& type) {
                    .hidden_act = HfActivation::gelu};
   file.fill(config.vision, file.section("vision_config"), "vision_config");
   file.fill(config.qformer, file.section("qformer_config"), "qformer_config");
-  check_width(file, "vision_config", "num_attention_heads", config.vision.hidden_size, config.vision.num_attention_heads);
+  check_vision(file, "vision_config", config.vision);
   check_width(file, "qformer_config", "num_attention_heads", config.qformer.hidden_size, config.qformer.num_attention_heads);
-  if (file.root().contains("num_query_tokens")) try {
-      config.num_query_tokens = json_get<int64_t>(file.root(), "num_query_tokens", file.path());
-    } catch (const Error& error) {
-      throw file.refuse("", "num_query_tokens", error.message(), error.next_step());
-    }
+  BlipKeys keys{config.num_query_tokens};
+  file.fill(keys, file.root(), "");
   config.qformer_reads_text = type == "instructblip";
   const Json text = file.section("text_config");
   config.text_model_type = file.text(text, "text_config", "model_type");
@@ -183,11 +226,18 @@ HfHubertConfig read_hubert(const HfFile& file) {
   HfHubertConfig config;
   file.fill(config, file.root(), "");
   check_width(file, "", "num_attention_heads", config.hidden_size, config.num_attention_heads);
+  if (config.conv_dim.empty())
+    throw file.refuse("", "conv_dim", "'conv_dim' is empty, and the waveform needs at least one convolution", "mend the value");
   if (config.conv_dim.size() != config.conv_kernel.size() || config.conv_dim.size() != config.conv_stride.size())
     throw file.refuse("", "conv_dim",
                       fmt::format("conv_dim, conv_kernel and conv_stride have {}, {} and {} elements", config.conv_dim.size(),
                                   config.conv_kernel.size(), config.conv_stride.size()),
                       "give each convolution one of each");
+  if (config.hidden_size % config.num_conv_pos_embedding_groups != 0)
+    throw file.refuse(
+        "", "num_conv_pos_embedding_groups",
+        fmt::format("a width of {} cannot have {} groups", config.hidden_size, config.num_conv_pos_embedding_groups),
+        "mend the file");
   if (config.conv_pos_batch_norm)
     throw file.refuse("", "conv_pos_batch_norm", "'conv_pos_batch_norm' is true, which is not supported",
                       "use a model with a weight-normalised convolution");
@@ -226,6 +276,14 @@ const std::map<std::string, Reader>& readers() {
   return table;
 }
 
+/// Scales, zero points and packed values are no tensors of the model here. transformers writes null or nothing for plain weights.
+void refuse_quantised(const HfFile& file) {
+  const auto found = file.root().find("quantization_config");
+  if (found == file.root().end() || found->is_null()) return;
+  throw file.refuse("", "quantization_config", "the weights are quantised ('quantization_config'), which is not supported",
+                    "take the model in float16, bfloat16 or float32");
+}
+
 Error unknown_type(const HfFile& file, const std::string& type) {
   std::vector<std::string> names;
   std::string all;
@@ -253,6 +311,7 @@ HfConfig read_hf_config(const fs::path& folder_or_file) {
   if (type.empty()) throw CheckpointError("the key 'model_type' is missing").where(path).hint("name the config.json of a model");
   const auto reader = readers().find(type);
   if (reader == readers().end()) throw unknown_type(file, type);
+  refuse_quantised(file);
   return {path, type, reader->second(file, type)};
 }
 

@@ -230,6 +230,68 @@ TEST_F(HfConfigFile, AScalingThatIsNoObjectIsRefused) {
   refusal(changed(old_llama, "\"use_cache\": true", R"("rope_scaling": "linear")"), "'rope_scaling' is no object");
 }
 
+TEST_F(HfConfigFile, AScalingOfLlama31WithoutOneOfItsKeysIsRefused) {
+  for (const std::string key : {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+    Json scaling = {{"rope_type", "llama3"},
+                    {"factor", 8},
+                    {"low_freq_factor", 1},
+                    {"high_freq_factor", 4},
+                    {"original_max_position_embeddings", 64}};
+    scaling.erase(key);
+    refusal(changed(old_llama, "\"use_cache\": true", "\"rope_scaling\": " + scaling.dump()), "the key '" + key + "' is missing");
+  }
+}
+
+TEST_F(HfConfigFile, FrequenciesThatDoNotRiseAreRefused) {
+  refusal(changed(old_llama, "\"use_cache\": true",
+                  R"("rope_scaling": {"factor": 8.0, "low_freq_factor": 4, "high_freq_factor": 4,
+         "original_max_position_embeddings": 8192, "rope_type": "llama3"})"),
+          "'high_freq_factor' is 4, which is not above low_freq_factor, 4");
+}
+
+TEST_F(HfConfigFile, AWrongBaseInsideTheScalingIsRefused) {
+  const auto with_base = [](const std::string& base) {
+    return changed(old_llama, "\"use_cache\": true",
+                   "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": " + base + "}");
+  };
+  refusal(with_base("\"big\""), "'rope_theta' is the text \"big\"; wanted: a number");
+  refusal(with_base("-5"), "'rope_theta' is -5");
+}
+
+TEST_F(HfConfigFile, QuantisedWeightsAreRefused) {
+  const Error error = refusal(changed(old_llama, "\"use_cache\": true", R"("quantization_config": {"quant_method": "gptq"})"),
+                              "the weights are quantised");
+  EXPECT_THAT(error.place(), HasSubstr("line 17"));
+  decoder(changed(old_llama, "\"use_cache\": true", "\"quantization_config\": null"));
+}
+
+TEST_F(HfConfigFile, SizesThatNoModelHasAreRefused) {
+  refusal(changed(old_llama, "\"use_cache\": true", "\"head_dim\": 4611686018427387904"), "'head_dim' is 4.6");
+  refusal(changed(old_llama, "\"use_cache\": true", "\"num_key_value_heads\": 4611686018427387904"), "'num_key_value_heads' is");
+  for (const std::string key : {"hidden_size", "num_hidden_layers", "image_size", "patch_size", "projection_dim"})
+    refusal("{\"model_type\": \"clip_vision_model\", \"" + key + "\": 4611686018427387904}", "'" + key + "' is");
+  refusal(R"({"model_type": "hubert", "conv_kernel": [4611686018427387904]})", "'conv_kernel'");
+  refusal(R"({"model_type": "whisper", "max_source_positions": 9223372036854775807})", "'max_source_positions' is");
+  refusal(R"({"model_type": "blip-2", "num_query_tokens": -1})", "'num_query_tokens' is -1");
+}
+
+TEST_F(HfConfigFile, PatchesThatDoNotFillThePictureAreRefused) {
+  const Error error = refusal("{\"model_type\": \"clip_vision_model\",\n\"image_size\": 225,\n\"patch_size\": 14}",
+                              "pictures of 225 x 225 cannot be cut into patches of 14");
+  EXPECT_THAT(error.place(), HasSubstr("line 3"));
+  refusal(R"({"model_type": "blip-2", "vision_config": {"image_size": 225}})", "pictures of 225 x 225");
+}
+
+TEST_F(HfConfigFile, RelativePositionsOfAQFormerAreRefused) {
+  refusal(R"({"model_type": "blip-2", "qformer_config": {"position_embedding_type": "relative_key"}})",
+          "'position_embedding_type' is the text \"relative_key\"; wanted: one of absolute");
+}
+
+TEST_F(HfConfigFile, HubertHasConvolutionsAndGroupsThatDivide) {
+  refusal(R"({"model_type": "hubert", "conv_dim": [], "conv_kernel": [], "conv_stride": []})", "'conv_dim' is empty");
+  refusal(R"({"model_type": "hubert", "num_conv_pos_embedding_groups": 5})", "a width of 768 cannot have 5 groups");
+}
+
 TEST_F(HfConfigFile, BiasesInTheMlpAreRefused) {
   refusal(changed(old_llama, "\"use_cache\": true", "\"mlp_bias\": true"), "'mlp_bias' is true");
 }

@@ -26,6 +26,9 @@ constexpr auto names_of(HfActivation) {
 enum class HfGelu { gelu };
 constexpr auto names_of(HfGelu) { return std::array{std::pair{HfGelu::gelu, "gelu"}}; }
 
+enum class HfPositions { absolute };
+constexpr auto names_of(HfPositions) { return std::array{std::pair{HfPositions::absolute, "absolute"}}; }
+
 enum class HfRopeType { none, linear, llama3 };
 constexpr auto names_of(HfRopeType) {
   return std::array{std::pair{HfRopeType::none, "default"}, std::pair{HfRopeType::linear, "linear"},
@@ -79,14 +82,14 @@ struct HfVisionConfig {
 };
 template <class Visitor>
 void describe(Visitor& option, HfVisionConfig& o) {
-  option("hidden_size", o.hidden_size, "Width.").min(1);
-  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1);
-  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1);
-  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1);
-  option("image_size", o.image_size, "Side of the picture.").min(1);
-  option("patch_size", o.patch_size, "Side of a patch.").min(1);
+  option("hidden_size", o.hidden_size, "Width.").min(1).max(10000000);
+  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1).max(10000000);
+  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1).max(10000);
+  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1).max(100000);
+  option("image_size", o.image_size, "Side of the picture.").min(1).max(100000);
+  option("patch_size", o.patch_size, "Side of a patch.").min(1).max(100000);
   option("num_channels", o.num_channels, "Channels of the picture.").min(3).max(3);
-  option("projection_dim", o.projection_dim, "Width of CLIP's common space.").min(1);
+  option("projection_dim", o.projection_dim, "Width of CLIP's common space.").min(1).max(10000000);
   option("layer_norm_eps", o.layer_norm_eps, "Epsilon of LayerNorm.").above(0);
   option("hidden_act", o.hidden_act, "Activation.");
   option("qkv_bias", o.qkv_bias, "BLIP-2: queries and values have biases.");
@@ -97,19 +100,23 @@ struct HfQFormerConfig {
   int64_t max_position_embeddings = 512, cross_attention_frequency = 2, encoder_hidden_size = 1408;
   double layer_norm_eps = 1e-12;
   HfGelu hidden_act = HfGelu::gelu;
+  HfPositions position_embedding_type = HfPositions::absolute;
 };
 template <class Visitor>
 void describe(Visitor& option, HfQFormerConfig& o) {
-  option("vocab_size", o.vocab_size, "Rows of the token table.").min(1);
-  option("hidden_size", o.hidden_size, "Width.").min(1);
-  option("num_hidden_layers", o.num_hidden_layers, "Layers.").min(1);
-  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1);
-  option("intermediate_size", o.intermediate_size, "Width inside the MLPs.").min(1);
-  option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1);
-  option("cross_attention_frequency", o.cross_attention_frequency, "Every how many layers look at the picture.").min(1);
-  option("encoder_hidden_size", o.encoder_hidden_size, "Width of what they look at.").min(1);
+  option("vocab_size", o.vocab_size, "Rows of the token table.").min(1).max(100000000);
+  option("hidden_size", o.hidden_size, "Width.").min(1).max(10000000);
+  option("num_hidden_layers", o.num_hidden_layers, "Layers.").min(1).max(10000);
+  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1).max(100000);
+  option("intermediate_size", o.intermediate_size, "Width inside the MLPs.").min(1).max(10000000);
+  option("max_position_embeddings", o.max_position_embeddings, "Longest text.").min(1).max(16777216);
+  option("cross_attention_frequency", o.cross_attention_frequency, "Every how many layers look at the picture.")
+      .min(1)
+      .max(100000);
+  option("encoder_hidden_size", o.encoder_hidden_size, "Width of what they look at.").min(1).max(10000000);
   option("layer_norm_eps", o.layer_norm_eps, "Epsilon of LayerNorm.").above(0);
   option("hidden_act", o.hidden_act, "Activation.");
+  option("position_embedding_type", o.position_embedding_type, "How places in a text are told.");
 }
 
 struct HfClipConfig {
@@ -143,15 +150,17 @@ struct HfHubertConfig {
 };
 template <class Visitor>
 void describe(Visitor& option, HfHubertConfig& o) {
-  option("hidden_size", o.hidden_size, "Width.").min(1);
-  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1);
-  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1);
-  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1);
-  option("conv_dim", o.conv_dim, "Channels of the convolutions over the waveform.").min(1);
-  option("conv_kernel", o.conv_kernel, "Their kernels.").min(1);
-  option("conv_stride", o.conv_stride, "Their strides.").min(1);
-  option("num_conv_pos_embeddings", o.num_conv_pos_embeddings, "Kernel of the convolution that gives positions.").min(1);
-  option("num_conv_pos_embedding_groups", o.num_conv_pos_embedding_groups, "Its groups.").min(1);
+  option("hidden_size", o.hidden_size, "Width.").min(1).max(10000000);
+  option("intermediate_size", o.intermediate_size, "Width inside the MLP.").min(1).max(10000000);
+  option("num_hidden_layers", o.num_hidden_layers, "Blocks.").min(1).max(10000);
+  option("num_attention_heads", o.num_attention_heads, "Heads.").min(1).max(100000);
+  option("conv_dim", o.conv_dim, "Channels of the convolutions over the waveform.").min(1).max(1000000);
+  option("conv_kernel", o.conv_kernel, "Their kernels.").min(1).max(1000000);
+  option("conv_stride", o.conv_stride, "Their strides.").min(1).max(1000000);
+  option("num_conv_pos_embeddings", o.num_conv_pos_embeddings, "Kernel of the convolution that gives positions.")
+      .min(1)
+      .max(1000000);
+  option("num_conv_pos_embedding_groups", o.num_conv_pos_embedding_groups, "Its groups.").min(1).max(1000000);
   option("feat_extract_norm", o.feat_extract_norm, "Which norm follows the convolutions.");
   option("conv_bias", o.conv_bias, "The convolutions have biases.");
   option("feat_proj_layer_norm", o.feat_proj_layer_norm, "A norm goes before the projection.");
@@ -170,12 +179,12 @@ struct HfWhisperConfig {
 };
 template <class Visitor>
 void describe(Visitor& option, HfWhisperConfig& o) {
-  option("d_model", o.d_model, "Width.").min(1);
-  option("encoder_layers", o.encoder_layers, "Blocks.").min(1);
-  option("encoder_attention_heads", o.encoder_attention_heads, "Heads.").min(1);
-  option("encoder_ffn_dim", o.encoder_ffn_dim, "Width inside the MLP.").min(1);
-  option("num_mel_bins", o.num_mel_bins, "Mel bands.").min(1);
-  option("max_source_positions", o.max_source_positions, "Tokens of 30 s.").min(1);
+  option("d_model", o.d_model, "Width.").min(1).max(10000000);
+  option("encoder_layers", o.encoder_layers, "Blocks.").min(1).max(10000);
+  option("encoder_attention_heads", o.encoder_attention_heads, "Heads.").min(1).max(100000);
+  option("encoder_ffn_dim", o.encoder_ffn_dim, "Width inside the MLP.").min(1).max(10000000);
+  option("num_mel_bins", o.num_mel_bins, "Mel bands.").min(1).max(100000);
+  option("max_source_positions", o.max_source_positions, "Tokens of 30 s.").min(1).max(16777216);
   option("activation_function", o.activation_function, "Activation.");
 }
 
@@ -210,8 +219,9 @@ struct HfConfig {
 };
 
 /// Reads FOLDER/config.json, or the file itself. Throws Error(checkpoint) with file and line: a missing or broken file, a
-/// model_type that is not supported (naming those that are), a missing key, a value of the wrong type or outside its limits, an
-/// activation, scaling of positions or other choice that the model cannot compute, and heads that do not divide.
+/// model_type that is not supported (naming those that are), quantised weights, a missing key, a value of the wrong type or
+/// outside its limits, an activation, scaling of positions or other choice that the model cannot compute, and heads, patches or
+/// groups that do not divide.
 HfConfig read_hf_config(const std::filesystem::path& folder_or_file);
 
 /// The same, and Error(checkpoint) unless it is one of the decoders.
