@@ -53,7 +53,7 @@ Recording read_recording(const fs::path& path) {
 
 at::Tensor integers(const Recording& recording, const std::string& name) {
   const at::Tensor& tensor = recording.inputs.at(name);
-  if (tensor.dim() != 2 || tensor.is_floating_point())
+  if (tensor.dim() != 2 || tensor.is_floating_point() || tensor.is_complex())
     throw recording.refuse(fmt::format("input.{} is {} [{}]; wanted: whole numbers [rows, tokens]", name,
                                        c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", ")));
   return tensor.to(at::kLong);
@@ -91,9 +91,13 @@ at::Tensor read_mask(const Recording& recording, const at::Tensor& ids_RL) {
   return mask_RL;
 }
 
+/// One row of positions for all rows, or one for each.
 void check_positions(const Recording& recording, const at::Tensor& ids_RL) {
   if (!recording.inputs.contains("position_ids")) return;
   const at::Tensor positions = integers(recording, "position_ids");
+  if ((positions.size(0) != 1 && positions.size(0) != ids_RL.size(0)) || positions.size(1) != ids_RL.size(1))
+    throw recording.refuse(fmt::format("input.position_ids is [{}], and input.input_ids [{}]", fmt::join(positions.sizes(), ", "),
+                                       fmt::join(ids_RL.sizes(), ", ")));
   if (!positions.eq(at::arange(ids_RL.size(1), at::kLong)).all().item<bool>())
     throw recording.refuse("input.position_ids are not 0, 1, 2, …");
 }
@@ -114,6 +118,7 @@ at::Tensor read_pictures(const Recording& recording, const model::VitShape& shap
     throw recording.refuse(fmt::format("input.pixel_values is {} [{}]; wanted: floating point [pictures, {}]",
                                        c10::toString(pictures.scalar_type()), fmt::join(pictures.sizes(), ", "),
                                        fmt::join(wanted, ", ")));
+  if (pictures.numel() == 0) throw recording.refuse("input.pixel_values is empty");
   return pictures.to(at::kFloat);
 }
 
@@ -143,6 +148,7 @@ OutputComparison compare(const std::string& name, const at::Tensor& ours, const 
   if (ours.sizes() != recorded.sizes())
     throw recording.refuse(fmt::format("output.{} has the shape [{}], and the model's is [{}]", name,
                                        fmt::join(recorded.sizes(), ", "), fmt::join(ours.sizes(), ", ")));
+  if (recorded.is_complex()) throw recording.refuse(fmt::format("output.{} holds complex numbers", name));
   const auto counted = [&](const at::Tensor& t) {
     if (!mask_RL.defined()) return t.to(at::kFloat);
     return t.flatten(0, 1).index_select(0, mask_RL.flatten().nonzero().squeeze(1)).to(at::kFloat);

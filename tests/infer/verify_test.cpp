@@ -144,6 +144,11 @@ TEST_F(VerifyClip, PicturesOfAnotherSizeAreAnErrorWithBothShapes) {
   clip_refusal(ErrorKind::checkpoint, "input.pixel_values is Float [3, 3, 8, 12]; wanted: floating point [pictures, 3, 12, 12]");
 }
 
+TEST_F(VerifyClip, ARecordingOfNoPicturesIsAnError) {
+  for (auto& [name, tensor] : recorded_) tensor = tensor.slice(0, 0, 0);
+  clip_refusal(ErrorKind::checkpoint, "input.pixel_values is empty");
+}
+
 TEST_F(VerifyClip, InputsOfADecoderAreAnError) {
   recorded_["input.input_ids"] = at::ones({1, 3}, at::kLong);
   clip_refusal(ErrorKind::checkpoint, "a picture encoder has no input 'input_ids'");
@@ -213,6 +218,22 @@ TEST_F(Verify, AMaskThatLeavesEverythingOutIsAnError) {
 TEST_F(Verify, PositionsOfTheirOwnAreAnError) {
   recorded_["input.position_ids"] = at::arange(1, 41).view({1, 40});
   refusal("input.position_ids are not 0, 1, 2");
+}
+
+TEST_F(Verify, PositionsOfAnotherShapeAreAnErrorWithBoth) {
+  recorded_["input.position_ids"] = at::arange(7).view({1, 7});
+  refusal("input.position_ids is [1, 7], and input.input_ids [2, 40]");
+  recorded_["input.position_ids"] = at::arange(40).expand({3, 40});
+  refusal("input.position_ids is [3, 40], and input.input_ids [2, 40]");
+  recorded_["input.position_ids"] = at::arange(40).view({1, 40});
+  EXPECT_TRUE(verify().within());
+}
+
+TEST_F(Verify, ComplexNumbersAreAnError) {
+  recorded_["output.logits"] = recorded_.at("output.logits").to(at::kComplexFloat);
+  refusal("output.logits holds complex numbers");
+  recorded_["input.input_ids"] = recorded_.at("input.input_ids").to(at::kComplexFloat);
+  refusal("input.input_ids is ComplexFloat [2, 40]; wanted: whole numbers [rows, tokens]");
 }
 
 TEST_F(Verify, AnotherShapeIsAnErrorWithBoth) {
