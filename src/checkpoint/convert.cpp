@@ -8,6 +8,7 @@
 
 #include "key_map_pattern.h"
 #include "microemo/base/error.h"
+#include "microemo/base/files.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/key_map.h"
 #include "types.h"
@@ -129,13 +130,15 @@ class PendingModel {
   explicit PendingModel(const fs::path& final_path)
       : final_(final_path.has_filename() ? final_path : final_path.parent_path()), partial_(final_) {
     partial_ += ".partial";
-    std::error_code failure;
     if (fs::exists(final_) && !(fs::is_directory(final_) && fs::is_empty(final_)))
       throw EnvironmentError("the output exists already and is not empty").where(final_).hint("name a new folder");
+    refuse_foreign();
+    std::error_code failure;
     fs::remove_all(partial_, failure);
     fs::create_directories(partial_, failure);
     if (failure)
       throw EnvironmentError("the folder cannot be made: {}", failure.message()).where(partial_).hint("check the access rights");
+    write_file_atomic(partial_ / mark, "");
   }
   ~PendingModel() {
     std::error_code ignored;
@@ -147,12 +150,22 @@ class PendingModel {
   const fs::path& path() const { return partial_; }
   void commit() {
     std::error_code failure;
+    fs::remove(partial_ / mark, failure);
     fs::remove(final_, failure);
     fs::rename(partial_, final_, failure);
     if (failure) throw EnvironmentError("the folder cannot be renamed: {}", failure.message()).where(final_);
   }
 
  private:
+  /// Only what an interrupted conversion left may be removed.
+  void refuse_foreign() const {
+    if (!fs::exists(partial_) || (fs::is_directory(partial_) && (fs::is_empty(partial_) || fs::exists(partial_ / mark)))) return;
+    throw EnvironmentError("it stands where the output is made, and no interrupted conversion left it")
+        .where(partial_)
+        .hint("move it away, or name another output");
+  }
+
+  static constexpr const char* mark = ".microemo-conversion";
   fs::path final_, partial_;
 };
 

@@ -213,6 +213,33 @@ TEST_F(Convert, AFolderThatIsNotEmptyIsNotTouched) {
   EXPECT_EQ(read_file(place_.path() / "folder/mine.txt"), "mine");
 }
 
+TEST_F(Convert, WhatStandsWhereTheFolderIsMadeIsNotTouched) {
+  write_file_atomic(place_.path() / "folder.partial/mine.txt", "mine");
+  write_file_atomic(place_.path() / "other.partial", "mine");
+  for (const std::string name : {"folder", "other"})
+    expect_error(
+        ErrorKind::environment, [&] { write(Container::folder, place_.path() / name, read(data / "llama")); },
+        "no interrupted conversion left it");
+  EXPECT_EQ(read_file(place_.path() / "folder.partial/mine.txt"), "mine");
+  EXPECT_EQ(read_file(place_.path() / "other.partial"), "mine");
+}
+
+TEST_F(Convert, WhatAnInterruptedConversionLeftIsReplaced) {
+  LazyTensors tensors = read(data / "llama");
+  const fs::path left = place_.path() / "left", partial = place_.path() / "folder.partial";
+  tensors[3].make = [&]() -> at::Tensor {
+    fs::copy(partial, left, fs::copy_options::recursive);
+    throw DataError("broken");
+  };
+  EXPECT_THROW(write(Container::folder, place_.path() / "folder", tensors), Error);
+  fs::rename(left, partial);
+  write(Container::folder, place_.path() / "folder", read(data / "llama"));
+  EXPECT_FALSE(fs::exists(partial));
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(place_.path() / "folder")) names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::ElementsAre("model.safetensors"));
+}
+
 TEST_F(Convert, NothingRemainsOfAnOutputThatFailed) {
   LazyTensors tensors = read(data / "llama");
   tensors[3].make = []() -> at::Tensor { throw DataError("broken"); };

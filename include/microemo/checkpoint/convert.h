@@ -62,8 +62,8 @@ struct OutputPlace {
 
 /// Writes them. A folder appears whole or not at all, with the files that stand beside the weights in `beside` (config.json,
 /// tokenizer files) where it is a folder. `on_tensor` is told of each. Throws Error(environment) as the writers do, and when the
-/// folder exists and is not empty; Error(checkpoint) for a type or name that the container cannot hold. Returns the files of
-/// weights.
+/// folder exists and is not empty, or its name with ".partial" is taken by what no conversion left; Error(checkpoint) for a type
+/// or name that the container cannot hold. Returns the files of weights.
 std::vector<std::filesystem::path> write_tensors_as(const OutputPlace& out, const LazyTensors& tensors,
                                                     const std::function<void(const LazyTensor&)>& on_tensor);
 
