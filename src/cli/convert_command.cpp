@@ -18,6 +18,7 @@
 #include "microemo/checkpoint/meta_llama.h"
 #include "microemo/cli/commands.h"
 #include "name_tree.h"
+#include "positive_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -239,7 +240,7 @@ void add_convert_command(CLI::App& app, int& /*status*/) {
       ->add_option("--adapter", words->adapter,
                    "The one of several adapters that is meant, in the files of --merge and --unmerge or, without these, in IN")
       ->type_name("NAME");
-  command->add_option("--alpha", words->alpha, "Instead of the adapters' own alpha")->check(CLI::PositiveNumber);
+  command->add_option("--alpha", words->alpha, "Instead of the adapters' own alpha")->check(positive_number);
   command->footer(footer);
   command->callback([words] { run(*words); });
 }

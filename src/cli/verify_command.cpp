@@ -10,6 +10,7 @@
 #include "microemo/cli/commands.h"
 #include "microemo/infer/verify.h"
 #include "microemo/report/table.h"
+#include "positive_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -68,7 +69,7 @@ void add_verify_command(CLI::App& app, int& status) {
       ->required()
       ->type_name("FILE");
   command->add_option("--tolerance", words->options.tolerance, "Largest difference, relative to the largest recorded value")
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number)
       ->capture_default_str();
   command->add_option("--type", words->type, "What to compute in: float32, or the stored type of the weights")
       ->check(CLI::IsMember({"float32", "stored"}))

@@ -191,6 +191,12 @@ TEST_F(ConvertCommand, OptionsWithoutEffectAreErrors) {
   refuse({model("llama"), "a.pth", "--to", "safetensors"}, 2, "is named like a file of torch.save");
 }
 
+TEST_F(ConvertCommand, AnAlphaThatIsNoNumberAboveZeroIsAnError) {
+  for (const char* alpha : {"nan", "inf", "0", "-1", "x"})
+    refuse({model("llama"), "a", "--to", "safetensors", "--merge", model("adapter"), "--alpha", alpha}, 2,
+           std::string(alpha) + " is not a number above 0");
+}
+
 TEST_F(ConvertCommand, ASizeThatIsNoneIsAnError) {
   for (const char* size : {"five", "-1GB", "0", "5XB", "1e30GB", "nan"})
     refuse({model("llama"), "a", "--to", "safetensors", "--shard-size", size}, 2, "--shard-size is");

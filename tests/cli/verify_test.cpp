@@ -28,6 +28,14 @@ TEST_F(VerifyCommand, EndsWithFourBeyondTheTolerance) {
   EXPECT_THAT(result.standard_output, HasSubstr("differs"));
 }
 
+TEST_F(VerifyCommand, AToleranceThatIsNoNumberAboveZeroIsAnError) {
+  for (const char* tolerance : {"nan", "inf", "0", "x"}) {
+    const test::CommandResult result = verify("llama", {"--tolerance", tolerance});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.standard_error, HasSubstr(std::string(tolerance) + " is not a number above 0"));
+  }
+}
+
 TEST_F(VerifyCommand, AnotherModelIsBeyond) { EXPECT_EQ(verify("mistral").exit_code, 4); }
 
 TEST_F(VerifyCommand, JsonHoldsEveryOutputAlsoWhenTheyDiffer) {
