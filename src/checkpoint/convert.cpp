@@ -225,6 +225,11 @@ LazyTensors apply_adapter(LazyTensors base, const PeftAdapter& adapter, double s
       tensor.meta = meta_of(whole->second);
       tensor.make = [value = whole->second] { return value; };
     } else if (const std::string module = adapted_module(adapter, tensor.name); !module.empty()) {
+      if (!tensor.meta.is_floating_point())
+        throw CheckpointError("'{}' is {}, and an adapter is added to floating-point weights", tensor.name,
+                              c10::toString(tensor.meta.scalar_type()))
+            .where(source)
+            .hint("take the base in float16, bfloat16 or float32");
       tensor.make = [adapter, module, sign, weight = tensor.make] { return merge(adapter, module, weight(), sign); };
     }
   }

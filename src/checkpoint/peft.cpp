@@ -63,6 +63,11 @@ void check_pairs(PeftAdapter& adapter, const fs::path& source) {
                             shape_text(pair.b.sizes()), module)
           .where(source)
           .hint("only LoRA of linear layers is supported");
+    if (!pair.a.is_floating_point() || !pair.b.is_floating_point())
+      throw CheckpointError("lora_A and lora_B of '{}' are {} and {}; wanted: floating point", module,
+                            c10::toString(pair.a.scalar_type()), c10::toString(pair.b.scalar_type()))
+          .where(source)
+          .hint("fetch the adapter again, or save it in a floating-point type");
   }
 }
 
@@ -87,11 +92,26 @@ void check_ranks(const PeftAdapter& adapter, const fs::path& source) {
   }
 }
 
-void add(PeftAdapter& adapter, const std::string& name, const LoraName& parts, const at::Tensor& tensor) {
+void add(PeftAdapter& adapter, const std::string& name, const LoraName& parts, const at::Tensor& tensor, const fs::path& source) {
   LoraPair& pair = adapter.pairs[base_name(parts.module)];
   at::Tensor& half = parts.is_a ? pair.a : pair.b;
-  if (half.defined()) throw CheckpointError("'{}' stands a second time under another name", name).hint("remove one of the two");
+  if (half.defined())
+    throw CheckpointError("'{}' stands a second time under another name", name).where(source).hint("remove one of the two");
   half = tensor;
+}
+
+/// DoRA's lengths, embeddings, biases: without them the others would be merged wrongly.
+Error other_kind(const std::string& name, const fs::path& source) {
+  return CheckpointError("'{}' is of a kind of adapter that is not supported", name)
+      .where(source)
+      .hint("only LoRA of linear layers is supported");
+}
+
+/// "….lora_embedding_A.default", "….lora_magnitude_vector.default.weight".
+bool is_other_kind_of(const std::string& tensor_name, const std::string& adapter) {
+  const std::string part = "." + adapter;
+  return tensor_name.find(".lora_") != std::string::npos &&
+         (tensor_name.ends_with(part) || tensor_name.find(part + ".", tensor_name.find(".lora_")) != std::string::npos);
 }
 
 /// "a, b, c and 5 more".
@@ -115,11 +135,9 @@ PeftAdapter read_adapter(const fs::path& folder) {
   for (const TensorEntry& entry : source.entries()) {
     const auto parts = parse(entry.name);
     if (parts) {
-      add(adapter, entry.name, *parts, source.tensor(entry));
+      add(adapter, entry.name, *parts, source.tensor(entry), folder);
     } else if (entry.name.find("lora_") != std::string::npos) {
-      throw CheckpointError("'{}' is of a kind of adapter that is not supported", entry.name)
-          .where(folder)
-          .hint("only LoRA of linear layers is supported");
+      throw other_kind(entry.name, folder);
     } else {
       adapter.replaced.emplace(base_name(entry.name), source.tensor(entry));
     }
@@ -151,14 +169,16 @@ void require_adapter(const std::vector<std::string>& tensor_names, const std::st
 
 PeftAdapter adapter_in(const TensorSource& source, const std::string& name, const PeftConfig& config) {
   PeftAdapter adapter{config, {}, {}};
+  const fs::path& file = source.files().front();
   std::vector<std::string> names;
   for (const TensorEntry& entry : source.entries()) {
     names.push_back(entry.name);
     const auto parts = parse(entry.name);
-    if (parts && parts->adapter == name) add(adapter, entry.name, *parts, source.tensor(entry));
+    if (!parts && is_other_kind_of(entry.name, name)) throw other_kind(entry.name, file);
+    if (parts && parts->adapter == name) add(adapter, entry.name, *parts, source.tensor(entry), file);
   }
-  require_adapter(names, name, source.files().front());
-  check_pairs(adapter, source.files().front());
+  require_adapter(names, name, file);
+  check_pairs(adapter, file);
   adapter.config.r = adapter.pairs.begin()->second.a.size(0);
   adapter.config.rank_pattern.clear();
   for (const auto& [module, pair] : adapter.pairs)

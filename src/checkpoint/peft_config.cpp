@@ -1,11 +1,15 @@
 #include "peft_config.h"
 
+#include <type_traits>
+
 #include "hf_reader.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 
 namespace microemo::checkpoint {
 namespace {
+
+constexpr int64_t most = 1000000;
 
 struct PeftKeys {
   PeftConfig& config;
@@ -17,8 +21,8 @@ template <class Visitor>
 void describe(Visitor& option, PeftKeys& keys) {
   PeftConfig& o = keys.config;
   option("peft_type", keys.peft_type, "Kind of adapter.");
-  option("r", o.r, "Rank.").min(1);
-  option("lora_alpha", o.lora_alpha, "The product is scaled by it.").above(0);
+  option("r", o.r, "Rank.").min(1).max(most);
+  option("lora_alpha", o.lora_alpha, "The product is scaled by it.").above(0).max(most);
   option("lora_dropout", o.lora_dropout, "Dropout before A in training.").min(0).below(1);
   option("use_rslora", o.use_rslora, "Scale by alpha / sqrt(r).");
   option("use_dora", keys.use_dora, "Not supported.");
@@ -68,12 +72,18 @@ void refuse_changed_base(const HfFile& file) {
         "save it with path_initial_model_for_weight_conversion, or, where the changed base is at hand, write true here");
 }
 
+/// Ranks and scales by the ends of names.
 template <class T>
 std::map<std::string, T> pattern(const HfFile& file, const std::string& key) {
   std::map<std::string, T> result;
   const Json section = file.section(key);
   for (const auto& [name, value] : section.items()) {
-    if (!value.is_number()) throw file.refuse(key, name, fmt::format("'{}' is no number", name), "mend the value");
+    const bool fits = std::is_integral_v<T> ? value.is_number_integer() : value.is_number();
+    if (!fits || !(value.template get<double>() > 0 && value.template get<double>() <= most))
+      throw file.refuse(key, name,
+                        fmt::format("'{}' is {}; wanted: a {}number above 0, at most {}", name, value.dump(),
+                                    std::is_integral_v<T> ? "whole " : "", most),
+                        "mend the value");
     if (name.find_first_of("*+?()[]{}|$\\", 0) != std::string::npos)
       throw file.refuse(key, name, fmt::format("the pattern '{}' is more than the end of a name, which is not supported", name),
                         "write the names out");

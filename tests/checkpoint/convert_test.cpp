@@ -137,6 +137,18 @@ TEST_F(Convert, AnAdapterForAnotherBaseIsAnError) {
       "the adapter is for another base:\n  model.layers.7.self_attn.q_proj: not in the base");
 }
 
+TEST_F(Convert, AnAdapterIsNotAddedToWholeNumbers) {
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  LazyTensors base = without(read(data / "llama"), name);
+  for (const at::ScalarType type : {at::kChar, at::kBool, at::kComplexFloat}) {
+    LazyTensors changed = base;
+    changed.push_back(tensor(name, at::ones({32, 32}, type)));
+    expect_error(
+        ErrorKind::checkpoint, [&] { apply_adapter(changed, read_adapter(data / "adapter"), 1, "x"); },
+        "and an adapter is added to floating-point weights");
+  }
+}
+
 TEST_F(Convert, LeavesOneOfSeveralAdaptersUnderTheUsualName) {
   const LazyTensors all = read(data / "adapters.safetensors"), second = only_adapter(all, "second", "x");
   const std::string module = "llama_model.base_model.model.model.layers.1.self_attn.k_proj.lora_B.";

@@ -191,6 +191,14 @@ TEST_F(Peft, ARankThatTheTensorsDoNotHaveIsAnError) {
   refusal("\"r\": 4", "\"r\": 8", "has the rank 4, and adapter_config.json says 8");
 }
 
+TEST_F(Peft, APatternsValueThatIsNoRankOrScaleIsRefused) {
+  for (const char* rank : {"2.7", "1e300", "-2", "0", "true", "null"})
+    refusal("\"down_proj\": 2", fmt::format("\"down_proj\": {}", rank), "wanted: a whole number above 0");
+  for (const char* alpha : {"-6", "0", "1e300", "\"six\""})
+    refusal("\"layers.1.mlp.down_proj\": 6", fmt::format("\"layers.1.mlp.down_proj\": {}", alpha), "wanted: a number above 0");
+  refusal("\"lora_alpha\": 10", "\"lora_alpha\": 1e300", "'lora_alpha' is 1e+300");
+}
+
 TEST_F(Peft, APatternThatIsMoreThanANameIsRefused) {
   refusal("\"down_proj\": 2", "\"(a+)+b\": 2", "the pattern '(a+)+b' is more than the end of a name");
 }
@@ -215,6 +223,42 @@ TEST_F(Peft, AdaptersOfEmbeddingsAreRefused) {
                 {{"base_model.model.model.embed_tokens.lora_embedding_A", at::ones({4, 32})}});
   expect_error(
       ErrorKind::checkpoint, [&] { read_adapter(folder); }, "is of a kind of adapter that is not supported");
+}
+
+TEST_F(Peft, OtherKindsOfAdaptersInTheStateOfAModelAreRefused) {
+  const NamedTensors state = read_tensors(data / "adapters.safetensors");
+  for (const std::string name : {"m.embed_tokens.lora_embedding_A.default", "m.q_proj.lora_magnitude_vector.default.weight",
+                                 "m.q_proj.lora_B.default.bias"}) {
+    NamedTensors more = state;
+    more[name] = at::ones({4});
+    write_tensors(place_.path() / "state.safetensors", more);
+    const TensorSource source(place_.path() / "state.safetensors");
+    expect_error(
+        ErrorKind::checkpoint, [&] { adapter_in(source, "default", {}); },
+        "'" + name + "' is of a kind of adapter that is not supported");
+    EXPECT_FALSE(adapter_in(source, "second", {}).pairs.empty());
+  }
+}
+
+TEST_F(Peft, HalvesThatAreNoFloatingPointNumbersAreRefused) {
+  const fs::path folder = copy();
+  NamedTensors tensors = read_tensors(folder / "adapter_model.safetensors");
+  at::Tensor& half = tensors.at("base_model.model." + query + ".lora_A.weight");
+  half = half.to(at::kInt);
+  write_tensors(folder / "adapter_model.safetensors", tensors);
+  expect_error(
+      ErrorKind::checkpoint, [&] { read_adapter(folder); }, "are Int and Float; wanted: floating point");
+}
+
+TEST_F(Peft, AHalfThatStandsTwiceIsAnErrorWithItsPlace) {
+  const fs::path folder = copy();
+  NamedTensors tensors = read_tensors(folder / "adapter_model.safetensors");
+  tensors["base_model.model." + query + ".lora_A.second.weight"] = at::ones({4, 32});
+  write_tensors(folder / "adapter_model.safetensors", tensors);
+  EXPECT_EQ(expect_error(
+                ErrorKind::checkpoint, [&] { read_adapter(folder); }, "stands a second time")
+                .place(),
+            folder.string());
 }
 
 TEST_F(Peft, AFileWithoutAdaptersIsAnError) {

@@ -53,7 +53,7 @@ std::string adapter_of(const std::string& tensor_name);
 /// Names of the adapters in the state of a whole model, in order.
 std::vector<std::string> adapters_in(const std::vector<std::string>& names);
 /// One of them, with the config that the caller knows; the ranks are those of the tensors. Throws Error(checkpoint) when there is
-/// none of this name, naming those that are.
+/// none of this name, naming those that are, and for a tensor of it that is no LoRA of a linear layer.
 PeftAdapter adapter_in(const TensorSource& source, const std::string& name, const PeftConfig& config);
 /// Throws Error(checkpoint) at `source` unless one of the tensors is of the adapter `name`; lists the adapters that there are.
 void require_adapter(const std::vector<std::string>& tensor_names, const std::string& name, const std::filesystem::path& source);
