@@ -26,6 +26,13 @@ fs::path weights_in(const fs::path& folder) {
       .hint("name the file itself, or a folder with model.safetensors, pytorch_model.bin or an index of shards");
 }
 
+/// Of a pipe the first byte would be waited for. What is not there is the reader's to tell.
+void require_regular(const fs::path& path) {
+  std::error_code failure;
+  if (fs::exists(path, failure) && !fs::is_regular_file(path, failure))
+    throw CheckpointError("it is not a regular file").where(path).hint("copy it into a file, or name another");
+}
+
 WeightFiles read_index(const fs::path& index) {
   const std::map<std::string, std::string> shards = formats::read_shard_index(index);
   WeightFiles result{{}, {}, index};
@@ -34,6 +41,7 @@ WeightFiles read_index(const fs::path& index) {
   for (auto& [file, place] : places) {
     place = result.files.size();
     result.files.push_back(index.parent_path() / file);
+    require_regular(result.files.back());
   }
   for (const auto& [name, file] : shards) result.places[name] = places[file];
   return result;
@@ -48,9 +56,7 @@ WeightFiles find_weight_files(const fs::path& path) {
         .where(path)
         .hint("check the path of the weights");
   const fs::path found = fs::is_directory(path) ? weights_in(path) : path;
-  // Of a pipe the first byte would be waited for.
-  if (!fs::is_regular_file(found, failure))
-    throw CheckpointError("it is not a regular file").where(found).hint("copy it into a file, or name another");
+  require_regular(found);
   if (is_index(found)) return read_index(found);
   return {{found}};
 }

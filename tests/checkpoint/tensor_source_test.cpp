@@ -216,6 +216,13 @@ TEST_F(Source, RefusesAPipeWithoutWaitingForIt) {
   expect_refused("it is not a regular file");
 }
 
+TEST_F(Source, RefusesAShardThatIsAPipe) {
+  write_shards();
+  fs::remove(folder_.path() / "model-00002-of-00002.safetensors");
+  ASSERT_EQ(::mkfifo((folder_.path() / "model-00002-of-00002.safetensors").c_str(), 0600), 0);
+  expect_refused("it is not a regular file");
+}
+
 TEST_F(Source, RefusesANameThatIsTooLong) {
   expect_error(
       ErrorKind::checkpoint, [&] { TensorSource(folder_.path() / std::string(300, 'a')); }, "File name too long");
