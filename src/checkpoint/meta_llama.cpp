@@ -128,6 +128,11 @@ class Pieces {
 };
 
 void Pieces::check_same_names(const TensorSource& source) const {
+  for (const TensorEntry& entry : source.entries())
+    if (entry.name != computed && !sources_.front().contains(entry.name))
+      throw CheckpointError("'{}' is missing, though {} has it", entry.name, source.files().front().filename().string())
+          .where(files_.front())
+          .hint("take all files from one download");
   for (const TensorEntry& entry : entries()) {
     if (!source.contains(entry.name))
       throw CheckpointError("'{}' is missing, though {} has it", entry.name, files_.front().filename().string())

@@ -111,6 +111,12 @@ TEST_F(MetaLlamaFiles, OfWhichOneLacksATensorAreRefused) {
   EXPECT_EQ(error.place(), file(1).string());
 }
 
+TEST_F(MetaLlamaFiles, OfWhichTheFirstLacksATensorAreRefused) {
+  rewrite(0, [](std::string& name, at::Tensor&) { return name != "layers.1.feed_forward.w2.weight"; });
+  const Error error = refusal("'layers.1.feed_forward.w2.weight' is missing, though consolidated.01.pth has it");
+  EXPECT_EQ(error.place(), file(0).string());
+}
+
 TEST_F(MetaLlamaFiles, WithPiecesOfDifferentShapeOrTypeAreRefused) {
   rewrite(1, [](std::string& name, at::Tensor& tensor) {
     if (name == "output.weight") tensor = at::ones({13, 16}, at::kBFloat16);
