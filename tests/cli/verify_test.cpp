@@ -50,10 +50,10 @@ TEST_F(VerifyCommand, JsonHoldsEveryOutputAlsoWhenTheyDiffer) {
 TEST_F(VerifyCommand, ComputesInTheStoredType) { EXPECT_EQ(verify("llama", {"--type", "stored"}).exit_code, 0); }
 
 TEST_F(VerifyCommand, AFamilyThatCannotBeRunIsOneClearError) {
-  write_file_atomic(place.path() / "blip/config.json", R"({"model_type": "blip-2"})");
-  const test::CommandResult result = microemo({"verify", "blip", "--reference", model("llama.reference.safetensors")});
+  write_file_atomic(place.path() / "gemma/config.json", R"({"model_type": "gemma2"})");
+  const test::CommandResult result = microemo({"verify", "gemma", "--reference", model("llama.reference.safetensors")});
   EXPECT_EQ(result.exit_code, 4);
-  EXPECT_THAT(result.standard_error, HasSubstr("models of type 'blip-2' cannot be run here yet"));
+  EXPECT_THAT(result.standard_error, HasSubstr("the model type 'gemma2' is not supported"));
 }
 
 TEST_F(VerifyCommand, AFileThatIsNoRecordingIsAnError) {

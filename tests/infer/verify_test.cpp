@@ -100,10 +100,10 @@ TEST_F(Verify, OutputsThatTheModelDoesNotHaveAreListed) {
   EXPECT_THAT(verify().not_compared, ElementsAre("attentions.0"));
 }
 
-TEST_F(Verify, AModelThatCannotBeRunYetIsOneClearError) {
-  write_file_atomic(place_.path() / "config.json", R"({"model_type": "blip-2"})");
+TEST_F(Verify, AModelOfAnUnknownTypeIsOneClearError) {
+  write_file_atomic(place_.path() / "config.json", R"({"model_type": "gemma2"})");
   expect_error(
-      ErrorKind::checkpoint, [&] { verify_model(place_.path(), file_); }, "models of type 'blip-2' cannot be run here yet");
+      ErrorKind::checkpoint, [&] { verify_model(place_.path(), file_); }, "the model type 'gemma2' is not supported");
 }
 
 TEST_F(Verify, ClipsVisionSideIsWithin) {
@@ -162,6 +162,116 @@ TEST_F(VerifyClip, ARecordingWithoutPicturesIsAnError) {
 
 TEST_F(VerifyClip, TheStoredTypeIsForDecoders) {
   clip_refusal(ErrorKind::config, "--type stored is for decoders", {.as_stored = true});
+}
+
+/// The recordings of tests/reference/vision.py and audio_encoders.py, under the names that record.py gives them.
+class VerifyEncoder : public Verify {
+ protected:
+  void take(const std::string& model, const std::map<std::string, std::string>& names) {
+    model_ = model;
+    recorded_.clear();
+    for (const auto& [name, tensor] : checkpoint::read_tensors(data / (model + ".reference.safetensors")))
+      for (const auto& [from, to] : names)
+        if (name.starts_with(from)) recorded_[to + name.substr(from.size())] = tensor;
+  }
+  VerifyReport verify_encoder(const VerifyOptions& options = {}) const {
+    checkpoint::write_tensors(file_, recorded_);
+    return verify_model(data / model_, file_, options);
+  }
+  void expect_within(size_t outputs) const {
+    const VerifyReport report = verify_encoder();
+    EXPECT_TRUE(report.within()) << to_json(report).dump(2);
+    EXPECT_EQ(report.outputs.size(), outputs);
+    EXPECT_TRUE(report.not_compared.empty());
+  }
+  void encoder_refusal(const std::string& part) const {
+    expect_error(
+        ErrorKind::checkpoint, [&] { verify_encoder(); }, part);
+  }
+
+  std::string model_;
+  const std::map<std::string, std::string> sound_{{"input.input_values", "input.input_values"},
+                                                  {"input.attention_mask", "input.attention_mask"},
+                                                  {"output.hidden_states", "output.hidden_states"}};
+  const std::map<std::string, std::string> mel_{{"input.input_features", "input.input_features"},
+                                                {"output.hidden_states", "output.encoder_hidden_states"}};
+  const std::map<std::string, std::string> picture_{{"input.", "input."},
+                                                    {"output.image", "output.vision_outputs.last_hidden_state"},
+                                                    {"output.vision", "output.vision_outputs.hidden_states"},
+                                                    {"output.qformer", "output.qformer_outputs.hidden_states"}};
+};
+
+TEST_F(VerifyEncoder, HubertIsWithinInTheFramesThatTheMaskCounts) {
+  for (const std::string model : {"hubert-base", "hubert-large"}) {
+    take(model, sound_);
+    expect_within(4);
+  }
+  at::Tensor changed = recorded_.at("output.hidden_states.2").clone();
+  changed[0][0][0] += 1;
+  recorded_["output.hidden_states.2"] = changed;
+  EXPECT_FALSE(verify_encoder().within());
+}
+
+TEST_F(VerifyEncoder, WithoutAMaskHubertHearsPadding) {
+  take("hubert-large", {{"input.input_values", "input.input_values"}, {"output.without_mask", "output.last_hidden_state"}});
+  expect_within(1);
+}
+
+TEST_F(VerifyEncoder, WhispersEncoderIsWithin) {
+  take("whisper", mel_);
+  expect_within(4);
+}
+
+TEST_F(VerifyEncoder, PictureEncoderAndQFormerOfBlipAreWithin) {
+  for (const std::string model : {"blip2", "instructblip"}) {
+    take(model, picture_);
+    expect_within(9);
+  }
+  at::Tensor changed = recorded_.at("output.qformer_outputs.hidden_states.3").clone();
+  changed[0][0][0] += 1;
+  recorded_["output.qformer_outputs.hidden_states.3"] = changed;
+  EXPECT_FALSE(verify_encoder().within());
+}
+
+TEST_F(VerifyEncoder, SoundsOfAWrongShapeTypeOrLengthAreAnError) {
+  take("hubert-large", sound_);
+  const at::Tensor sounds = recorded_.at("input.input_values");
+  recorded_["input.input_values"] = sounds.unsqueeze(1);
+  encoder_refusal("input.input_values is Float [3, 1, 1043]; wanted: floating point [sounds, samples]");
+  recorded_["input.input_values"] = sounds.to(at::kLong);
+  encoder_refusal("input.input_values is Long [3, 1043]");
+  recorded_["input.input_values"] = sounds.slice(1, 0, 5);
+  encoder_refusal("input.attention_mask has not the shape of input.input_values");
+  recorded_.erase("input.attention_mask");
+  encoder_refusal("row 0 of input.input_values has 5 samples, and a frame needs");
+  recorded_["input.input_values"] = sounds.slice(0, 0, 0);
+  encoder_refusal("input.input_values is empty");
+}
+
+TEST_F(VerifyEncoder, MelValuesOfAnotherShapeAreAnErrorWithBoth) {
+  take("whisper", mel_);
+  recorded_["input.input_features"] = at::zeros({2, 8, 40});
+  encoder_refusal("input.input_features is Float [2, 8, 40]; wanted: floating point [sounds, 8, 42]");
+}
+
+TEST_F(VerifyEncoder, TextOfAQFormerHasToFitItsPictures) {
+  take("instructblip", picture_);
+  const at::Tensor ids = recorded_.at("input.qformer_input_ids");
+  recorded_["input.qformer_input_ids"] = ids.slice(0, 0, 1);
+  encoder_refusal("input.qformer_input_ids has 1 rows, and there are 2 pictures");
+  recorded_["input.qformer_input_ids"] = at::full({2, 7}, 1 << 20, at::kLong);
+  encoder_refusal("input.qformer_input_ids holds 1048576 to 1048576");
+  recorded_.erase("input.qformer_input_ids");
+  encoder_refusal("input.qformer_input_ids is missing");
+  take("blip2", picture_);
+  recorded_["input.qformer_input_ids"] = ids;
+  encoder_refusal("a BLIP-2 has no input 'qformer_input_ids'");
+}
+
+TEST_F(VerifyEncoder, AnEncoderIsNotComputedInTheStoredType) {
+  take("whisper", mel_);
+  expect_error(
+      ErrorKind::config, [&] { verify_encoder({.as_stored = true}); }, "--type stored is for decoders");
 }
 
 TEST_F(Verify, AFileWithoutInputsOrOutputsIsAnError) {
