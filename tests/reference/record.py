@@ -21,6 +21,20 @@ from safetensors.torch import save_file
 NOT_RECORDED = ("past_key_values", "loss", "attentions", "cross_attentions")
 
 
+def image_places(config):
+    """Tokens that stand for a picture in a text of BLIP-2: one for each query."""
+    return config.num_query_tokens if getattr(config, "image_token_index", None) is not None and hasattr(config, "num_query_tokens") else 0
+
+
+def with_image(config, ids):
+    """The places of a picture before a text, and no such place in the text itself: the model counts them."""
+    if not image_places(config):
+        return ids
+    token = config.image_token_index
+    image = torch.full((len(ids), image_places(config)), token)
+    return torch.cat([image, ids.masked_fill(ids == token, 3 if token != 3 else 4)], 1)
+
+
 def make_inputs(model, config, rows, tokens, seed):
     """Random arguments of the model's forward by name, of the shapes that its config asks for."""
     generator = torch.Generator().manual_seed(seed)
@@ -40,10 +54,8 @@ def make_inputs(model, config, rows, tokens, seed):
     if "decoder_input_ids" in wanted and config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids(config.vocab_size, 4)
     if "input_ids" in wanted:
-        inputs["input_ids"] = ids(text.vocab_size, tokens)
-        if getattr(config, "image_token_index", None) is not None and hasattr(config, "num_query_tokens"):
-            image = torch.full((rows, config.num_query_tokens), config.image_token_index)
-            inputs["input_ids"] = torch.cat([image, inputs["input_ids"]], 1)
+        longest = getattr(text, "max_position_embeddings", None) or tokens + image_places(config)
+        inputs["input_ids"] = with_image(config, ids(text.vocab_size, min(tokens, longest - image_places(config))))
     return inputs
 
 
@@ -93,7 +105,7 @@ def main():
     if words.text:
         tokenizer = transformers.AutoTokenizer.from_pretrained(words.model)
         ids = [tokenizer(text)["input_ids"] for text in words.text]
-        inputs["input_ids"] = torch.tensor([row[:min(map(len, ids))] for row in ids])
+        inputs["input_ids"] = with_image(model.config, torch.tensor([row[:min(map(len, ids))] for row in ids]))
     inputs = {n: t.to(model.dtype) if t.is_floating_point() else t for n, t in inputs.items()}
     save_file(record(model, inputs), words.out,
               metadata={"format": "pt", "model": type(model).__name__, "transformers": transformers.__version__,
