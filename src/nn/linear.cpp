@@ -24,22 +24,36 @@ std::vector<int64_t> shape_of(const at::Tensor& x, int64_t width) {
 
 }  // namespace
 
-Linear::Linear(int64_t in, int64_t out, bool bias) {
+Linear::Linear(int64_t in, int64_t out, bool bias) : in_(in), out_(out) {
   weight_ = register_parameter("weight", at::empty({out, in}));
   if (bias) bias_ = register_parameter("bias", at::empty({out}));
 }
 
+at::Tensor Linear::product(const at::Tensor& x_Ni) const {
+  if (kind_ == FrozenDtype::fp32) return at::linear(x_Ni, weight_, bias_);
+  const at::Tensor y_No = frozen_product(x_Ni, {kind_, weight_, weight_scales_, out_, in_});
+  return bias_.defined() ? y_No + bias_ : y_No;
+}
+
+void Linear::freeze(FrozenDtype kind) {
+  MICROEMO_CHECK(!weight_.requires_grad(), "a weight that is trained cannot be frozen");
+  MICROEMO_CHECK(kind == kind_ || kind_ == FrozenDtype::fp32, "a weight that is frozen cannot be frozen otherwise");
+  if (kind == kind_) return;
+  const FrozenWeight frozen = frozen_weight(weight_.detach(), kind);
+  parameters_["weight"] = weight_ = frozen.values;
+  if (frozen.scales.defined()) weight_scales_ = register_buffer("weight_scales", frozen.scales);
+  kind_ = kind;
+}
+
 // In two dimensions, as what is added in place to a view costs a copy of its gradient.
 at::Tensor Linear::rows(const at::Tensor& x, const DropoutKeys& keys) const {
-  const at::Tensor x_Ni = x.reshape({-1, x.size(-1)}), y_No = at::linear(x_Ni, weight_, bias_);
+  const at::Tensor x_Ni = x.reshape({-1, x.size(-1)}), y_No = product(x_Ni);
   if (!has_lora()) return y_No;
   const at::Tensor adapted_Ni = lora_dropout_ > 0 && !keys.none() ? dropout(x, lora_dropout_, keys).view(x_Ni.sizes()) : x_Ni;
   return y_No.addmm_(at::linear(adapted_Ni, lora_a_), lora_b_.t(), /*beta=*/1, /*alpha=*/lora_scale_);
 }
 
-at::Tensor Linear::forward(const at::Tensor& x, const DropoutKeys& keys) const {
-  return rows(x, keys).view(shape_of(x, weight_.size(0)));
-}
+at::Tensor Linear::forward(const at::Tensor& x, const DropoutKeys& keys) const { return rows(x, keys).view(shape_of(x, out_)); }
 
 at::Tensor Linear::add_to(const at::Tensor& sum, const at::Tensor& x, const DropoutKeys& keys) const {
   const at::Tensor y_No = rows(x, keys);
@@ -47,12 +61,18 @@ at::Tensor Linear::add_to(const at::Tensor& sum, const at::Tensor& x, const Drop
 }
 
 void Linear::attach_lora(int64_t rank, double alpha, double dropout) {
-  const int64_t largest = std::min(weight_.size(0), weight_.size(1));
+  const int64_t largest = std::min(out_, in_);
   if (rank < 1 || rank > largest)
-    throw ConfigError("a LoRA rank of {} does not fit a projection of {} x {}", rank, weight_.size(0), weight_.size(1))
+    throw ConfigError("a LoRA rank of {} does not fit a projection of {} x {}", rank, out_, in_)
         .hint(fmt::format("choose lora.rank between 1 and {}", largest));
-  lora_a_ = register_parameter("lora_A", at::empty({rank, weight_.size(1)}, weight_.options().requires_grad(false)));
-  lora_b_ = register_parameter("lora_B", at::zeros({weight_.size(0), rank}, weight_.options().requires_grad(false)));
+  lora_a_ = register_parameter(
+      "lora_A",
+      at::empty({rank, in_},
+                weight_.options().dtype(kind_ == FrozenDtype::fp32 ? weight_.scalar_type() : at::kFloat).requires_grad(false)));
+  lora_b_ = register_parameter(
+      "lora_B",
+      at::zeros({out_, rank},
+                weight_.options().dtype(kind_ == FrozenDtype::fp32 ? weight_.scalar_type() : at::kFloat).requires_grad(false)));
   lora_scale_ = alpha / double(rank);
   lora_dropout_ = dropout;
 }

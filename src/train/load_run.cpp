@@ -10,6 +10,8 @@
 #include "microemo/data/sample.h"
 #include "microemo/model/public_weights.h"
 #include "microemo/nn/init.h"
+#include "microemo/train/fit.h"
+#include "microemo/train/optimizer.h"
 #include "microemo/train/run_folder.h"
 
 namespace microemo::train {
@@ -47,7 +49,7 @@ bool is_public(const fs::path& path) {
 
 checkpoint::LoadReport load_run_weights(model::MicroEmo& model, const fs::path& run_or_checkpoint, bool partial) {
   const fs::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
-  return checkpoint::load_into(model, checkpoint::read_tensors(file),
+  return checkpoint::load_into(model, thawed_weights(checkpoint::read_tensors(file), model, file),
                                {.source = file, .allow_missing = partial, .allow_unexpected = partial});
 }
 
@@ -99,6 +101,8 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
   if (const fs::path times = copied_tokenizer(run.checkpoint, "time_tokenizer"); !times.empty())
     run.options.prompt.time_tokenizer = times.string();
   run.model = make_model(run.options, *run.tokenizer);
+  select_trainable(*run.model, run.options.train);
+  freeze_weights(*run.model, run.options.train.frozen_dtype, /*gpu=*/false);
   load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
   run.model->eval();
   return run;

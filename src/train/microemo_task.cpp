@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "microemo/base/log.h"
 #include "microemo/nn/loss.h"
 #include "microemo/train/batches.h"
+#include "microemo/train/fit.h"
 
 namespace microemo::train {
 namespace {
@@ -73,6 +75,21 @@ struct BatchSource {
   }
 };
 
+/// The first step stands for all of them, with a margin.
+void choose_recomputed(const RunOptions& options, const BatchSource& source, model::MicroEmo& model) {
+  constexpr double margin = 1.5, part_of_memory = 0.7;
+  int64_t tokens = 0;
+  if (options.train.recompute == "auto")
+    for (const model::ClipBatch& batch : source.step(0)) tokens = std::max(tokens, batch.lengths_R.sum().item<int64_t>());
+  model::Decoder& decoder = model.decoder();
+  const std::vector<bool> chosen = recomputed_blocks(options.train.recompute, decoder.layers(),
+                                                     kept_by_block(options.model.decoder, int64_t(margin * double(tokens))),
+                                                     part_of_memory * available_memory());
+  const auto count = std::count(chosen.begin(), chosen.end(), true);
+  if (count > 0) log_info(fmt::format("{} of {} decoder blocks are computed again in backward", count, chosen.size()));
+  decoder.recompute_blocks(chosen);
+}
+
 }  // namespace
 
 TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options) {
@@ -93,6 +110,7 @@ Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData
                    std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model) {
   auto source = std::make_shared<BatchSource>(
       BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train});
+  if (options.model.alignment.answer > 0) choose_recomputed(options, *source, *model);
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   return {.module = model,
           .batches = [source](int64_t step) { return source->step(step); },

@@ -13,6 +13,7 @@
 #include "microemo/base/log.h"
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
+#include "microemo/train/fit.h"
 #include "microemo/train/flops.h"
 #include "microemo/train/run_folder.h"
 #include "microemo/train/schedule.h"
@@ -55,8 +56,14 @@ double peak_memory_mb() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+bool has_gpu_parameters(const torch::nn::Module& module) {
+  const auto parameters = module.parameters();
+  return !parameters.empty() && parameters.front().is_cuda();
+}
+
 AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options) {
   select_trainable(module, options);
+  freeze_weights(module, options.frozen_dtype, has_gpu_parameters(module));
   return AdamW(module, options);
 }
 

@@ -72,6 +72,22 @@ TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
   }
 }
 
+TEST_F(RealModel, FrozenAndRecomputedBlocksResumeBitForBitAndAreEvaluatedAsTheyAre) {
+  options_.model.decoder.lora.rank = 4;
+  options_.model.decoder.lora.dropout = 0.1;
+  options_.train.trainable = {"*lora*", "video_*"};
+  options_.train.frozen_dtype = FrozenChoice::nf4;
+  const auto whole = folder(), parts = folder();
+  const Task trained = task();
+  const RunOutcome expected = Trainer(trained, options_.train, whole).run(4);
+  options_.train.recompute = "all";
+  const RunOutcome half = Trainer(task(), options_.train, parts).run(2);
+  const RunOutcome rest = Trainer(task(), options_.train, parts, half.checkpoint).run(2);
+  EXPECT_EQ(rest.step, expected.step);
+  EXPECT_EQ(read_file(rest.checkpoint / "model.safetensors"), read_file(expected.checkpoint / "model.safetensors"));
+  EXPECT_EQ(trained.module->named_parameters()["decoder.block0.up.weight"].scalar_type(), at::kByte);
+}
+
 TEST_F(RealModel, EncodersLearnWithoutTheDecoder) {
   options_.model.alignment.answer = 0;
   options_.train.frozen = {"decoder.*", "*_projection.*"};

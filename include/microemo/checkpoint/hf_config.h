@@ -188,9 +188,6 @@ void describe(Visitor& option, HfWhisperConfig& o) {
   option("activation_function", o.activation_function, "Activation.");
 }
 
-enum class HfPositions { absolute };
-constexpr auto names_of(HfPositions) { return std::array{std::pair{HfPositions::absolute, "absolute"}}; }
-
 struct HfBertConfig {
   int64_t vocab_size = 30522, hidden_size = 768, num_hidden_layers = 12, num_attention_heads = 12, intermediate_size = 3072;
   int64_t max_position_embeddings = 512, type_vocab_size = 2;

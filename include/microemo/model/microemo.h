@@ -65,6 +65,7 @@ class MicroEmo : public torch::nn::Module {
   BatchLoss forward(const ClipBatch& batch) const;
 
   const Decoder& decoder() const { return *decoder_; }
+  Decoder& decoder() { return *decoder_; }
   const ModelOptions& options() const { return options_; }
 
  private:

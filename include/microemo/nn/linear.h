@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 
 #include "microemo/nn/dropout.h"
+#include "microemo/nn/frozen_weight.h"
 
 namespace microemo::nn {
 
@@ -21,11 +22,20 @@ class Linear : public torch::nn::Module {
   /// Throws Error(config) when rank is not in 1 … min(in, out).
   void attach_lora(int64_t rank, double alpha, double dropout = 0);
   bool has_lora() const { return lora_a_.defined(); }
+  /// Keeps the weight in the bytes of `kind` from now on: parameter "weight" is then FrozenWeight::values, and buffer
+  /// "weight_scales" its scales. On the meta device the structure alone. Throws Error(internal) for a weight that is trained, or
+  /// that is not fp32 and another kind is asked for.
+  void freeze(FrozenDtype kind);
+  FrozenDtype frozen_dtype() const { return kind_; }
 
  private:
   at::Tensor rows(const at::Tensor& x, const DropoutKeys& keys) const;
 
-  at::Tensor weight_, bias_, lora_a_, lora_b_;
+  at::Tensor product(const at::Tensor& x_Ni) const;
+
+  int64_t in_, out_;
+  FrozenDtype kind_ = FrozenDtype::fp32;
+  at::Tensor weight_, weight_scales_, bias_, lora_a_, lora_b_;
   double lora_scale_ = 0, lora_dropout_ = 0;
 };
 

@@ -58,6 +58,14 @@ void describe(Visitor& option, LavisOptions& o) {
   option("lowest_rate", o.lowest_rate, "Learning rate at the end.").min(0);
 }
 
+/// How matrices that are not trained are kept (nn/frozen_weight.h).
+enum class FrozenChoice { automatic, fp32, bf16, int8, nf4 };
+constexpr auto names_of(FrozenChoice) {
+  return std::array{std::pair{FrozenChoice::automatic, "auto"}, std::pair{FrozenChoice::fp32, "fp32"},
+                    std::pair{FrozenChoice::bf16, "bf16"}, std::pair{FrozenChoice::int8, "int8"},
+                    std::pair{FrozenChoice::nf4, "nf4"}};
+}
+
 struct TrainOptions {
   std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out;
   int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, questions_per_clip = 0;
@@ -73,7 +81,8 @@ struct TrainOptions {
   int64_t log_every = 1, valid_every = 0, save_every = 500;
   double save_minutes = 30;
   int64_t keep_last = 2, threads = 1;
-  std::string device = "auto";
+  std::string device = "auto", recompute = "auto";
+  FrozenChoice frozen_dtype = FrozenChoice::automatic;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
 };
@@ -158,6 +167,14 @@ void describe(Visitor& option, TrainOptions& o) {
       .min(0)
       .max(256);
   option("device", o.device, "auto, cpu, cuda or cuda:N.");
+  option("frozen_dtype", o.frozen_dtype,
+         "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
+         "bitsandbytes has them; auto is bf16 on a "
+         "GPU and fp32 on a CPU.");
+  option("recompute", o.recompute,
+         "Decoder blocks that are computed again in backward instead of kept: none, all, numbers such as 0,2,5-9, or auto, which "
+         "takes as many as memory "
+         "asks for. Results are the same to the bit.");
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
   option("augment", o.augment, "Random changes of the training clips.");
 }

@@ -1,0 +1,118 @@
+#include "microemo/train/fit.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include <ATen/ops/empty.h>
+
+#include "microemo/base/error.h"
+#include "microemo/nn/linear.h"
+
+namespace microemo::train {
+namespace {
+
+constexpr const char* blocks_of_decoder = "decoder.block";
+
+nn::FrozenDtype dtype_of(FrozenChoice choice, const std::string& name, bool gpu) {
+  const bool small = choice == FrozenChoice::int8 || choice == FrozenChoice::nf4;
+  if (small && name.starts_with(blocks_of_decoder))
+    return choice == FrozenChoice::int8 ? nn::FrozenDtype::int8 : nn::FrozenDtype::nf4;
+  if (choice == FrozenChoice::bf16) return nn::FrozenDtype::bf16;
+  if (choice == FrozenChoice::fp32) return nn::FrozenDtype::fp32;
+  return gpu ? nn::FrozenDtype::bf16 : nn::FrozenDtype::fp32;
+}
+
+[[noreturn]] void refuse(const std::string& recompute, const std::string& why) {
+  throw ConfigError("'{}' {}", recompute, why)
+      .at("train.recompute")
+      .hint("auto, none, all, or numbers of the decoder's blocks from 0 on, such as 0,2,5-9");
+}
+
+int64_t block_number(const std::string& text, const std::string& recompute, int64_t blocks) {
+  int64_t number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) refuse(recompute, "is no list of blocks");
+  if (number >= blocks) refuse(recompute, fmt::format("names block {}, and the decoder has {}", number, blocks));
+  return number;
+}
+
+std::vector<bool> listed_blocks(const std::string& recompute, int64_t blocks) {
+  if (recompute.empty() || recompute.back() == ',') refuse(recompute, "is no list of blocks");
+  std::vector<bool> chosen(size_t(blocks), false);
+  std::istringstream words(recompute);
+  for (std::string word; std::getline(words, word, ',');) {
+    const size_t dash = word.find('-');
+    const int64_t first = block_number(word.substr(0, dash), recompute, blocks);
+    const int64_t last = dash == std::string::npos ? first : block_number(word.substr(dash + 1), recompute, blocks);
+    if (last < first) refuse(recompute, "has a range that runs backwards");
+    std::fill(chosen.begin() + first, chosen.begin() + last + 1, true);
+  }
+  return chosen;
+}
+
+double number_in(const char* file) {
+  double number = std::numeric_limits<double>::infinity();  // also for the word "max"
+  std::ifstream(file) >> number;
+  return number > 0 ? number : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+void freeze_weights(torch::nn::Module& module, FrozenChoice choice, bool gpu) {
+  for (const auto& item : module.named_modules({}, /*include_self=*/false)) {
+    auto* linear = dynamic_cast<nn::Linear*>(item.value().get());
+    if (linear && !linear->named_parameters(false)["weight"].requires_grad()) linear->freeze(dtype_of(choice, item.key(), gpu));
+  }
+}
+
+checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const torch::nn::Module& module,
+                                        const std::filesystem::path& source) {
+  const std::string suffix = "_scales";
+  for (const auto& item : module.named_parameters()) {
+    const auto scales = tensors.find(item.key() + suffix), values = tensors.find(item.key());
+    if (scales == tensors.end() || values == tensors.end() || item.value().dim() != 2) continue;
+    const bool is_int8 = values->second.scalar_type() == at::kChar;
+    const nn::FrozenWeight wanted =
+        nn::frozen_weight(at::empty(item.value().sizes(), at::kMeta), is_int8 ? nn::FrozenDtype::int8 : nn::FrozenDtype::nf4);
+    if (values->second.sizes() != wanted.values.sizes() || values->second.scalar_type() != wanted.values.scalar_type() ||
+        scales->second.sizes() != wanted.scales.sizes() || scales->second.scalar_type() != at::kFloat)
+      throw CheckpointError("'{}' is no int8 or nf4 matrix of the model's shape", item.key()).where(source);
+    values->second = nn::thawed({wanted.kind, values->second, scales->second, wanted.out, wanted.in});
+    tensors.erase(scales);
+  }
+  return tensors;
+}
+
+double kept_by_block(const model::DecoderOptions& o, int64_t tokens) {
+  const int64_t head = o.head_width > 0 ? o.head_width : o.width / o.heads;
+  // Inputs of both norms and what they give, the attended sum, queries, keys and values before and after they are turned, the
+  // attention's output, and gate, up and their product.
+  const double numbers = 5.0 * double(o.width) + 3.0 * double((o.heads + 2 * o.key_value_heads) * head) + 3.0 * double(o.hidden);
+  return numbers * double(tokens) * sizeof(float);
+}
+
+std::vector<bool> recomputed_blocks(const std::string& recompute, int64_t blocks, double bytes_of_block, double free_bytes) {
+  if (recompute == "none" || recompute == "all") return std::vector<bool>(size_t(blocks), recompute == "all");
+  if (recompute != "auto") return listed_blocks(recompute, blocks);
+  const double missing = bytes_of_block * double(blocks) - free_bytes;
+  const auto count = free_bytes > 0 && missing > 0 ? std::min<int64_t>(blocks, int64_t(std::ceil(missing / bytes_of_block))) : 0;
+  std::vector<bool> chosen(size_t(blocks), false);
+  std::fill(chosen.end() - count, chosen.end(), true);
+  return chosen;
+}
+
+double available_memory() {
+  double available = std::numeric_limits<double>::infinity();
+  std::ifstream memory("/proc/meminfo");
+  for (std::string word; memory >> word;)
+    if (double kb = 0; word == "MemAvailable:" && memory >> kb) available = kb * 1024;
+  const double limit = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
+  if (std::isfinite(limit) && std::isfinite(used)) available = std::min(available, std::max(0.0, limit - used));
+  return std::isfinite(available) ? available : 0;
+}
+
+}  // namespace microemo::train

@@ -1,0 +1,135 @@
+#include "microemo/train/fit.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "microemo/checkpoint/load.h"
+#include "microemo/model/decoder.h"
+#include "microemo/nn/frozen_weight.h"
+#include "microemo/nn/init.h"
+#include "microemo/nn/on_meta.h"
+#include "microemo/train/optimizer.h"
+#include "support/errors.h"
+
+namespace microemo::train {
+namespace {
+
+using Chosen = std::vector<bool>;
+
+TEST(RecomputedBlocks, AreThoseThatAreNamed) {
+  EXPECT_EQ(recomputed_blocks("none", 3, 1, 0), Chosen({false, false, false}));
+  EXPECT_EQ(recomputed_blocks("all", 3, 1, 0), Chosen({true, true, true}));
+  EXPECT_EQ(recomputed_blocks("0,2-3", 5, 1, 0), Chosen({true, false, true, true, false}));
+}
+
+TEST(RecomputedBlocks, AutoTakesTheLeastThatFits) {
+  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 400), Chosen({false, false, false, false}));
+  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 399), Chosen({false, false, false, true}));
+  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 250), Chosen({false, false, true, true}));
+  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 10), Chosen({true, true, true, true}));
+  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 0), Chosen({false, false, false, false}));  // nothing is known
+}
+
+TEST(RecomputedBlocks, RefusesWhatIsNoneOfThese) {
+  const auto refused = [](const std::string& text, const std::string& part) {
+    test::expect_error(
+        ErrorKind::config, [&] { recomputed_blocks(text, 4, 1, 0); }, part);
+  };
+  for (const char* text : {"", "every", "1,,2", "1,", "-1", "1-", "2.5", "1 2", "99999999999999999999"})
+    refused(text, "is no list of blocks");
+  refused("4", "names block 4, and the decoder has 4");
+  refused("0-7", "names block 7");
+  refused("3-1", "runs backwards");
+}
+
+TEST(AvailableMemory, IsSomeOfThisMachine) { EXPECT_GT(available_memory(), 1e6); }
+
+/// A decoder in the place that it has in the model, with adapters on queries.
+struct Small : torch::nn::Module {
+  explicit Small(bool filled = true) {
+    decoder = register_module("decoder", std::make_shared<model::Decoder>(options(), 40));
+    projection = register_module("projection", std::make_shared<nn::Linear>(8, 32));
+    if (filled) nn::initialise(*this, 4);
+    select_trainable(*this, trained());
+  }
+  static model::DecoderOptions options() {
+    model::DecoderOptions o{.width = 32, .layers = 2, .heads = 2, .hidden = 64, .max_tokens = 32, .lora = {}};
+    o.lora = {.rank = 2, .alpha = 4, .dropout = 0, .targets = {"query"}};
+    return o;
+  }
+  static TrainOptions trained() {
+    TrainOptions options;
+    options.trainable = {"*lora*", "decoder.block0.down.weight"};
+    return options;
+  }
+  at::Tensor logits() const { return decoder->logits(decoder->forward(decoder->embed(at::arange(10).view({2, 5})))); }
+  at::Tensor parameter(const std::string& name) const { return named_parameters()[name]; }
+
+  std::shared_ptr<model::Decoder> decoder;
+  std::shared_ptr<nn::Linear> projection;
+};
+
+TEST(FreezeWeights, TakesMatricesThatAreNotTrained) {
+  Small small;
+  freeze_weights(small, FrozenChoice::bf16, false);
+  EXPECT_EQ(small.parameter("decoder.block0.query.weight").scalar_type(), at::kBFloat16);
+  EXPECT_EQ(small.parameter("projection.weight").scalar_type(), at::kBFloat16);
+  for (const char* name : {"decoder.block0.down.weight", "decoder.block0.query.lora_A", "decoder.tokens.weight",
+                           "decoder.norm.weight", "projection.bias"})
+    EXPECT_EQ(small.parameter(name).scalar_type(), at::kFloat) << name;
+}
+
+TEST(FreezeWeights, SmallKindsAreForTheDecodersBlocks) {
+  Small small;
+  const at::Tensor before = small.logits();
+  freeze_weights(small, FrozenChoice::nf4, false);
+  EXPECT_EQ(small.parameter("decoder.block1.gate.weight").scalar_type(), at::kByte);
+  EXPECT_EQ(small.parameter("decoder.block0.down.weight").scalar_type(), at::kFloat);
+  EXPECT_EQ(small.parameter("projection.weight").scalar_type(), at::kFloat);
+  const double distance = ((small.logits() - before).norm() / before.norm()).item<double>();
+  EXPECT_GT(distance, 1e-3);
+  EXPECT_LT(distance, 0.3);
+}
+
+TEST(FreezeWeights, AutoLeavesACpuAsItIs) {
+  Small small;
+  freeze_weights(small, FrozenChoice::automatic, false);
+  for (const auto& item : small.named_parameters()) EXPECT_EQ(item.value().scalar_type(), at::kFloat) << item.key();
+  freeze_weights(small, FrozenChoice::automatic, /*gpu=*/true);
+  EXPECT_EQ(small.parameter("decoder.block0.query.weight").scalar_type(), at::kBFloat16);
+}
+
+TEST(ThawedWeights, BringFrozenOnesBackIntoAModelThatIsNot) {
+  for (const FrozenChoice choice : {FrozenChoice::int8, FrozenChoice::nf4}) {
+    Small frozen, plain;
+    freeze_weights(frozen, choice, false);
+    checkpoint::load_into(plain, thawed_weights(checkpoint::tensors_of(frozen), plain, "run"), {});
+    EXPECT_TRUE(at::allclose(frozen.logits(), plain.logits(), 1e-5, 1e-5));
+  }
+}
+
+TEST(ThawedWeights, RefusesBytesOfAnotherShape) {
+  Small frozen, plain;
+  freeze_weights(frozen, FrozenChoice::nf4, false);
+  auto tensors = checkpoint::tensors_of(frozen);
+  tensors["decoder.block1.up.weight"] = tensors["decoder.block1.up.weight"].slice(0, 1).clone();
+  test::expect_error(
+      ErrorKind::checkpoint, [&] { thawed_weights(tensors, plain, "run"); }, "'decoder.block1.up.weight'");
+}
+
+TEST(FreezeWeights, TheStructureNeedsNoMemory) {
+  const nn::OnMeta on_meta;
+  Small small(/*filled=*/false);
+  freeze_weights(small, FrozenChoice::nf4, false);
+  EXPECT_TRUE(small.parameter("decoder.block1.gate.weight").is_meta());
+  EXPECT_EQ(small.parameter("decoder.block1.gate.weight").numel(), 64 * 32 / 2);
+}
+
+TEST(KeptByBlock, CountsWhatABlockWithAdaptersEverywhereKeeps) {
+  const model::DecoderOptions options = Small::options();
+  // Per token: five times the width, three times queries, keys and values, three times the hidden width.
+  EXPECT_EQ(kept_by_block(options, 10), 10 * 4 * (5.0 * 32 + 3.0 * (2 + 4) * 16 + 3.0 * 64));
+}
+
+}  // namespace
+}  // namespace microemo::train
