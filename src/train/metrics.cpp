@@ -52,9 +52,17 @@ Json to_json(const MetricsLine& line) {
   return json;
 }
 
+std::vector<report::Scalar> scalars_of(const Json& line) {
+  std::vector<report::Scalar> scalars;
+  for (const auto& [name, value] : line.items())
+    if (name != "step" && value.is_number()) scalars.emplace_back(name, value.get<double>());
+  return scalars;
+}
+
 }  // namespace
 
-MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step) : path_(path) {
+MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step)
+    : path_(path), events_(path.parent_path() / "tensorboard", last_step) {
   const std::string kept = std::filesystem::exists(path) ? lines_through(read_file(path), last_step) : std::string();
   write_file_atomic(path, kept);
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -64,8 +72,10 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t last_step) :
 MetricsFile::~MetricsFile() { ::close(descriptor_); }
 
 void MetricsFile::write(const MetricsLine& line) {
-  const std::string text = to_json(line).dump() + '\n';
+  const Json json = to_json(line);
+  const std::string text = json.dump() + '\n';
   if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) throw metrics_error(path_);
+  events_.write(line.step, scalars_of(json));
 }
 
 void MetricsFile::sync() {

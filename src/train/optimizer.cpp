@@ -3,6 +3,9 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -42,6 +45,32 @@ bool is_spared_by_lavis(const std::string& name) {
   return holds("bias") || holds("ln") || holds("bn");
 }
 
+struct RateFactor {
+  std::string pattern;
+  double factor = 1;
+};
+
+std::vector<RateFactor> rate_factors(const std::vector<std::string>& entries, const std::vector<std::string>& names) {
+  std::vector<RateFactor> factors;
+  for (const std::string& entry : entries) {
+    const size_t equals = entry.rfind('=');
+    const std::string number = equals == std::string::npos ? std::string() : entry.substr(equals + 1);
+    char* end = nullptr;
+    const double factor = std::strtod(number.c_str(), &end);
+    if (number.empty() || *end != '\0' || !std::isfinite(factor) || factor < 0)
+      throw ConfigError("'{}' is no PATTERN=FACTOR", entry).at("train.rate_factors").hint("for example *lora*=5, or video_qformer.*=0.1");
+    factors.push_back({entry.substr(0, equals), factor});
+    check_patterns("rate_factors", {factors.back().pattern}, names);
+  }
+  return factors;
+}
+
+double rate_factor_of(const std::string& name, const std::vector<RateFactor>& factors) {
+  for (const RateFactor& one : factors)
+    if (matches(one.pattern, name)) return one.factor;
+  return 1;
+}
+
 bool decays(const at::Tensor& parameter, const std::string& name, const TrainOptions& options) {
   if (parameter.dim() < 2) return false;
   return options.decay_rule == DecayRule::lavis ? !is_spared_by_lavis(name) : !matches_any(options.no_decay, name);
@@ -65,6 +94,10 @@ void select_trainable(torch::nn::Module& module, const TrainOptions& options) {
 
 AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
     : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
+  std::vector<std::string> trained;
+  for (const auto& item : module.named_parameters())
+    if (item.value().requires_grad()) trained.push_back(item.key());
+  const std::vector<RateFactor> factors = rate_factors(options.rate_factors, trained);
   for (const auto& item : module.named_parameters()) {
     const at::Tensor& parameter = item.value();
     if (!parameter.requires_grad()) continue;
@@ -72,7 +105,7 @@ AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
     MICROEMO_CHECK(parameter.scalar_type() == at::kFloat, "parameter '{}' is trained and is not fp32", item.key());
     const at::Tensor zero = at::zeros_like(parameter, at::MemoryFormat::Preserve).detach();
     slots_.push_back({item.key(), parameter, at::zeros({}, parameter.options().requires_grad(false)), zero, zero.clone(),
-                      decays(parameter, item.key(), options)});
+                      decays(parameter, item.key(), options), rate_factor_of(item.key(), factors)});
   }
 }
 
@@ -102,11 +135,10 @@ std::vector<std::string> AdamW::without_gradient() const {
 }
 
 void AdamW::step(double learning_rate) {
-  std::vector<const Slot*> decaying, others;
+  std::map<std::pair<bool, double>, std::vector<const Slot*>> groups;
   for (const Slot& slot : slots_)
-    if (slot.parameter.grad().defined()) (slot.decays ? decaying : others).push_back(&slot);
-  update(decaying, learning_rate, weight_decay_);
-  update(others, learning_rate, 0);
+    if (slot.parameter.grad().defined()) groups[{slot.decays, slot.rate_factor}].push_back(&slot);
+  for (const auto& [group, slots] : groups) update(slots, learning_rate * group.second, group.first ? weight_decay_ : 0);
 }
 
 void AdamW::update(const std::vector<const Slot*>& slots, double learning_rate, double weight_decay) {

@@ -58,6 +58,33 @@ TEST(AdamW, AParameterWithoutGradientIsLeftAsItIs) {
   EXPECT_EQ(optimizer.state().at("layer.weight.step").item<float>(), 2);
 }
 
+TEST(AdamW, NamesHaveRatesOfTheirOwn) {
+  TrainOptions options;
+  options.rate_factors = {"layer.bias=0", "layer.*=0.5"};
+  Golden module, slow;
+  AdamW optimizer(module, options), other(slow, TrainOptions{});
+  const at::Tensor bias = module.named_parameters()["layer.bias"].detach().clone();
+  module.set_gradients(0);
+  slow.set_gradients(0);
+  optimizer.step(1e-2);
+  other.step(0.5e-2);
+  EXPECT_TRUE(module.named_parameters()["layer.bias"].equal(bias));
+  EXPECT_TRUE(module.named_parameters()["layer.weight"].equal(slow.named_parameters()["layer.weight"]));
+  EXPECT_FALSE(module.named_parameters()["tokens.weight"].equal(slow.named_parameters()["tokens.weight"]));
+}
+
+TEST(AdamW, RefusesRateFactorsThatAreNone) {
+  const auto refused = [](const std::string& entry, const std::string& part) {
+    TrainOptions options;
+    options.rate_factors = {entry};
+    Golden module;
+    expect_error(ErrorKind::config, [&] { AdamW(module, options); }, part);
+  };
+  for (const char* entry : {"layer.*", "layer.*=", "layer.*=fast", "layer.*=-1", "layer.*=nan", "layer.*=2x"})
+    refused(entry, "is no PATTERN=FACTOR");
+  refused("lyaer.weight=2", "did you mean 'layer.weight'");
+}
+
 TEST(AdamW, AFrozenParameterHasNoState) {
   Golden module;
   TrainOptions options;

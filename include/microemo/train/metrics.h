@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "microemo/report/event_file.h"
 #include "microemo/train/step.h"
 
 namespace microemo::train {
@@ -20,7 +21,8 @@ struct MetricsLine {
 
 /// RUN/metrics.jsonl: one object a line,
 /// {"step","loss","answer_loss","alignment_loss","movement_accuracy","valid_loss","lr","grad_norm",
-/// "tokens_per_s","clips_per_s","seconds"}, without what was not computed. A line is written by one call to the system.
+/// "tokens_per_s","clips_per_s","seconds"}, without what was not computed. A line is written by one call to the system. The same
+/// numbers go into an event file of RUN/tensorboard.
 class MetricsFile {
  public:
   /// Keeps the lines of the steps up to `last_step` and drops the others and a torn last line, so that a resumed run has each
@@ -36,6 +38,7 @@ class MetricsFile {
 
  private:
   std::filesystem::path path_;
+  report::EventFile events_;
   int descriptor_ = -1;
 };
 

@@ -20,7 +20,8 @@ class AdamW {
  public:
   /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay; with the rule
   /// lavis to those whose names hold neither "bias" nor "ln" nor "bn". Throws
-  /// Error(internal) naming the parameter and the file when one to train lies in a mapped file.
+  /// Error(internal) naming the parameter and the file when one to train lies in a mapped file, Error(config) for an entry of
+  /// rate_factors that is no PATTERN=FACTOR or matches nothing.
   AdamW(const torch::nn::Module& module, const TrainOptions& options);
 
   /// Drops all gradients.
@@ -44,6 +45,7 @@ class AdamW {
     std::string name;
     at::Tensor parameter, step, mean, mean_square;
     bool decays = false;
+    double rate_factor = 1;
   };
   void update(const std::vector<const Slot*>& slots, double learning_rate, double weight_decay);
 

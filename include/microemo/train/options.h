@@ -76,7 +76,7 @@ struct TrainOptions {
   Normalise normalise = Normalise::tokens;
   DecayRule decay_rule = DecayRule::patterns;
   double final_fraction = 0.0, clip_norm = 1.0;
-  std::vector<std::string> init_from, trainable = {"*"}, frozen;
+  std::vector<std::string> init_from, trainable = {"*"}, frozen, rate_factors;
   std::vector<std::string> no_decay = {"*embedding*", "*queries*", "*position*", "*tokens.weight", "*utterances.weight"};
   int64_t log_every = 1, valid_every = 0, save_every = 500;
   double save_minutes = 30;
@@ -116,7 +116,36 @@ void describe_optimizer(Visitor& option, TrainOptions& o) {
       .min(0)
       .max(1)
       .only_if(o.schedule == Schedule::cosine || o.schedule == Schedule::linear, "train.schedule is cosine or linear");
+  option("rate_factors", o.rate_factors,
+         "PATTERN=FACTOR: parameters of these names (* and ?) learn at FACTOR times the rate; the first that matches counts.");
   option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
+}
+
+template <class Visitor>
+void describe_saving(Visitor& option, TrainOptions& o) {
+  option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
+  option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
+  option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0).max(1e9);
+  option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.")
+      .min(0)
+      .max(1e6);
+  option("keep_last", o.keep_last, "Checkpoints that are kept; 0 keeps all.").min(0).max(1e6);
+}
+
+template <class Visitor>
+void describe_machine(Visitor& option, TrainOptions& o) {
+  option("threads", o.threads, "Threads of a matrix product; 0 takes what the machine grants. Results depend on it.")
+      .min(0)
+      .max(256);
+  option("device", o.device, "auto, cpu, cuda or cuda:N.");
+  option("frozen_dtype", o.frozen_dtype,
+         "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
+         "bitsandbytes has them; auto is bf16 on a "
+         "GPU and fp32 on a CPU.");
+  option("recompute", o.recompute,
+         "Decoder blocks that are computed again in backward instead of kept: none, all, numbers such as 0,2,5-9, or auto, which "
+         "takes as many as memory "
+         "asks for. Results are the same to the bit.");
 }
 
 template <class Visitor>
@@ -156,25 +185,8 @@ void describe(Visitor& option, TrainOptions& o) {
   describe_optimizer(option, o);
   option("trainable", o.trainable, "Patterns (* and ?) of parameter names that are trained.");
   option("frozen", o.frozen, "Patterns of those that are not, though trainable names them.");
-  option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
-  option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
-  option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0).max(1e9);
-  option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.")
-      .min(0)
-      .max(1e6);
-  option("keep_last", o.keep_last, "Checkpoints that are kept; 0 keeps all.").min(0).max(1e6);
-  option("threads", o.threads, "Threads of a matrix product; 0 takes what the machine grants. Results depend on it.")
-      .min(0)
-      .max(256);
-  option("device", o.device, "auto, cpu, cuda or cuda:N.");
-  option("frozen_dtype", o.frozen_dtype,
-         "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
-         "bitsandbytes has them; auto is bf16 on a "
-         "GPU and fp32 on a CPU.");
-  option("recompute", o.recompute,
-         "Decoder blocks that are computed again in backward instead of kept: none, all, numbers such as 0,2,5-9, or auto, which "
-         "takes as many as memory "
-         "asks for. Results are the same to the bit.");
+  describe_saving(option, o);
+  describe_machine(option, o);
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
   option("augment", o.augment, "Random changes of the training clips.");
 }

@@ -11,7 +11,7 @@
 //   config.yaml        every value with its origin          config.json    the same, to be read back
 //   environment.json   what else decides the result: versions, threads, processor, hashes of manifest and tokenizer
 //   tokenizer.model    a copy; a folder tokenizer/ where it is of another kind, and time_tokenizer/ where the frames' times have one
-//   metrics.jsonl      one line a step
+//   metrics.jsonl      one line a step                     tensorboard/   the same for TensorBoard
 //   checkpoints/       see checkpoint/folder.h              outcome.json   how the last process ended
 // Each checkpoint holds copies of config.json, environment.json and the tokenizers, so that it can be moved alone.
 
