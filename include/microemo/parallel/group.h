@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "microemo/parallel/launch_context.h"
+#include "microemo/parallel/options.h"
+
+namespace microemo::parallel {
+
+/// The ranks of a job, seen from one of them. Every function but enter, publish and those that are const getters is called by all
+/// ranks, in the same order. Tensors lie on the CPU and are contiguous. One thread at a time, besides enter().
+///
+/// While it lives, a thread gives a sign of life every beat_s. Where another rank fails, the call at hand throws
+/// Error(environment), which cannot say which one it was: whoever watches can (see Watch), and lost() is true then.
+class Group {
+ public:
+  /// One process: sums are what they are, nothing is started.
+  Group();
+  /// Meets the other ranks of the launch. `on_verdict` is called once, by the thread of the signs of life, when a watcher has
+  /// found that a rank hangs or died: the process should end, the calling thread may never return from its wait. Throws
+  /// Error(environment) when ranks do not come within start_limit_s (naming them), or the place of the meeting cannot be reached.
+  Group(const LaunchContext& context, const RankOptions& options, std::function<void(const std::string&)> on_verdict = {});
+  ~Group();
+  Group(Group&&) noexcept;
+  Group& operator=(Group&&) noexcept;
+
+  int64_t rank() const;
+  int64_t world() const;
+  bool first() const { return rank() == 0; }
+  bool alone() const { return world() == 1; }
+  bool lost() const;
+
+  /// What this rank does from now on; `step` counts from 1. For the signs of life. Thread-safe.
+  void enter(Phase phase, int64_t step);
+  /// Tells the launcher, under a name: "run" is the run folder.
+  void publish(const std::string& name, const std::string& text);
+
+  /// Sum over the ranks, in place, the same bits on every rank. Any number type.
+  void sum(const at::Tensor& values) const;
+  /// Begins it and returns the wait for it, which has to be called before `values` is used or freed.
+  std::function<void()> sum_later(const at::Tensor& values) const;
+  /// own [n] of every rank, one behind the other: all [world * n].
+  void gather(const at::Tensor& all, const at::Tensor& own) const;
+  /// True when it is on any rank.
+  bool any(bool value) const;
+  /// The text of every rank.
+  std::vector<std::string> texts(const std::string& own) const;
+  /// That of rank 0.
+  std::string from_first(const std::string& text) const { return texts(text).front(); }
+  /// Returns when all ranks have come here.
+  void barrier() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace microemo::parallel

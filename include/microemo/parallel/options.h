@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+
+namespace microemo::parallel {
+
+/// What a rank is doing; each has its own limit, after which the rank is taken to hang.
+enum class Phase { start, first_step, step, validation, checkpoint };
+
+/// Without effect for one process.
+struct RankOptions {
+  double bucket_mb = 16;
+  double beat_s = 2, start_limit_s = 600, first_step_limit_s = 600, step_limit_s = 60;
+  double validation_limit_s = 1800, checkpoint_limit_s = 600;
+
+  double limit_s(Phase phase) const;
+  /// Of the communication itself. Above all limits, so that the verdict that names a rank comes first.
+  double timeout_s() const;
+};
+
+template <class Visitor>
+void describe(Visitor& option, RankOptions& o) {
+  option("bucket_mb", o.bucket_mb, "Gradients are summed over the ranks in pieces of so many MiB.").above(0).max(1024);
+  option("beat_s", o.beat_s, "Seconds between two signs of life of a rank.").min(0.05).max(60);
+  option("start_limit_s", o.start_limit_s, "A rank hangs that takes longer from meeting the others to its first step.").above(0);
+  option("first_step_limit_s", o.first_step_limit_s, "The same for the first step after a start.").above(0);
+  option("step_limit_s", o.step_limit_s, "The same for any other step.").above(0);
+  option("validation_limit_s", o.validation_limit_s, "The same for a validation.").above(0);
+  option("checkpoint_limit_s", o.checkpoint_limit_s, "The same for writing a checkpoint.").above(0);
+}
+
+}  // namespace microemo::parallel

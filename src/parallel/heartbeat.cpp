@@ -1,0 +1,70 @@
+#include "heartbeat.h"
+
+#include "store.h"
+
+namespace microemo::parallel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double store_answer_s = 20;
+
+}  // namespace
+
+Heartbeat::Heartbeat(const LaunchContext& context, const RankOptions& options, std::function<void(const std::string&)> on_verdict)
+    : context_(context), options_(options), on_verdict_(std::move(on_verdict)), since_(Clock::now().time_since_epoch().count()) {
+  thread_ = std::jthread([this] { run(); });
+}
+
+Heartbeat::~Heartbeat() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+}
+
+void Heartbeat::enter(Phase phase, int64_t step) {
+  since_ = Clock::now().time_since_epoch().count();
+  phase_ = phase;
+  step_ = step;
+}
+
+Beat Heartbeat::now(int64_t number) const {
+  const Clock::time_point since{Clock::duration(since_.load())};
+  const Phase phase = phase_;
+  return {.number = number,
+          .step = step_,
+          .phase = phase,
+          .waiting = waiting_,
+          .phase_s = std::chrono::duration<double>(Clock::now() - since).count(),
+          .limit_s = options_.limit_s(phase),
+          .beat_s = options_.beat_s};
+}
+
+bool Heartbeat::pause() {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, std::chrono::duration<double>(options_.beat_s), [this] { return stopping_; });
+}
+
+void Heartbeat::say(const std::string& verdict) {
+  if (on_verdict_) on_verdict_(verdict);
+}
+
+void Heartbeat::run() {
+  try {
+    const auto store = connect_store(context_, store_answer_s);
+    for (int64_t number = 1;; ++number) {
+      set_text(*store, key_of("beat", context_.rank), beat_text(now(number)));
+      // Without an answer a write tells nothing: after the host of the store died, writing still seems to work.
+      if (store->check({verdict_key})) return say(get_text(*store, verdict_key));
+      if (!pause()) return;
+    }
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || !context_.watched) return;
+  }
+  say("the launcher is gone");
+}
+
+}  // namespace microemo::parallel

@@ -1,0 +1,24 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include "microemo/parallel/launch_context.h"
+
+namespace microemo::parallel {
+
+/// Keys of the store, each behind the attempt's prefix: here/RANK, beat/RANK, verdict, told/NAME.
+inline std::string key_of(const char* kind, int64_t rank) { return std::string(kind) + "/" + std::to_string(rank); }
+inline constexpr const char* verdict_key = "verdict";
+
+/// A connection of its own, so that one thread's waiting holds up no other. Throws Error(environment).
+c10::intrusive_ptr<c10d::Store> connect_store(const LaunchContext& context, double timeout_s);
+
+std::string get_text(c10d::Store& store, const std::string& key);
+void set_text(c10d::Store& store, const std::string& key, const std::string& text);
+
+/// What a foreign exception says, without the backtrace that c10 adds.
+std::string first_line(const std::exception& failure);
+
+}  // namespace microemo::parallel
