@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <sstream>
 
 #include <ATen/ops/zeros.h>
 #include <fmt/ranges.h>
@@ -103,7 +104,9 @@ int64_t Group::world() const { return impl_ ? impl_->context.world : 1; }
 bool Group::lost() const { return impl_ && impl_->lost; }
 
 void Group::enter(Phase phase, int64_t step) {
-  if (impl_) impl_->heartbeat->enter(phase, step);
+  if (!impl_ || !impl_->heartbeat->enter(phase, step)) return;
+  // Told at once, so that a death in a short phase is not taken for one in the phase before.
+  impl_->talk([&] { set_text(*impl_->store, key_of("beat", rank()), beat_text(impl_->heartbeat->now())); });
 }
 
 void Group::publish(const std::string& name, const std::string& text) {
@@ -111,6 +114,15 @@ void Group::publish(const std::string& name, const std::string& text) {
 }
 
 void Group::sum(const at::Tensor& values) const { sum_later(values)(); }
+
+std::vector<double> Group::sums(std::vector<double> values) const {
+  if (alone() || values.empty()) return values;
+  const at::Tensor all = at::zeros({static_cast<int64_t>(values.size())}, at::kDouble);
+  std::copy(values.begin(), values.end(), all.mutable_data_ptr<double>());
+  sum(all);
+  const double* first = all.const_data_ptr<double>();
+  return {first, first + values.size()};
+}
 
 std::function<void()> Group::sum_later(const at::Tensor& values) const {
   if (!impl_) return [] {};
@@ -150,6 +162,16 @@ std::vector<std::string> Group::texts(const std::string& own) const {
   for (int64_t i = 0; i < world(); ++i) {
     const uint8_t* begin = bytes.const_data_ptr<uint8_t>() + i * bytes.size(1);
     all.emplace_back(begin, begin + lengths[i].item<int64_t>());
+  }
+  return all;
+}
+
+std::vector<std::string> Group::names(const std::vector<std::string>& own) const {
+  if (alone()) return own;
+  std::vector<std::string> all;
+  for (const std::string& text : texts(fmt::format("{}", fmt::join(own, "\n")))) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) all.push_back(line);
   }
   return all;
 }

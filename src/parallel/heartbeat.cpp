@@ -24,16 +24,16 @@ Heartbeat::~Heartbeat() {
   wake_.notify_all();
 }
 
-void Heartbeat::enter(Phase phase, int64_t step) {
+bool Heartbeat::enter(Phase phase, int64_t step) {
   since_ = Clock::now().time_since_epoch().count();
-  phase_ = phase;
   step_ = step;
+  return phase_.exchange(phase) != phase;
 }
 
-Beat Heartbeat::now(int64_t number) const {
+Beat Heartbeat::now() {
   const Clock::time_point since{Clock::duration(since_.load())};
   const Phase phase = phase_;
-  return {.number = number,
+  return {.number = ++number_,
           .step = step_,
           .phase = phase,
           .waiting = waiting_,
@@ -54,8 +54,8 @@ void Heartbeat::say(const std::string& verdict) {
 void Heartbeat::run() {
   try {
     const auto store = connect_store(context_, store_answer_s);
-    for (int64_t number = 1;; ++number) {
-      set_text(*store, key_of("beat", context_.rank), beat_text(now(number)));
+    for (;;) {
+      set_text(*store, key_of("beat", context_.rank), beat_text(now()));
       // Without an answer a write tells nothing: after the host of the store died, writing still seems to work.
       if (store->check({verdict_key})) return say(get_text(*store, verdict_key));
       if (!pause()) return;

@@ -19,7 +19,10 @@ class Heartbeat {
   Heartbeat(const LaunchContext& context, const RankOptions& options, std::function<void(const std::string&)> on_verdict);
   ~Heartbeat();
 
-  void enter(Phase phase, int64_t step);
+  /// True when the phase is another than before.
+  bool enter(Phase phase, int64_t step);
+  /// The next sign of life.
+  Beat now();
   void wait_begins() { waiting_ = true; }
   void wait_ends() { waiting_ = false; }
   Phase phase() const { return phase_; }
@@ -27,8 +30,6 @@ class Heartbeat {
 
  private:
   void run();
-  bool beat(int64_t number);
-  Beat now(int64_t number) const;
   bool pause();
   void say(const std::string& verdict);
 
@@ -39,6 +40,7 @@ class Heartbeat {
   std::atomic<int64_t> step_{0};
   std::atomic<std::chrono::steady_clock::rep> since_;
   std::atomic<bool> waiting_{false};
+  std::atomic<int64_t> number_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

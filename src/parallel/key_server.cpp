@@ -22,18 +22,6 @@ constexpr uint32_t longest_text = 64 << 20;
 /// A client that sends half a request is given up after this time, so that it cannot hold up the others.
 constexpr timeval patience{.tv_sec = 10, .tv_usec = 0};
 
-bool receive_all(int descriptor, void* to, size_t size) {
-  auto* bytes = static_cast<char*>(to);
-  while (size > 0) {
-    const ssize_t got = ::recv(descriptor, bytes, size, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    bytes += got;
-    size -= static_cast<size_t>(got);
-  }
-  return true;
-}
-
 int listen_at(int64_t port, bool this_machine_only) {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return -1;
@@ -64,6 +52,18 @@ bool send_all(int descriptor, const std::string& bytes) {
     if (now < 0 && errno == EINTR) continue;
     if (now <= 0) return false;
     sent += static_cast<size_t>(now);
+  }
+  return true;
+}
+
+bool receive_all(int descriptor, void* to, size_t size) {
+  auto* bytes = static_cast<char*>(to);
+  while (size > 0) {
+    const ssize_t got = ::recv(descriptor, bytes, size, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    bytes += got;
+    size -= static_cast<size_t>(got);
   }
   return true;
 }

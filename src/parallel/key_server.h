@@ -18,6 +18,7 @@ enum class KeyRequest : uint8_t { set, get, add, compare_set, remove, count };
 /// Bytes that are sent and received whole.
 std::string packed(const std::string& text);
 bool send_all(int descriptor, const std::string& bytes);
+bool receive_all(int descriptor, void* to, size_t size);
 bool receive_text(int descriptor, std::string& text);
 
 class KeyServer {

@@ -63,12 +63,11 @@ KeyStore::~KeyStore() { ::close(descriptor_); }
 KeyStore::Answer KeyStore::ask(KeyRequest request, const std::string& key, const std::string& value) {
   const std::lock_guard lock(mutex_);
   Answer answer;
-  std::string found(1, '\0');
+  uint8_t found = 0;
   const std::string bytes = std::string(1, static_cast<char>(request)) + packed(key) + packed(value);
-  if (!send_all(descriptor_, bytes) || ::recv(descriptor_, found.data(), 1, MSG_WAITALL) != 1 ||
-      !receive_text(descriptor_, answer.value))
+  if (!send_all(descriptor_, bytes) || !receive_all(descriptor_, &found, 1) || !receive_text(descriptor_, answer.value))
     throw std::runtime_error("the place where the ranks meet does not answer");
-  answer.found = found[0] != '\0';
+  answer.found = found != 0;
   return answer;
 }
 

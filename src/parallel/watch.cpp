@@ -92,7 +92,7 @@ Watch::State Watch::state_of(int64_t rank, double now_s) const {
 }
 
 std::optional<std::string> Watch::verdict(double now_s) const {
-  std::vector<std::string> hanging, waiting;
+  std::vector<std::string> hanging, waiting, silent;
   bool others_at_work = false;
   for (int64_t rank = 0; rank < static_cast<int64_t>(ranks_.size()); ++rank) {
     const State state = state_of(rank, now_s);
@@ -103,11 +103,14 @@ std::optional<std::string> Watch::verdict(double now_s) const {
     if (state.silent) text += fmt::format(", silent for {:.0f} s", state.silent_s);
     if (state.late && !state.waiting) hanging.push_back(text);
     if (state.late && state.waiting) waiting.push_back(text);
-    others_at_work |= !state.late;
+    if (!state.late && state.silent) silent.push_back(text);
+    others_at_work |= !state.late && !state.silent;
   }
   if (!hanging.empty()) return fmt::format("hangs: {}", fmt::join(hanging, "; "));
-  if (!waiting.empty() && !others_at_work) return fmt::format("all wait for each other: {}", fmt::join(waiting, "; "));
-  return std::nullopt;
+  if (waiting.empty() || others_at_work) return std::nullopt;
+  // What a silent rank last told of its phase may be out of date.
+  if (!silent.empty()) return fmt::format("hangs: {}", fmt::join(silent, "; "));
+  return fmt::format("all wait for each other: {}", fmt::join(waiting, "; "));
 }
 
 }  // namespace microemo::parallel

@@ -42,7 +42,16 @@ uint64_t augmentation_draw(uint64_t seed, int64_t step) {
   return Random(seed, "augmentation", {static_cast<uint64_t>(step)}).bits();
 }
 
+std::vector<int64_t> share_of(const std::vector<int64_t>& items, Share share) {
+  const auto count = static_cast<int64_t>(items.size());
+  const int64_t each = count / share.world, longer = count % share.world;
+  const int64_t begin = share.rank * each + std::min(share.rank, longer);
+  const int64_t size = each + (share.rank < longer ? 1 : 0);
+  return {items.begin() + begin, items.begin() + begin + size};
+}
+
 std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& items, int64_t size) {
+  if (items.empty()) return {};
   if (size == 0) return {items};
   std::vector<std::vector<int64_t>> pieces;
   for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(size)) {

@@ -4,7 +4,6 @@
 
 #include "microemo/base/log.h"
 #include "microemo/nn/loss.h"
-#include "microemo/train/batches.h"
 #include "microemo/train/fit.h"
 
 namespace microemo::train {
@@ -22,6 +21,7 @@ struct BatchSource {
   std::shared_ptr<const TrainingData> data;
   data::BatchBuilder builder;
   TrainOptions options;
+  Share share = {};
 
   uint64_t seed() const { return static_cast<uint64_t>(options.seed); }
 
@@ -56,7 +56,8 @@ struct BatchSource {
   std::vector<model::ClipBatch> step(int64_t step) const {
     const auto clips = clips_of_step(seed(), static_cast<int64_t>(data->samples.size()), options.batch, step);
     std::vector<model::ClipBatch> batches;
-    for (const auto& piece : cut(clips, options.micro_batch)) batches.push_back(build(data->samples, piece, step));
+    for (const auto& piece : cut(share_of(clips, share), options.micro_batch))
+      batches.push_back(build(data->samples, piece, step));
     return batches;
   }
 
@@ -107,9 +108,9 @@ TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions&
 }
 
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
-                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model) {
-  auto source = std::make_shared<BatchSource>(
-      BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train});
+                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share) {
+  auto source = std::make_shared<BatchSource>(BatchSource{
+      data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train, share});
   if (options.model.alignment.answer > 0) choose_recomputed(options, *source, *model);
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   return {.module = model,
@@ -118,7 +119,8 @@ Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData
           .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
           .validation_batches = (clips + size - 1) / size,
           .validation_batch = [source](int64_t index) { return source->validation(index); },
-          .normalise = options.train.normalise};
+          .normalise = options.train.normalise,
+          .terms = {"answer", "movement", "window_movement", "window_voice"}};
 }
 
 }  // namespace microemo::train

@@ -44,6 +44,14 @@ void write_description(const fs::path& run, const ResolvedConfig& config, const 
   copy_tokenizer(tokenizers.times, run, "time_tokenizer");
 }
 
+/// Limits and pieces of the communication; how many ranks there are is recorded with the environment.
+constexpr std::string_view ranks_section = "train.ranks.";
+
+bool decides_result(const std::string& key) {
+  return !key.starts_with(ranks_section) &&
+         std::find(without_effect_on_result.begin(), without_effect_on_result.end(), key) == without_effect_on_result.end();
+}
+
 std::string difference_text(const ConfigDifference& difference) {
   const auto text = [](const Json& value) { return value.is_null() ? std::string("nothing") : value.dump(); };
   return fmt::format("{} was {} and is {}", difference.key, text(difference.left), text(difference.right));
@@ -63,6 +71,7 @@ Json environment_json(const RunEnvironment& environment, const std::vector<std::
                 {"missing_clips", environment.missing_clips}};
   return {{"exact", std::move(exact)},
           {"microemo", MICROEMO_VERSION},
+          {"ranks", environment.ranks},
           {"valid_manifest", environment.valid_manifest_hash},
           {"command", command_line}};
 }
@@ -82,9 +91,7 @@ std::vector<std::string> differences(const Json& recorded_config, const Json& co
   std::vector<std::string> texts;
   // A key that has no effect now is not in `config`: what switches it off is.
   for (const ConfigDifference& difference : diff_configs(recorded_config, config))
-    if (!difference.right.is_null() && std::find(without_effect_on_result.begin(), without_effect_on_result.end(),
-                                                 difference.key) == without_effect_on_result.end())
-      texts.push_back(difference_text(difference));
+    if (!difference.right.is_null() && decides_result(difference.key)) texts.push_back(difference_text(difference));
   for (const ConfigDifference& difference : diff_configs(exact_part(recorded_environment), exact_part(environment)))
     texts.push_back(difference_text(difference));
   return texts;
@@ -105,6 +112,10 @@ void continue_run_folder(const fs::path& run, const ResolvedConfig& config, cons
   if (recorded.value("microemo", "") != environment.value("microemo", ""))
     log_warning(
         fmt::format("the run was begun with microemo {}; another version may round otherwise", recorded.value("microemo", "")));
+  const int64_t ranks = recorded.value("ranks", int64_t{1}), now = environment.value("ranks", int64_t{1});
+  if (ranks != now)
+    log_warning(
+        fmt::format("the run goes on with {} ranks instead of {}: the same data in the same order, other roundings", now, ranks));
   write_description(run, config, environment, tokenizers);
 }
 

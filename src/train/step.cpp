@@ -1,5 +1,6 @@
 #include "microemo/train/step.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/core/grad_mode.h>
@@ -28,6 +29,34 @@ double divisor(Normalise normalise, const model::LossTerm& term, const Totals& t
   return term.count * (normalise == Normalise::micro_batch ? static_cast<double>(totals.batches) : 1.0);
 }
 
+/// Also the number of micro-batches. A rank without clips, or without a kind of label, counts nothing there, and divides by what the others count.
+void sum_counts(const Task& task, const parallel::Group& group, Totals& totals) {
+  if (group.alone()) return;
+  TermCounts& counts = totals.counts;
+  std::vector<double> values;
+  for (const std::string& name : task.terms) values.push_back(counts.contains(name) ? counts.at(name) : 0);
+  for (const auto& [name, count] : counts)
+    MICROEMO_CHECK(std::find(task.terms.begin(), task.terms.end(), name) != task.terms.end(), "the task has no term '{}'", name);
+  values.push_back(static_cast<double>(totals.batches));
+  values = group.sums(values);
+  for (size_t i = 0; i < task.terms.size(); ++i) counts[task.terms[i]] = values[i];
+  totals.batches = static_cast<size_t>(std::lround(values.back()));
+}
+
+void sum_result(const parallel::Group& group, Totals& totals, StepResult& result) {
+  if (group.alone()) return;
+  const auto sums = group.sums({result.answer_loss, result.alignment_loss, totals.movement_right, totals.movement_frames,
+                                double(result.clips), double(result.rows), double(result.tokens)});
+  result.answer_loss = sums[0];
+  result.alignment_loss = sums[1];
+  totals.movement_right = sums[2];
+  totals.movement_frames = sums[3];
+  result.clips = std::lround(sums[4]);
+  result.rows = std::lround(sums[5]);
+  result.tokens = std::lround(sums[6]);
+  if (!std::isfinite(sums[0] + sums[1])) result.suspects = group.names(result.suspects);
+}
+
 void add_batch(const Task& task, const model::ClipBatch& batch, const TermCounts& counts, Totals& totals, StepResult& result) {
   const model::BatchLoss loss = task.loss(batch);
   at::Tensor sum;
@@ -50,7 +79,7 @@ void add_batch(const Task& task, const model::ClipBatch& batch, const TermCounts
 
 }  // namespace
 
-StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches) {
+StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches, parallel::GradientReducer& reducer) {
   StepResult result;
   Totals totals;
   totals.batches = batches.size();
@@ -61,21 +90,33 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
     result.rows += batch.lengths_R.size(0);
     result.tokens += batch.lengths_R.sum().item<int64_t>();
   }
-  for (size_t i = 0; i < batches.size(); ++i) add_batch(task, batches[i], counts[i], totals, result);
+  sum_counts(task, reducer.group(), totals);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (i + 1 == batches.size()) reducer.last_pass();
+    add_batch(task, batches[i], counts[i], totals, result);
+  }
+  reducer.finish();
+  sum_result(reducer.group(), totals, result);
   result.loss = result.answer_loss + result.alignment_loss;
   if (totals.movement_frames > 0) result.movement_accuracy = totals.movement_right / totals.movement_frames;
   return result;
 }
 
-double validation_loss(const Task& task) {
+StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches) {
+  parallel::GradientReducer one_process;
+  return forward_backward(task, batches, one_process);
+}
+
+double validation_loss(const Task& task, const parallel::Group& group) {
   const at::NoGradGuard no_grad;
-  double sum = 0, count = 0;
-  for (int64_t i = 0; i < task.validation_batches; ++i) {
+  std::vector<double> sums = {0, 0};
+  for (int64_t i = group.rank(); i < task.validation_batches; i += group.world()) {
     const model::BatchLoss loss = task.loss(task.validation_batch(i));
-    sum += loss.terms.front().sum.item<double>();
-    count += loss.terms.front().count;
+    sums[0] += loss.terms.front().sum.item<double>();
+    sums[1] += loss.terms.front().count;
   }
-  return sum / count;
+  sums = group.sums(sums);
+  return sums[0] / sums[1];
 }
 
 }  // namespace microemo::train

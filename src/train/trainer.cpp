@@ -10,9 +10,12 @@
 #include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/log.h"
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/parallel/same.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/flops.h"
 #include "microemo/train/run_folder.h"
@@ -42,11 +45,14 @@ std::vector<std::string> clip_ids(const std::vector<model::ClipBatch>& batches) 
 }
 
 /// `step` counts from 1.
-void check_finite(const StepResult& result, int64_t step, const std::vector<model::ClipBatch>& batches) {
+void check_finite(const StepResult& result, int64_t step, const std::vector<model::ClipBatch>& batches,
+                  const parallel::Group& group) {
   if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return;
   const char* what = std::isfinite(result.loss) ? "gradient" : "loss";
+  // The result is the same on every rank: all come here.
+  const auto clips = result.suspects.empty() ? group.names(clip_ids(batches)) : result.suspects;
   throw DataError("the {} of step {} is not finite", what, step)
-      .at("clips " + listed(result.suspects.empty() ? clip_ids(batches) : result.suspects))
+      .at("clips " + listed(clips))
       .hint("look at these clips, or lower train.learning_rate; the last checkpoint is kept and can be resumed");
 }
 
@@ -65,6 +71,24 @@ AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options) {
   select_trainable(module, options);
   freeze_weights(module, options.frozen_dtype, has_gpu_parameters(module));
   return AdamW(module, options);
+}
+
+std::vector<at::Tensor> trained(const torch::nn::Module& module) {
+  std::vector<at::Tensor> parameters;
+  for (const at::Tensor& parameter : module.parameters())
+    if (parameter.requires_grad()) parameters.push_back(parameter);
+  return parameters;
+}
+
+/// Of the weights that are trained; the others stay as the same files or the same seed made them.
+std::string hash_of_trained(const torch::nn::Module& module) {
+  std::string hashes;
+  for (const auto& item : module.named_parameters()) {
+    const at::Tensor values = item.value().detach().contiguous();
+    if (item.value().requires_grad())
+      hashes += item.key() + sha256({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  }
+  return sha256(hashes);
 }
 
 std::string note(const MetricsLine& line) {
@@ -92,59 +116,73 @@ std::string parameter_table(const torch::nn::Module& module) {
 }
 
 Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::path& run,
-                 const std::filesystem::path& resume_from)
-    : task_(std::move(task)),
+                 const std::filesystem::path& resume_from, std::shared_ptr<parallel::Group> group)
+    : group_(std::move(group)),
+      task_(std::move(task)),
       options_(options),
       optimizer_(make_optimizer(*task_.module, options)),
+      reducer_(*group_, trained(*task_.module), options.ranks.bucket_mb),
       checkpoints_(run, options),
       run_(run) {
-  if (resume_from.empty()) return;
-  state_ = load_checkpoint(resume_from, *task_.module, optimizer_);
-  checkpoints_.resumed_from(resume_from, state_);
+  if (!resume_from.empty()) {
+    state_ = load_checkpoint(resume_from, *task_.module, optimizer_);
+    checkpoints_.resumed_from(resume_from, state_);
+  }
+  if (!group_->alone())
+    parallel::require_same(*group_, {{"the step", std::to_string(state_.step)}, {"the weights", hash_of_trained(*task_.module)}});
 }
 
 RunOutcome Trainer::run(int64_t most_steps) {
-  MetricsFile metrics(run_ / "metrics.jsonl", state_.step);
+  std::optional<MetricsFile> metrics;
+  if (group_->first()) metrics.emplace(run_ / "metrics.jsonl", state_.step);
   Progress progress("train", "steps", options_.steps);
   progress.skip(state_.step);
-  const auto save = [&] {
-    metrics.sync();
-    return checkpoints_.save(state_, *task_.module, optimizer_);
-  };
   const int64_t last = most_steps > 0 ? std::min(options_.steps, state_.step + most_steps) : options_.steps;
-  while (state_.step < last && !stop_requested()) {
+  while (state_.step < last && !group_->any(stop_requested())) {
     const MetricsLine line = train_step();
-    if (state_.step % options_.log_every == 0 || state_.step == options_.steps) metrics.write(line);
+    if (metrics && (state_.step % options_.log_every == 0 || state_.step == options_.steps)) metrics->write(line);
     progress.add(1, note(line));
-    if (checkpoints_.due(state_)) save();
+    if (metrics && checkpoints_.due(state_)) save(*metrics);
   }
-  const std::filesystem::path checkpoint = save();
-  return {state_.step == options_.steps, state_.step, checkpoint};
+  if (metrics) save(*metrics);
+  group_->enter(parallel::Phase::checkpoint, state_.step);
+  group_->barrier();
+  return {state_.step == options_.steps, state_.step, checkpoint::step_folder(run_, state_.step)};
+}
+
+void Trainer::save(MetricsFile& metrics) {
+  group_->enter(parallel::Phase::checkpoint, state_.step);
+  metrics.sync();
+  checkpoints_.save(state_, *task_.module, optimizer_);
 }
 
 MetricsLine Trainer::train_step() {
   const Stopwatch watch;
+  group_->enter(reported_ ? parallel::Phase::step : parallel::Phase::first_step, state_.step + 1);
   const std::vector<model::ClipBatch> batches = task_.batches(state_.step);
   MetricsLine line{.step = state_.step + 1, .learning_rate = learning_rate(options_, state_.step)};
   std::optional<FlopCounter> counter;
   if (!reported_) counter.emplace();
   optimizer_.clear_gradients();
-  line.result = forward_backward(task_, batches);
-  if (counter) report_first_step(static_cast<double>(counter->stop()) / static_cast<double>(line.result.clips));
+  line.result = forward_backward(task_, batches, reducer_);
+  if (counter) report_first_step(static_cast<double>(counter->stop()), line.result.clips);
   line.result.gradient_norm = clip_gradients(optimizer_.gradients(), options_.clip_norm).item<double>();
-  check_finite(line.result, line.step, batches);
+  check_finite(line.result, line.step, batches, *group_);
   optimizer_.step(line.learning_rate);
 
   ++state_.step;
-  if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0)
-    line.valid_loss = validation_loss(task_);
+  if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) {
+    group_->enter(parallel::Phase::validation, state_.step);
+    line.valid_loss = validation_loss(task_, *group_);
+  }
   line.step_seconds = watch.seconds();
   line.seconds = state_.seconds += line.step_seconds;
   return line;
 }
 
-void Trainer::report_first_step(double flop_per_clip) {
+void Trainer::report_first_step(double flop, int64_t clips) {
   reported_ = true;
+  const double flop_per_clip = group_->sums({flop}).front() / static_cast<double>(clips);
   log_info(fmt::format("{:.2f} GFLOP for a clip and step, {} steps of {} clips", flop_per_clip / 1e9,
                        options_.steps - state_.step, options_.batch));
   const std::vector<std::string> untouched = optimizer_.without_gradient();
@@ -156,11 +194,11 @@ void Trainer::report_first_step(double flop_per_clip) {
 StepCost Trainer::try_step() {
   const std::vector<model::ClipBatch> batches = task_.batches(state_.step);
   FlopCounter counter;
-  const StepResult result = forward_backward(task_, batches);
-  const double flop = static_cast<double>(counter.stop());
+  const StepResult result = forward_backward(task_, batches, reducer_);
+  const double flop = group_->sums({static_cast<double>(counter.stop())}).front();
   optimizer_.clear_gradients();
   const Stopwatch watch;
-  forward_backward(task_, batches);
+  forward_backward(task_, batches, reducer_);
   const double seconds = watch.seconds();
   optimizer_.clear_gradients();
   return {seconds, flop / static_cast<double>(result.clips), result.clips, result.rows, peak_memory_mb()};

@@ -15,10 +15,7 @@ namespace microemo::test {
 inline void run_ranks(int64_t world, const std::function<void(parallel::Group&)>& work,
                       const parallel::RankOptions& options = {}) {
   // c10d's flight recorder is one for the process and takes no lock where groups are new to it: off, before the first group.
-  static const bool off = [] {
-    for (const char* name : {"TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE"}) ::setenv(name, "0", 1);
-    return true;
-  }();
+  static const int off = ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
   static_cast<void>(off);
   const parallel::Host host(world);
   std::mutex mutex;

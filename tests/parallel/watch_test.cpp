@@ -61,6 +61,17 @@ TEST(Watch, NamesTheOneThatFellSilentThoughItWaitedWhenLastSeen) {
   EXPECT_EQ(verdict, "hangs: rank 1 in step 41, phase step for 62 s (limit 60 s), silent for 52 s");
 }
 
+TEST(Watch, NamesTheOneThatFellSilentInALongPhaseOnceTheOthersWaitTooLong) {
+  Watch watch(2);
+  see_both(watch, 0, 2, beat(0, Phase::step, true, 0), beat(0, Phase::first_step, false, 0));
+  for (double now_s = 4; now_s <= 60; now_s += 2) {
+    watch.see(0, beat(int64_t(now_s), Phase::step, true, now_s), now_s);
+    EXPECT_FALSE(watch.verdict(now_s).has_value()) << now_s;
+  }
+  watch.see(0, beat(62, Phase::step, true, 62), 62);
+  EXPECT_EQ(watch.verdict(62).value(), "hangs: rank 1 in step 41, phase first step for 62 s (limit 600 s), silent for 60 s");
+}
+
 TEST(Watch, WaitsForARankThatWritesACheckpoint) {
   Watch watch(2);
   see_both(watch, 0, 590, beat(0, Phase::checkpoint, false, 0), beat(0, Phase::step, true, 0));

@@ -55,13 +55,13 @@ inline model::ClipBatch noise_batch(int64_t step, const std::vector<int64_t>& cl
   return batch;
 }
 
-inline train::Task regression_task(int64_t batch, int64_t micro_batch) {
+inline train::Task regression_task(int64_t batch, int64_t micro_batch, train::Share share = {}) {
   auto module = std::make_shared<Regression>();
   train::Task task;
   task.module = module;
   task.batches = [=](int64_t step) {
     std::vector<model::ClipBatch> batches;
-    for (const auto& clips : train::cut(train::clips_of_step(7, 10, batch, step), micro_batch))
+    for (const auto& clips : train::cut(train::share_of(train::clips_of_step(7, 10, batch, step), share), micro_batch))
       batches.push_back(noise_batch(step, clips));
     return batches;
   };
@@ -78,6 +78,7 @@ inline train::Task regression_task(int64_t batch, int64_t micro_batch) {
   task.counts = [](const model::ClipBatch& clips) {
     return train::TermCounts{{"answer", clips.mel_mask_BF.sum().item<double>()}, {"movement", double(clips.mel_BFM.size(0))}};
   };
+  task.terms = {"answer", "movement"};
   return task;
 }
 

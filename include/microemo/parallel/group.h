@@ -13,7 +13,7 @@
 namespace microemo::parallel {
 
 /// The ranks of a job, seen from one of them. Every function but enter, publish and those that are const getters is called by all
-/// ranks, in the same order. Tensors lie on the CPU and are contiguous. One thread at a time, besides enter().
+/// ranks, in the same order. Tensors lie on the CPU and are contiguous. One thread at a time.
 ///
 /// While it lives, a thread gives a sign of life every beat_s. Where another rank fails, the call at hand throws
 /// Error(environment), which cannot say which one it was: whoever watches can (see Watch), and lost() is true then.
@@ -35,13 +35,14 @@ class Group {
   bool alone() const { return world() == 1; }
   bool lost() const;
 
-  /// What this rank does from now on; `step` counts from 1. For the signs of life. Thread-safe.
+  /// What this rank does from now on; `step` counts from 1. For the signs of life.
   void enter(Phase phase, int64_t step);
   /// Tells the launcher, under a name: "run" is the run folder.
   void publish(const std::string& name, const std::string& text);
 
   /// Sum over the ranks, in place, the same bits on every rank. Any number type.
   void sum(const at::Tensor& values) const;
+  std::vector<double> sums(std::vector<double> values) const;
   /// Begins it and returns the wait for it, which has to be called before `values` is used or freed.
   std::function<void()> sum_later(const at::Tensor& values) const;
   /// own [n] of every rank, one behind the other: all [world * n].
@@ -50,6 +51,8 @@ class Group {
   bool any(bool value) const;
   /// The text of every rank.
   std::vector<std::string> texts(const std::string& own) const;
+  /// Those of all ranks, one rank after the other. No name may hold a line break.
+  std::vector<std::string> names(const std::vector<std::string>& own) const;
   /// That of rank 0.
   std::string from_first(const std::string& text) const { return texts(text).front(); }
   /// Returns when all ranks have come here.

@@ -38,7 +38,8 @@ class Watch {
   int64_t last_step() const;
 
   /// One sentence that names the ranks that hang, with step and phase; nothing while none does. A rank hangs that is in a phase
-  /// for longer than its limit; one that waits for others in good health does not, and when all wait, all are named. A rank that
+  /// for longer than its limit; one that waits for others in good health does not, and when all wait too long, the silent ones
+  /// among them are named, or else all. A rank that
   /// was never seen is not judged.
   std::optional<std::string> verdict(double now_s) const;
 

@@ -17,7 +17,16 @@ std::vector<int64_t> questions_of_step(uint64_t seed, int64_t step, int64_t clip
 /// Seed of the augmentation of a step, the same for all its micro-batches.
 uint64_t augmentation_draw(uint64_t seed, int64_t step);
 
-/// Cuts a list into pieces of at most `size`, in order; 0 gives one piece.
+/// One of the processes that share a step.
+struct Share {
+  int64_t rank = 0, world = 1;
+};
+
+/// A rank's part of a step's clips: neighbours, as many on every rank or one fewer on the last ones; none where there are more
+/// ranks than clips.
+std::vector<int64_t> share_of(const std::vector<int64_t>& items, Share share);
+
+/// Cuts a list into pieces of at most `size`, in order; 0 gives one piece. An empty list gives none.
 std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& items, int64_t size);
 
 }  // namespace microemo::train

@@ -7,6 +7,7 @@
 #include "microemo/data/sample.h"
 #include "microemo/model/microemo.h"
 #include "microemo/text/tokenizer.h"
+#include "microemo/train/batches.h"
 #include "microemo/train/options.h"
 #include "microemo/train/step.h"
 
@@ -26,9 +27,10 @@ TrainingData load_training_data(const RunOptions& options);
 /// Utterances with an answer or labels: those that can be trained on.
 std::vector<int64_t> trainable_questions(const data::Clip& clip);
 
-/// What Trainer trains. `data` and `tokenizer` are shared, the model is the task's module.
+/// What Trainer trains. `data` and `tokenizer` are shared, the model is the task's module. Clips, questions and augmentation of a
+/// step are those of the whole batch, whatever part of it is this rank's.
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
-                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model);
+                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share = {});
 
 /// Counts of the model's loss terms, from the labels alone (see model::LossTerm).
 TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options);

@@ -9,6 +9,7 @@
 #include "microemo/data/prepared.h"
 #include "microemo/data/sample.h"
 #include "microemo/model/options.h"
+#include "microemo/parallel/options.h"
 
 namespace microemo::train {
 
@@ -85,6 +86,7 @@ struct TrainOptions {
   FrozenChoice frozen_dtype = FrozenChoice::automatic;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
+  parallel::RankOptions ranks;
 };
 
 /// AdamW and its learning rate.
@@ -165,8 +167,7 @@ void describe(Visitor& option, TrainOptions& o) {
          "none holds is drawn from the seed.");
   option("init_partial", o.init_partial,
          "Accept that a run of init_from lacks parameters (they stay as they are), and that it or a public file has others (they "
-         "are "
-         "left aside).")
+         "are left aside).")
       .only_if(!o.init_from.empty(), "train.init_from is set");
   option("seed", o.seed, "Seed of weights, data order and augmentation.").min(0);
   option("steps", o.steps, "Updates of the weights.").min(1).max(1e9);
@@ -189,6 +190,7 @@ void describe(Visitor& option, TrainOptions& o) {
   describe_machine(option, o);
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
   option("augment", o.augment, "Random changes of the training clips.");
+  option("ranks", o.ranks, "Several processes that train together (docs/parallel.md); without effect for one.");
 }
 
 /// Everything that decides a run: what its configuration file holds.

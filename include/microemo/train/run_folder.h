@@ -20,6 +20,7 @@ namespace microemo::train {
 /// What a run depends on besides its configuration. Everything here has to be the same for a resumed run to give the same bits.
 struct RunEnvironment {
   int64_t threads = 1;
+  int64_t ranks = 1;  ///< another number goes on with a warning
   std::string device = "cpu";
   std::string manifest_hash, valid_manifest_hash, tokenizer_hash;
   std::vector<std::string> missing_clips;

@@ -11,6 +11,7 @@
 
 #include "microemo/model/clip_batch.h"
 #include "microemo/model/microemo.h"
+#include "microemo/parallel/gradient_reducer.h"
 #include "microemo/train/options.h"
 
 namespace microemo::train {
@@ -19,7 +20,7 @@ namespace microemo::train {
 using TermCounts = std::map<std::string, double>;
 
 /// What is trained: a module, where its batches come from, and its loss. Every function is a pure function of its argument (and
-/// of the module's weights).
+/// of the module's weights). Among several ranks each has a task of its own, with its part of every step.
 struct Task {
   std::shared_ptr<torch::nn::Module> module;
   std::function<std::vector<model::ClipBatch>(int64_t step)> batches;  ///< micro-batches of a step
@@ -28,8 +29,10 @@ struct Task {
   int64_t validation_batches = 0;
   std::function<model::ClipBatch(int64_t index)> validation_batch = {};
   Normalise normalise = Normalise::tokens;
+  std::vector<std::string> terms = {};  ///< names of all terms that `counts` may name; needed among several ranks
 };
 
+/// Of all ranks together.
 struct StepResult {
   double loss = 0, answer_loss = 0, alignment_loss = 0;  ///< loss is the sum of the other two
   double movement_accuracy = -1;                         ///< of frames with a movement; -1 when not computed
@@ -41,10 +44,12 @@ struct StepResult {
 /// Forward and backward pass of all micro-batches of a step; gradients add up in the parameters. Each term is divided as
 /// task.normalise says; with `tokens` by its count over the whole step, so that the way the step is cut does not matter (loss
 /// 1e-6, gradients 5e-6 relative). The loss is what is differentiated. gradient_norm is left at 0. Throws Error(internal) when
-/// the loss counts otherwise than task.counts.
+/// the loss counts otherwise than task.counts. Among several ranks, each gives the micro-batches of its share, which may be none, and
+/// gradients and result are the sums of all.
+StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches, parallel::GradientReducer& reducer);
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches);
 
-/// Mean answer loss over the label tokens of all validation batches, without gradients.
-double validation_loss(const Task& task);
+/// Mean answer loss over the label tokens of all validation batches, without gradients. Ranks share the batches.
+double validation_loss(const Task& task, const parallel::Group& group = {});
 
 }  // namespace microemo::train

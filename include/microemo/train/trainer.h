@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
+#include "microemo/parallel/group.h"
 #include "microemo/train/checkpoints.h"
 #include "microemo/train/metrics.h"
 #include "microemo/train/optimizer.h"
@@ -28,17 +30,19 @@ struct StepCost {
 /// Trainable and frozen parameters by top-level module, as a text table.
 std::string parameter_table(const torch::nn::Module& module);
 
-/// Trains the module of a task, step by step, into a run folder. One thread at a time.
+/// Trains the module of a task, step by step, into a run folder. Among several ranks each has a trainer, every call is made by
+/// all, and rank 0 alone writes. One thread at a time.
 class Trainer {
  public:
-  /// Chooses what is trained (see select_trainable). With a checkpoint, goes on from it, bit for bit as if it had never stopped.
-  /// Throws Error(config) and Error(checkpoint).
-  Trainer(Task task, const TrainOptions& options, const std::filesystem::path& run,
-          const std::filesystem::path& resume_from = {});
+  /// Chooses what is trained (see select_trainable). With a checkpoint, goes on from it, bit for bit as if it had never stopped;
+  /// with another number of ranks with the same data in the same order. Throws Error(config) and Error(checkpoint), and
+  /// Error(environment) when the ranks begin with different weights.
+  Trainer(Task task, const TrainOptions& options, const std::filesystem::path& run, const std::filesystem::path& resume_from = {},
+          std::shared_ptr<parallel::Group> group = std::make_shared<parallel::Group>());
 
-  /// Until the last step, or until stop_requested() or `most_steps` (0: no limit) are done in this call; then saves. Throws
-  /// Error(data) that names step and clips when the loss or the gradient is not finite; weights and the last checkpoint stay as
-  /// they were before that step.
+  /// Until the last step, or until stop_requested() (on any rank) or `most_steps` (0: no limit) are done in this call; then
+  /// saves. Throws Error(data) that names step and clips when the loss or the gradient is not finite; weights and the last
+  /// checkpoint stay as they were before that step.
   RunOutcome run(int64_t most_steps = 0);
 
   /// Runs forward and backward of the next step twice and changes nothing.
@@ -48,11 +52,14 @@ class Trainer {
 
  private:
   MetricsLine train_step();
-  void report_first_step(double flop_per_clip);
+  void report_first_step(double flop, int64_t clips);
+  void save(MetricsFile& metrics);
 
+  std::shared_ptr<parallel::Group> group_;
   Task task_;
   TrainOptions options_;
   AdamW optimizer_;
+  parallel::GradientReducer reducer_;
   Checkpoints checkpoints_;
   TrainState state_;
   std::filesystem::path run_;
