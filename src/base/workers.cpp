@@ -79,6 +79,9 @@ void on_stop_signal(int signal_number) {
   ::raise(signal_number);
 }
 
+/// Batch systems announce the end of the granted time with it, and send SIGTERM later: that is no second request to stop.
+void on_notice(int) { stop_flag = true; }
+
 /// What the threads of one for_each_parallel share.
 struct Handout {
   const int64_t count;
@@ -159,6 +162,8 @@ void install_stop_signals() {
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = on_notice;
+  ::sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool stop_requested() { return stop_flag; }

@@ -1,9 +1,12 @@
 #include "microemo/cli/main.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -24,6 +27,7 @@ void add_commands(CLI::App& app, int& status) {
   add_tokenize_command(app, status);
   add_prepare_command(app, status);
   add_train_command(app, status);
+  add_launch_command(app, status);
   add_eval_command(app, status);
   add_predict_command(app, status);
   add_score_command(app, status);
@@ -47,9 +51,19 @@ Error wrong_words(const CLI::App& app, const std::string& message) {
   return ConfigError("{}", message).at("command line").hint(fmt::format("see {} --help", command_of(app)));
 }
 
+/// CLI11 ends a subcommand at "--"; what launch starts begins with a name, and needs no such mark.
+std::vector<char*> without_mark_of_launch(int argument_count, char** arguments) {
+  std::vector<char*> words(arguments, arguments + argument_count);
+  const auto is = [](std::string_view wanted) { return [wanted](const char* word) { return wanted == word; }; };
+  const auto launch = std::find_if(words.begin(), words.end(), is("launch"));
+  if (const auto mark = std::find_if(launch, words.end(), is("--")); mark != words.end()) words.erase(mark);
+  return words;
+}
+
 void parse_and_run(CLI::App& app, int argument_count, char** arguments) {
+  std::vector<char*> words = without_mark_of_launch(argument_count, arguments);
   try {
-    app.parse(argument_count, arguments);
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) throw wrong_words(app, error.what());
     app.exit(error);  // prints help or the version

@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -10,11 +13,15 @@
 #include "freed_memory.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/lock.h"
 #include "microemo/base/log.h"
+#include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/cli/commands.h"
+#include "microemo/parallel/group.h"
+#include "microemo/parallel/same.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/run_folder.h"
@@ -78,30 +85,63 @@ Plan make_plan(const Words& words) {
   if (plan.options.train.out.empty())
     throw ConfigError("the run has no folder").hint("give --out FOLDER, or set train.out in the configuration");
   plan.run = plan.options.train.out;
-  if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
-  // Behind the lock: another process would replace what is found here.
-  if (!words.resume.empty()) plan.checkpoint = checkpoint::find_checkpoint(words.resume);
-  if (words.go_on && !plan.resumed())
-    if (const auto latest = checkpoint::find_latest(plan.run)) plan.checkpoint = latest->path;
   return plan;
 }
 
+fs::path checkpoint_to_resume(const Words& words, const fs::path& run, bool go_on) {
+  if (!words.resume.empty()) return checkpoint::find_checkpoint(words.resume);
+  if (go_on)
+    if (const auto latest = checkpoint::find_latest(run)) return latest->path;
+  return {};
+}
+
+/// Rank 0 alone holds the folder, and says where the run goes on.
+void take_run_folder(Plan& plan, const Words& words, const parallel::LaunchContext& context, parallel::Group& group) {
+  std::string found;
+  if (group.first()) {
+    if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
+    // Behind the lock: another process would replace what is found here. A launcher that starts the job again means to go on.
+    found = checkpoint_to_resume(words, plan.run, words.go_on || (context.watched && context.attempt > 0)).string();
+    group.publish("run", fs::absolute(plan.run).string());
+  }
+  plan.checkpoint = group.from_first(found);
+}
+
+/// The main thread may be in a call that never returns, so the process ends here. Nothing is lost: checkpoints are whole or
+/// absent.
+void end_by_verdict(const std::string& verdict) {
+  const std::string text = fmt::format("error (environment): the job was ended: {}\n", verdict);
+  if (::write(STDERR_FILENO, text.data(), text.size()) >= 0) ::_exit(exit_code(ErrorKind::environment));
+  ::_exit(exit_code(ErrorKind::environment));
+}
+
+std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, const Plan& plan) {
+  if (context.rank > 0) {
+    show_progress(false);
+    open_log(LogLevel::warning);
+  }
+  return std::make_shared<parallel::Group>(context, plan.options.train.ranks, end_by_verdict);
+}
+
 /// Settles device and threads, before anything is computed; says why.
-train::RunEnvironment prepare_machine(const train::TrainOptions& options) {
+train::RunEnvironment prepare_machine(const train::TrainOptions& options, const parallel::LaunchContext& context) {
   Device device = choose_device(options.device == "auto" ? "cpu" : options.device);
   if (device.cuda) throw EnvironmentError("training on a GPU does not exist yet").hint("use train.device=cpu");
   if (options.device == "auto") device.reason = "auto: training on a GPU does not exist yet";
   ThreadBudget threads{static_cast<int>(options.threads), "train.threads"};
   if (options.threads == 0) threads = thread_budget();
+  if (options.threads == 0) threads.threads = std::max(1, threads.threads / static_cast<int>(context.local_world));
   at::set_num_threads(threads.threads);
   log_info(fmt::format("device cpu ({}), {} threads ({})", device.reason, threads.threads, threads.reason));
   train::RunEnvironment environment;
   environment.threads = threads.threads;
+  environment.ranks = context.world;
   return environment;
 }
 
-int try_one_step(train::Trainer& trainer, const train::TrainOptions& options) {
+int try_one_step(train::Trainer& trainer, const train::TrainOptions& options, const parallel::Group& group) {
   const train::StepCost cost = trainer.try_step();
+  if (!group.first()) return 0;
   std::printf("one step: %lld clips, %lld questions, %.2f GFLOP a clip, %.2f s, %.0f MB of memory\n", (long long)cost.clips,
               (long long)cost.rows, cost.flop_per_clip / 1e9, cost.seconds, cost.peak_memory_mb);
   std::printf("%lld steps would take about %.0f s; nothing was written\n", (long long)options.steps,
@@ -109,7 +149,8 @@ int try_one_step(train::Trainer& trainer, const train::TrainOptions& options) {
   return 0;
 }
 
-int report(const train::RunOutcome& outcome, const Plan& plan) {
+int report(const train::RunOutcome& outcome, const Plan& plan, const parallel::Group& group) {
+  if (!group.first()) return outcome.finished ? 0 : exit_code_resumable;
   const std::string run = plan.run.string();
   if (outcome.finished) {
     train::write_outcome(plan.run, "finished", outcome.step, "all steps are done");
@@ -122,10 +163,12 @@ int report(const train::RunOutcome& outcome, const Plan& plan) {
   return exit_code_resumable;
 }
 
-train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, int64_t most_steps) {
+train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, int64_t most_steps,
+                                 const parallel::Group& group) {
   try {
     return trainer.run(most_steps);
   } catch (const Error& error) {
+    if (!group.first()) throw;
     try {
       train::write_outcome(folder, "failed", trainer.state().step, error.message());
     } catch (const Error&) {
@@ -135,7 +178,8 @@ train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder
   }
 }
 
-void open_run(const Plan& plan, const Json& environment, const Words& words) {
+void open_run(const Plan& plan, const Json& environment, const Words& words, const parallel::Group& group) {
+  if (!group.first()) return;
   const train::RunTokenizers tokenizers{plan.options.train.tokenizer, plan.options.prompt.time_tokenizer};
   if (plan.resumed())
     train::continue_run_folder(plan.run, plan.config, environment, tokenizers, words.allow_change);
@@ -156,10 +200,22 @@ train::RunOptions without_init(train::RunOptions options) {
   return options;
 }
 
+/// Every rank reads files of its own machine.
+void compare_ranks(const parallel::Group& group, const Plan& plan, const train::RunEnvironment& environment) {
+  parallel::require_same(group, {{"the configuration", sha256(plan.config.values.dump())},
+                                 {"the manifest", environment.manifest_hash},
+                                 {"the manifest for validation", environment.valid_manifest_hash},
+                                 {"the tokenizer", environment.tokenizer_hash},
+                                 {"the version of microemo", MICROEMO_VERSION}});
+}
+
 int run(const Words& words) {
   keep_freed_memory();
-  const Plan plan = make_plan(words);
-  train::RunEnvironment environment = prepare_machine(plan.options.train);
+  const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
+  Plan plan = make_plan(words);
+  const auto group = meet(context, plan);
+  take_run_folder(plan, words, context, *group);
+  train::RunEnvironment environment = prepare_machine(plan.options.train, context);
   const auto tokenizer = open_tokenizer(plan.options.train);
   const auto data =
       with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
@@ -168,21 +224,23 @@ int run(const Words& words) {
   environment.valid_manifest_hash = data->valid_manifest_hash;
   environment.tokenizer_hash = tokenizer->hash();
   environment.missing_clips = data->missing;
+  compare_ranks(*group, plan, environment);
   const auto model = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
     return train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
   });
-  const train::Task task = train::microemo_task(plan.options, data, tokenizer, model);
+  const train::Task task = train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()});
   if (words.dry_run) {
-    train::Trainer trainer(task, plan.options.train, plan.run);
-    std::printf("%s\n", train::parameter_table(*model).c_str());
-    return with_memory_for("trying a step", fewer_clips_at_once, [&] { return try_one_step(trainer, plan.options.train); });
+    train::Trainer trainer(task, plan.options.train, plan.run, {}, group);
+    if (group->first()) std::printf("%s\n", train::parameter_table(*model).c_str());
+    return with_memory_for("trying a step", fewer_clips_at_once,
+                           [&] { return try_one_step(trainer, plan.options.train, *group); });
   }
-  open_run(plan, train::environment_json(environment, command_line()), words);
-  train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint);
+  open_run(plan, train::environment_json(environment, command_line()), words, *group);
+  train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint, group);
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
   return with_memory_for("training", fewer_clips_at_once,
-                         [&] { return report(run_and_record(trainer, plan.run, words.stop_after_steps), plan); });
+                         [&] { return report(run_and_record(trainer, plan.run, words.stop_after_steps, *group), plan, *group); });
 }
 
 }  // namespace
@@ -204,7 +262,7 @@ void add_train_command(CLI::App& app, int& status) {
   command->add_flag("--dry-run", words->dry_run, "Build everything, try one step, print its time and memory, write nothing");
   command->footer([] {
     train::RunOptions defaults;
-    return "SIGTERM and Ctrl-C save, stop and exit with code 75.\n\nOptions:\n" + help_text(schema_of(defaults)) +
+    return "SIGTERM, SIGUSR1 and Ctrl-C save, stop and exit with code 75.\n\nOptions:\n" + help_text(schema_of(defaults)) +
            "\nExamples:\n"
            "  microemo train train.yaml train.seed=1 model.local.enabled=false --out runs/one\n"
            "  microemo train --resume runs/one\n"

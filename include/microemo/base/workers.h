@@ -24,8 +24,8 @@ std::optional<double> cgroup_cpu_quota(const std::filesystem::path& membership, 
 /// many were finished.
 int64_t for_each_parallel(int64_t count, int threads, const std::function<void(int64_t index, int worker)>& work);
 
-/// Ctrl-C and SIGTERM ask for a stop: loops look at stop_requested() between units of work, save and return. A second signal ends
-/// the process. For work that looks: without it a signal ends the process at once.
+/// Ctrl-C, SIGTERM and SIGUSR1 ask for a stop: loops look at stop_requested() between units of work, save and return. A second Ctrl-C or
+/// SIGTERM ends the process. For work that looks: without it a signal ends the process at once.
 void install_stop_signals();
 bool stop_requested();
 /// For tests and embedding programs.

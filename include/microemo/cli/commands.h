@@ -14,6 +14,7 @@ void add_data_command(CLI::App& app, int& status);
 void add_eval_command(CLI::App& app, int& status);
 void add_generate_command(CLI::App& app, int& status);
 void add_inspect_command(CLI::App& app, int& status);
+void add_launch_command(CLI::App& app, int& status);
 void add_media_command(CLI::App& app, int& status);
 void add_predict_command(CLI::App& app, int& status);
 void add_prepare_command(CLI::App& app, int& status);
