@@ -1,11 +1,12 @@
-// The program of bench/train/decoder: a decoder with adapters, trained on one batch again and again.
+// The program of bench/train/decoder and bench/train/ranks: a decoder with adapters, trained on one batch again and again.
 //
 //   train_bench FOLDER ADAPTERS BATCH [recompute]
 //
 // FOLDER is a decoder as transformers saves it; ADAPTERS a safetensors file with "blockN.query.lora_A" and so on; BATCH one with
 // input_ids and labels [rows, tokens], the labels not yet moved by one. Then it reads lines: "steps N" makes N steps and prints
 // the seconds of the clock and of the processor, the last loss, the highest memory so far and that before the first step (MB).
-// Adam's settings are those of the script.
+// Adam's settings are those of the script. As one of
+// several ranks (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) it takes its part of the rows.
 #include <malloc.h>
 
 #include <chrono>
@@ -23,6 +24,9 @@
 #include "microemo/checkpoint/tensors.h"
 #include "microemo/model/hf_decoder.h"
 #include "microemo/nn/loss.h"
+#include "microemo/parallel/gradient_reducer.h"
+#include "microemo/parallel/group.h"
+#include "microemo/parallel/launch_context.h"
 #include "microemo/train/optimizer.h"
 
 namespace microemo {
@@ -45,16 +49,20 @@ double peak_mb() {
 struct Batch {
   at::Tensor ids_N, labels_n, learned_n;
   model::PackedRows rows;
+  double all_labels = 0;  ///< of all ranks
 };
 
-Batch read_batch(const std::string& file) {
-  checkpoint::NamedTensors tensors = checkpoint::read_tensors(file);
-  const at::Tensor ids_RL = tensors.at("input_ids"), labels_RL = tensors.at("labels");
+/// The rows of this rank.
+Batch read_batch(const std::string& file, const parallel::Group& group) {
+  const checkpoint::NamedTensors tensors = checkpoint::read_tensors(file);
+  const auto own = [&](const char* name) { return tensors.at(name).chunk(group.world()).at(size_t(group.rank())); };
+  const at::Tensor ids_RL = own("input_ids"), labels_RL = own("labels");
   const at::Tensor next_RL = at::full_like(labels_RL, nn::ignored_label);
   next_RL.slice(1, 0, -1).copy_(labels_RL.slice(1, 1));
   Batch batch{.ids_N = ids_RL.flatten(), .labels_n = {}, .learned_n = {}, .rows = {}};
   batch.learned_n = next_RL.flatten().ne(nn::ignored_label).nonzero().squeeze(1);
   batch.labels_n = next_RL.flatten().index_select(0, batch.learned_n);
+  batch.all_labels = group.sums({double(batch.labels_n.size(0))}).front();
   batch.rows.lengths.assign(size_t(ids_RL.size(0)), ids_RL.size(1));
   return batch;
 }
@@ -69,15 +77,16 @@ std::shared_ptr<model::Decoder> make_decoder(const std::string& folder, const st
   return decoder;
 }
 
-double step(const model::Decoder& decoder, const Batch& batch, train::AdamW& optimizer) {
+double step(const model::Decoder& decoder, const Batch& batch, train::AdamW& optimizer, parallel::GradientReducer& reducer) {
   optimizer.clear_gradients();
   const at::Tensor hidden_nC = decoder.forward_packed(decoder.embed(batch.ids_N), batch.rows, batch.learned_n);
-  const at::Tensor loss =
-      nn::linear_cross_entropy_sum(hidden_nC, decoder.output_weight(), batch.labels_n) / batch.labels_n.size(0);
+  const at::Tensor loss = nn::linear_cross_entropy_sum(hidden_nC, decoder.output_weight(), batch.labels_n) / batch.all_labels;
+  reducer.last_pass();
   loss.backward();
+  reducer.finish();
   train::clip_gradients(optimizer.gradients(), 1.0);
   optimizer.step(1e-3);
-  return loss.item<double>();
+  return reducer.group().sums({loss.item<double>()}).front();
 }
 
 int run(const std::vector<std::string>& words) {
@@ -85,7 +94,9 @@ int run(const std::vector<std::string>& words) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as microemo train has it
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   const auto decoder = make_decoder(words.at(0), words.at(1));
-  const Batch batch = read_batch(words.at(2));
+  const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
+  parallel::Group group = context.world > 1 ? parallel::Group(context, {}) : parallel::Group();
+  const Batch batch = read_batch(words.at(2), group);
   if (words.size() > 3) decoder->recompute_blocks(std::vector<bool>(size_t(decoder->layers()), true));
   train::TrainOptions options;
   options.trainable = {"*lora*"};
@@ -93,12 +104,16 @@ int run(const std::vector<std::string>& words) {
   options.weight_decay = 0;
   train::select_trainable(*decoder, options);
   train::AdamW optimizer(*decoder, options);
+  std::vector<at::Tensor> trained;
+  for (const at::Tensor& parameter : decoder->parameters())
+    if (parameter.requires_grad()) trained.push_back(parameter);
+  parallel::GradientReducer reducer(group, trained, /*bucket_mb=*/8);
   const double before_mb = peak_mb();
   std::string word;
   for (int64_t steps = 0; std::cin >> word >> steps;) {
     const double clock = seconds_of(CLOCK_MONOTONIC), processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     double loss = 0;
-    for (int64_t i = 0; i < steps; ++i) loss = step(*decoder, batch, optimizer);
+    for (int64_t i = 0; i < steps; ++i) loss = step(*decoder, batch, optimizer, reducer);
     std::cout << seconds_of(CLOCK_MONOTONIC) - clock << ' ' << seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor << ' '
               << fmt::format("{:.7f}", loss) << ' ' << peak_mb() << ' ' << before_mb << std::endl;
   }

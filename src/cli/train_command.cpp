@@ -1,12 +1,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
@@ -39,6 +43,7 @@ struct Words {
   std::vector<std::string> arguments;  ///< configuration files, and key=value
   std::string out, resume;
   int64_t stop_after_steps = 0;
+  std::string stop_after;
   bool go_on = false, dry_run = false, allow_change = false, quiet = false;
 };
 
@@ -52,6 +57,17 @@ struct Plan {
 
   bool resumed() const { return !checkpoint.empty(); }
 };
+
+/// 90s, 45m, 23h, 2d; 0 for no text.
+double seconds_of_duration(const std::string& text) {
+  constexpr std::array units = {std::pair{'s', 1.0}, std::pair{'m', 60.0}, std::pair{'h', 3600.0}, std::pair{'d', 86400.0}};
+  if (text.empty()) return 0;
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  for (const auto& [unit, seconds] : units)
+    if (end != text.c_str() && *end == unit && end[1] == '\0' && std::isfinite(number) && number > 0) return number * seconds;
+  throw ConfigError("'{}' is no duration", text).at("--stop-after").hint("a number and a unit: 90s, 45m, 23h or 2d");
+}
 
 std::vector<std::string> command_line() {
   std::vector<std::string> words;
@@ -132,6 +148,7 @@ train::RunEnvironment prepare_machine(const train::TrainOptions& options, const 
   if (options.threads == 0) threads = thread_budget();
   if (options.threads == 0) threads.threads = std::max(1, threads.threads / static_cast<int>(context.local_world));
   at::set_num_threads(threads.threads);
+  at::globalContext().setDeterministicAlgorithms(options.deterministic, /*warn_only=*/false);
   log_info(fmt::format("device cpu ({}), {} threads ({})", device.reason, threads.threads, threads.reason));
   train::RunEnvironment environment;
   environment.threads = threads.threads;
@@ -157,16 +174,16 @@ int report(const train::RunOutcome& outcome, const Plan& plan, const parallel::G
     std::printf("finished %lld steps: %s\n", (long long)outcome.step, outcome.checkpoint.c_str());
     return 0;
   }
-  train::write_outcome(plan.run, "stopped", outcome.step, stop_requested() ? "a signal" : "--stop-after-steps");
+  train::write_outcome(plan.run, "stopped", outcome.step, stop_requested() ? "a signal" : "--stop-after or --stop-after-steps");
   std::printf("stopped after step %lld of %lld, resume with: microemo train --resume %s\n", (long long)outcome.step,
               (long long)plan.options.train.steps, run.c_str());
   return exit_code_resumable;
 }
 
-train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, int64_t most_steps,
+train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, const Words& words,
                                  const parallel::Group& group) {
   try {
-    return trainer.run(most_steps);
+    return trainer.run(words.stop_after_steps, seconds_of_duration(words.stop_after));
   } catch (const Error& error) {
     if (!group.first()) throw;
     try {
@@ -211,6 +228,7 @@ void compare_ranks(const parallel::Group& group, const Plan& plan, const train::
 
 int run(const Words& words) {
   keep_freed_memory();
+  seconds_of_duration(words.stop_after);  // a mistake is told before anything is built
   const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
   Plan plan = make_plan(words);
   const auto group = meet(context, plan);
@@ -240,7 +258,7 @@ int run(const Words& words) {
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
   return with_memory_for("training", fewer_clips_at_once,
-                         [&] { return report(run_and_record(trainer, plan.run, words.stop_after_steps, *group), plan, *group); });
+                         [&] { return report(run_and_record(trainer, plan.run, words, *group), plan, *group); });
 }
 
 }  // namespace
@@ -256,6 +274,10 @@ void add_train_command(CLI::App& app, int& status) {
   command->add_flag("--continue", words->go_on, "Continue the run in train.out if it has a checkpoint, else start it");
   command->add_flag("--allow-change", words->allow_change,
                     "Continue though configuration, data or machine changed; every change is named");
+  command
+      ->add_option("--stop-after", words->stop_after,
+                   "Save and stop before so much time of this call is over, such as 90s, 45m, 23h or 2d; exit code 75")
+      ->type_name("DURATION");
   command
       ->add_option("--stop-after-steps", words->stop_after_steps, "Save and stop after so many steps of this call, exit code 75")
       ->check(CLI::NonNegativeNumber);

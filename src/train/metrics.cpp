@@ -46,9 +46,12 @@ Json to_json(const MetricsLine& line) {
   if (line.valid_loss) json["valid_loss"] = *line.valid_loss;
   json["lr"] = line.learning_rate;
   json["grad_norm"] = result.gradient_norm;
+  for (const auto& [part, norm] : line.gradient_norms) json["grad_norm/" + part] = norm;
   json["tokens_per_s"] = static_cast<double>(result.tokens) / line.step_seconds;
   json["clips_per_s"] = static_cast<double>(result.clips) / line.step_seconds;
   json["seconds"] = line.seconds;
+  if (line.skipped) json["skipped"] = true;
+  if (!line.weights.empty()) json["weights"] = line.weights;
   return json;
 }
 

@@ -58,7 +58,9 @@ std::vector<RateFactor> rate_factors(const std::vector<std::string>& entries, co
     char* end = nullptr;
     const double factor = std::strtod(number.c_str(), &end);
     if (number.empty() || *end != '\0' || !std::isfinite(factor) || factor < 0)
-      throw ConfigError("'{}' is no PATTERN=FACTOR", entry).at("train.rate_factors").hint("for example *lora*=5, or video_qformer.*=0.1");
+      throw ConfigError("'{}' is no PATTERN=FACTOR", entry)
+          .at("train.rate_factors")
+          .hint("for example *lora*=5, or video_qformer.*=0.1");
     factors.push_back({entry.substr(0, equals), factor});
     check_patterns("rate_factors", {factors.back().pattern}, names);
   }
@@ -124,6 +126,24 @@ std::vector<std::string> AdamW::decaying() const {
   std::vector<std::string> names;
   for (const Slot& slot : slots_)
     if (slot.decays) names.push_back(slot.name);
+  return names;
+}
+
+std::map<std::string, double> AdamW::norms_by_part() const {
+  const at::NoGradGuard no_grad;
+  std::map<std::string, std::vector<at::Tensor>> parts;
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined()) parts[slot.name.substr(0, slot.name.find('.'))].push_back(slot.parameter.grad());
+  std::map<std::string, double> norms;
+  for (const auto& [part, gradients] : parts)
+    norms[part] = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)), 2).item<double>();
+  return norms;
+}
+
+std::vector<std::string> AdamW::not_finite() const {
+  std::vector<std::string> names;
+  for (const Slot& slot : slots_)
+    if (slot.parameter.grad().defined() && !std::isfinite(slot.parameter.grad().sum().item<double>())) names.push_back(slot.name);
   return names;
 }
 

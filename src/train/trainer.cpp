@@ -45,15 +45,14 @@ std::vector<std::string> clip_ids(const std::vector<model::ClipBatch>& batches) 
 }
 
 /// `step` counts from 1.
-void check_finite(const StepResult& result, int64_t step, const std::vector<model::ClipBatch>& batches,
-                  const parallel::Group& group) {
-  if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return;
-  const char* what = std::isfinite(result.loss) ? "gradient" : "loss";
+Error not_finite(const MetricsLine& line, const std::vector<model::ClipBatch>& batches, const parallel::Group& group,
+                 const std::vector<std::string>& parameters) {
+  const StepResult& result = line.result;
   // The result is the same on every rank: all come here.
   const auto clips = result.suspects.empty() ? group.names(clip_ids(batches)) : result.suspects;
-  throw DataError("the {} of step {} is not finite", what, step)
-      .at("clips " + listed(clips))
-      .hint("look at these clips, or lower train.learning_rate; the last checkpoint is kept and can be resumed");
+  if (!std::isfinite(result.loss)) return DataError("the loss of step {} is not finite", line.step).at("clips " + listed(clips));
+  return DataError("the gradient of step {} is not finite", line.step)
+      .at(fmt::format("clips {}; gradients of {}", listed(clips), listed(parameters)));
 }
 
 double peak_memory_mb() {
@@ -132,15 +131,19 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
     parallel::require_same(*group_, {{"the step", std::to_string(state_.step)}, {"the weights", hash_of_trained(*task_.module)}});
 }
 
-RunOutcome Trainer::run(int64_t most_steps) {
+RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
+  const Stopwatch watch;
+  double longest_step = 0;
+  const auto out_of_time = [&] { return most_seconds > 0 && watch.seconds() + longest_step > most_seconds; };
   std::optional<MetricsFile> metrics;
   if (group_->first()) metrics.emplace(run_ / "metrics.jsonl", state_.step);
   Progress progress("train", "steps", options_.steps);
   progress.skip(state_.step);
   const int64_t last = most_steps > 0 ? std::min(options_.steps, state_.step + most_steps) : options_.steps;
-  while (state_.step < last && !group_->any(stop_requested())) {
+  while (state_.step < last && !group_->any(stop_requested() || out_of_time())) {
     const MetricsLine line = train_step();
     if (metrics && (state_.step % options_.log_every == 0 || state_.step == options_.steps)) metrics->write(line);
+    longest_step = std::max(longest_step, line.step_seconds);
     progress.add(1, note(line));
     if (metrics && checkpoints_.due(state_)) save(*metrics);
   }
@@ -166,10 +169,7 @@ MetricsLine Trainer::train_step() {
   optimizer_.clear_gradients();
   line.result = forward_backward(task_, batches, reducer_);
   if (counter) report_first_step(static_cast<double>(counter->stop()), line.result.clips);
-  line.result.gradient_norm = clip_gradients(optimizer_.gradients(), options_.clip_norm).item<double>();
-  check_finite(line.result, line.step, batches, *group_);
-  optimizer_.step(line.learning_rate);
-
+  update(line, batches);
   ++state_.step;
   if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) {
     group_->enter(parallel::Phase::validation, state_.step);
@@ -178,6 +178,25 @@ MetricsLine Trainer::train_step() {
   line.step_seconds = watch.seconds();
   line.seconds = state_.seconds += line.step_seconds;
   return line;
+}
+
+void Trainer::update(MetricsLine& line, const std::vector<model::ClipBatch>& batches) {
+  constexpr int64_t most_skipped_in_a_row = 10;
+  if (line.step % options_.log_every == 0 || line.step == options_.steps) line.gradient_norms = optimizer_.norms_by_part();
+  line.result.gradient_norm = clip_gradients(optimizer_.gradients(), options_.clip_norm).item<double>();
+  if (std::isfinite(line.result.loss) && std::isfinite(line.result.gradient_norm)) {
+    skipped_in_a_row_ = 0;
+    optimizer_.step(line.learning_rate);
+  } else {
+    const Error error = not_finite(line, batches, *group_, optimizer_.not_finite());
+    const bool goes_on = options_.non_finite == NonFinite::skip && ++skipped_in_a_row_ < most_skipped_in_a_row;
+    if (!goes_on)
+      throw Error(error).hint(
+          "look at these clips, or lower train.learning_rate; the last checkpoint is kept and can be resumed");
+    line.skipped = true;
+    log_warning(fmt::format("{}, and is skipped: {}", error.message(), error.place()));
+  }
+  if (options_.deterministic) line.weights = hash_of_trained(*task_.module);
 }
 
 void Trainer::report_first_step(double flop, int64_t clips) {

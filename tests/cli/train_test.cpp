@@ -269,6 +269,11 @@ TEST_F(TrainRefuses, AFullDisk) {
   EXPECT_TRUE(checkpoint::list_checkpoints(run_).empty());
 }
 
+TEST_F(TrainRefuses, ADurationWithoutAUnit) {
+  for (const char* duration : {"23", "h", "-1h", "0s", "1h30m", "nanh", "5 s"})
+    expect_refused(start(run_, {"--stop-after", duration}), ErrorKind::config, "is no duration");
+}
+
 TEST_F(TrainRefuses, AWrongWord) {
   const CommandResult result = start(run_, {"--stop-after-steps", "-1"});
   expect_refused(result, ErrorKind::config, "error (config): --stop-after-steps");

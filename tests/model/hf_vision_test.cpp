@@ -305,7 +305,7 @@ TEST_F(VisionFolder, APatchThatDoesNotDivideThePictureIsAnError) {
   copy("clip-vision");
   set("", "image_size", 14);
   expect_error(
-      ErrorKind::config, [&] { load_hf_vision(folder_); }, "14 x 14");
+      ErrorKind::checkpoint, [&] { load_hf_vision(folder_); }, "14 x 14");
 }
 
 }  // namespace

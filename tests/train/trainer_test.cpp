@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <limits>
+#include <set>
 
 #include "microemo/base/log.h"
 #include "microemo/base/workers.h"
@@ -185,6 +186,72 @@ TEST_F(Training, ANonFiniteLossNamesStepAndClipsAndKeepsTheLastCheckpoint) {
   EXPECT_EQ(error.place(), "clips " + ids[0] + ", " + ids[1]);
   EXPECT_EQ(checkpoint::find_latest(whole_)->step, 3);
   EXPECT_EQ(test::timeless_metrics(whole_).size(), 4u);
+}
+
+/// NaN in the batches of one step, or from it on.
+Task with_nan(int64_t first, int64_t last) {
+  Task task = test::regression_task(4, 2);
+  task.batches = [batches = task.batches, first, last](int64_t step) {
+    auto made = batches(step);
+    if (step >= first && step <= last) made[1].mel_BFM.fill_(std::numeric_limits<float>::quiet_NaN());
+    return made;
+  };
+  return task;
+}
+
+TEST_F(Training, AStepThatIsNotFiniteIsSkippedWhenAskedAndSaidSo) {
+  options_.non_finite = NonFinite::skip;
+  fs::create_directories(whole_);
+  Task task = with_nan(4, 4);
+  open_log(LogLevel::info, folder_.path() / "log.jsonl");
+  EXPECT_TRUE(Trainer(task, options_, whole_).run().finished);
+  close_log();
+  EXPECT_THAT(read_file(folder_.path() / "log.jsonl"), testing::HasSubstr("the loss of step 5 is not finite, and is skipped"));
+  for (const at::Tensor& parameter : task.module->parameters()) EXPECT_TRUE(parameter.isfinite().all().item<bool>());
+  for (const Json& line : test::timeless_metrics(whole_)) EXPECT_EQ(line.contains("skipped"), line.at("step") == 5) << line;
+}
+
+TEST_F(Training, StopsWhenTooManyStepsInARowAreNotFinite) {
+  options_.non_finite = NonFinite::skip;
+  options_.steps = 20;
+  fs::create_directories(whole_);
+  expect_error(
+      ErrorKind::data, [&] { Trainer(with_nan(3, 19), options_, whole_).run(); }, "the loss of step 13 is not finite");
+}
+
+TEST_F(Training, WritesAHashOfTheWeightsBehindEveryStepWhenDeterministic) {
+  options_.deterministic = true;
+  train(whole_);
+  train(parts_, 3);
+  resume(parts_);
+  std::set<std::string> hashes;
+  const auto whole = test::timeless_metrics(whole_), parts = test::timeless_metrics(parts_);
+  ASSERT_EQ(whole.size(), parts.size());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(whole[i].at("weights"), parts[i].at("weights"));
+    hashes.insert(whole[i].at("weights").get<std::string>());
+  }
+  EXPECT_EQ(hashes.size(), whole.size());
+}
+
+TEST_F(Training, NormsOfPartsAddUpToThatOfAll) {
+  train(whole_);
+  for (const Json& line : test::timeless_metrics(whole_)) {
+    double squares = 0;
+    for (const auto& [name, value] : line.items())
+      if (name.starts_with("grad_norm/")) squares += value.get<double>() * value.get<double>();
+    EXPECT_NEAR(std::sqrt(squares), line.at("grad_norm").get<double>(), 1e-5);
+  }
+}
+
+TEST_F(Training, StopsBeforeItsTimeIsOver) {
+  fs::create_directories(parts_);
+  const RunOutcome outcome = Trainer(test::regression_task(4, 2), options_, parts_).run(0, 1e-9);
+  EXPECT_FALSE(outcome.finished);
+  EXPECT_EQ(outcome.step, 0);
+  train(whole_);
+  resume(parts_);
+  expect_same(whole_, parts_);
 }
 
 TEST_F(Training, ValidationIsInTheLineOfItsStep) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -17,12 +18,15 @@ struct MetricsLine {
   double step_seconds = 0;  ///< of this step
   double seconds = 0;       ///< spent on steps since the start of the run, over all its interruptions
   std::optional<double> valid_loss = {};
+  std::map<std::string, double> gradient_norms = {};  ///< before clipping, by part of the model
+  bool skipped = false;                               ///< the weights stayed as they were (train.non_finite)
+  std::string weights = {};                           ///< SHA-256 of the trained ones behind the step; empty unless asked for
 };
 
 /// RUN/metrics.jsonl: one object a line,
 /// {"step","loss","answer_loss","alignment_loss","movement_accuracy","valid_loss","lr","grad_norm",
-/// "tokens_per_s","clips_per_s","seconds"}, without what was not computed. A line is written by one call to the system. The same
-/// numbers go into an event file of RUN/tensorboard.
+/// "grad_norm/PART","tokens_per_s","clips_per_s","seconds","skipped","weights"}, without what was not computed. A line is written
+/// by one call to the system. The same numbers go into an event file of RUN/tensorboard.
 class MetricsFile {
  public:
   /// Keeps the lines of the steps up to `last_step` and drops the others and a torn last line, so that a resumed run has each

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ class AdamW {
   std::vector<at::Tensor> gradients() const;
   /// Names of parameters with weight decay.
   std::vector<std::string> decaying() const;
+  /// Euclidean norms of the gradients of each top-level module.
+  std::map<std::string, double> norms_by_part() const;
+  /// Names of parameters whose gradient holds NaN or infinities.
+  std::vector<std::string> not_finite() const;
   /// Names of parameters that have no gradient.
   std::vector<std::string> without_gradient() const;
   /// One update.

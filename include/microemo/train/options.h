@@ -67,6 +67,10 @@ constexpr auto names_of(FrozenChoice) {
                     std::pair{FrozenChoice::nf4, "nf4"}};
 }
 
+/// What happens when a loss or gradient is not finite.
+enum class NonFinite { stop, skip };
+constexpr auto names_of(NonFinite) { return std::array{std::pair{NonFinite::stop, "stop"}, std::pair{NonFinite::skip, "skip"}}; }
+
 struct TrainOptions {
   std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out;
   int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, questions_per_clip = 0;
@@ -84,6 +88,8 @@ struct TrainOptions {
   int64_t keep_last = 2, threads = 1;
   std::string device = "auto", recompute = "auto";
   FrozenChoice frozen_dtype = FrozenChoice::automatic;
+  NonFinite non_finite = NonFinite::stop;
+  bool deterministic = false;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
   parallel::RankOptions ranks;
@@ -120,6 +126,10 @@ void describe_optimizer(Visitor& option, TrainOptions& o) {
       .only_if(o.schedule == Schedule::cosine || o.schedule == Schedule::linear, "train.schedule is cosine or linear");
   option("rate_factors", o.rate_factors,
          "PATTERN=FACTOR: parameters of these names (* and ?) learn at FACTOR times the rate; the first that matches counts.");
+  option("non_finite", o.non_finite,
+         "A loss or gradient that is not finite: stop names step, clips and parameters; skip warns of them and leaves the "
+         "weights as they were, and stops "
+         "after 10 such steps in a row.");
   option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
 }
 
@@ -140,6 +150,8 @@ void describe_machine(Visitor& option, TrainOptions& o) {
       .min(0)
       .max(256);
   option("device", o.device, "auto, cpu, cuda or cuda:N.");
+  option("deterministic", o.deterministic,
+         "Refuse operations without a fixed order, and write a hash of the trained weights into every line of metrics.jsonl.");
   option("frozen_dtype", o.frozen_dtype,
          "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
          "bitsandbytes has them; auto is bf16 on a "

@@ -10,7 +10,8 @@
 // A run folder holds
 //   config.yaml        every value with its origin          config.json    the same, to be read back
 //   environment.json   what else decides the result: versions, threads, processor, hashes of manifest and tokenizer
-//   tokenizer.model    a copy; a folder tokenizer/ where it is of another kind, and time_tokenizer/ where the frames' times have one
+//   tokenizer.model    a copy; a folder tokenizer/ where it is of another kind
+//   time_tokenizer/    a copy where the frames' times have a tokenizer of their own
 //   metrics.jsonl      one line a step                     tensorboard/   the same for TensorBoard
 //   checkpoints/       see checkpoint/folder.h              outcome.json   how the last process ended
 // Each checkpoint holds copies of config.json, environment.json and the tokenizers, so that it can be moved alone.

@@ -44,8 +44,8 @@ struct StepResult {
 /// Forward and backward pass of all micro-batches of a step; gradients add up in the parameters. Each term is divided as
 /// task.normalise says; with `tokens` by its count over the whole step, so that the way the step is cut does not matter (loss
 /// 1e-6, gradients 5e-6 relative). The loss is what is differentiated. gradient_norm is left at 0. Throws Error(internal) when
-/// the loss counts otherwise than task.counts. Among several ranks, each gives the micro-batches of its share, which may be none, and
-/// gradients and result are the sums of all.
+/// the loss counts otherwise than task.counts. Among several ranks, each gives the micro-batches of its share, which may be none,
+/// and gradients and result are the sums of all.
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches, parallel::GradientReducer& reducer);
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches);
 

@@ -40,10 +40,11 @@ class Trainer {
   Trainer(Task task, const TrainOptions& options, const std::filesystem::path& run, const std::filesystem::path& resume_from = {},
           std::shared_ptr<parallel::Group> group = std::make_shared<parallel::Group>());
 
-  /// Until the last step, or until stop_requested() (on any rank) or `most_steps` (0: no limit) are done in this call; then
+  /// Until the last step, or until stop_requested() (on any rank) or `most_steps` (0: no limit) are done in this call,
+  /// or the next step would not end before `most_seconds` (0: no limit) of it; then
   /// saves. Throws Error(data) that names step and clips when the loss or the gradient is not finite; weights and the last
   /// checkpoint stay as they were before that step.
-  RunOutcome run(int64_t most_steps = 0);
+  RunOutcome run(int64_t most_steps = 0, double most_seconds = 0);
 
   /// Runs forward and backward of the next step twice and changes nothing.
   StepCost try_step();
@@ -52,6 +53,7 @@ class Trainer {
 
  private:
   MetricsLine train_step();
+  void update(MetricsLine& line, const std::vector<model::ClipBatch>& batches);
   void report_first_step(double flop, int64_t clips);
   void save(MetricsFile& metrics);
 
@@ -64,6 +66,7 @@ class Trainer {
   TrainState state_;
   std::filesystem::path run_;
   bool reported_ = false;
+  int64_t skipped_in_a_row_ = 0;
 };
 
 }  // namespace microemo::train
