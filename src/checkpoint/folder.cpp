@@ -186,7 +186,7 @@ fs::path find_checkpoint(const fs::path& path) {
       .hint("name a run folder with a folder checkpoints in it");
 }
 
-void prune_checkpoints(const fs::path& run, int64_t keep_last) {
+void prune_checkpoints(const fs::path& run, int64_t keep_last, int64_t spared) {
   std::error_code absent;
   std::vector<fs::path> remainders;
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
@@ -194,7 +194,8 @@ void prune_checkpoints(const fs::path& run, int64_t keep_last) {
   for (const fs::path& path : remainders) remove_folder(path);
   const std::vector<RunCheckpoint> all = list_checkpoints(run);
   const auto keep = static_cast<size_t>(keep_last);
-  for (size_t i = 0; keep_last > 0 && i + keep < all.size(); ++i) retire(all[i].path);
+  for (size_t i = 0; keep_last > 0 && i + keep < all.size(); ++i)
+    if (all[i].step != spared) retire(all[i].path);
 }
 
 }  // namespace microemo::checkpoint

@@ -170,8 +170,13 @@ int report(const train::RunOutcome& outcome, const Plan& plan, const parallel::G
   if (!group.first()) return outcome.finished ? 0 : exit_code_resumable;
   const std::string run = plan.run.string();
   if (outcome.finished) {
-    train::write_outcome(plan.run, "finished", outcome.step, "all steps are done");
-    std::printf("finished %lld steps: %s\n", (long long)outcome.step, outcome.checkpoint.c_str());
+    const std::string why =
+        outcome.early ? fmt::format("no validation was better than that of step {}", outcome.best_step) : "all steps are done";
+    train::write_outcome(plan.run, "finished", outcome.step, why);
+    std::printf("finished %lld steps%s: %s\n", (long long)outcome.step, outcome.early ? (", as " + why).c_str() : "",
+                outcome.checkpoint.c_str());
+    if (plan.options.train.keep_best && outcome.best_step >= 0)
+      std::printf("best by validation: %s\n", checkpoint::step_folder(plan.run, outcome.best_step).c_str());
     return 0;
   }
   train::write_outcome(plan.run, "stopped", outcome.step, stop_requested() ? "a signal" : "--stop-after or --stop-after-steps");

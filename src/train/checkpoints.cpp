@@ -14,8 +14,25 @@ constexpr const char* state_file = "state.json";
 
 }  // namespace
 
+namespace {
+
+Json to_json(const TrainState& state) {
+  Json json = {{"step", state.step}, {"seconds", state.seconds}};
+  if (state.best_step < 0) return json;
+  json["best_step"] = state.best_step;
+  json["best_valid_loss"] = state.best_valid_loss;
+  json["worse_validations"] = state.worse_validations;
+  return json;
+}
+
+}  // namespace
+
 Checkpoints::Checkpoints(std::filesystem::path run, const TrainOptions& options)
-    : run_(std::move(run)), save_every_(options.save_every), keep_last_(options.keep_last), save_minutes_(options.save_minutes) {}
+    : run_(std::move(run)),
+      save_every_(options.save_every),
+      keep_last_(options.keep_last),
+      save_minutes_(options.save_minutes),
+      keep_best_(options.keep_best) {}
 
 void Checkpoints::resumed_from(const std::filesystem::path& checkpoint, const TrainState& state) {
   std::error_code absent;
@@ -24,6 +41,7 @@ void Checkpoints::resumed_from(const std::filesystem::path& checkpoint, const Tr
 
 bool Checkpoints::due(const TrainState& state) const {
   const std::chrono::duration<double, std::ratio<60>> since = std::chrono::steady_clock::now() - saved_at_;
+  if (keep_best_ && state.best_step == state.step) return true;
   return (save_every_ > 0 && state.step % save_every_ == 0) || (save_minutes_ > 0 && since.count() >= save_minutes_);
 }
 
@@ -33,10 +51,10 @@ std::filesystem::path Checkpoints::save(const TrainState& state, const torch::nn
   checkpoint::PendingFolder pending(folder);
   checkpoint::write_tensors(pending.path() / model_file, checkpoint::tensors_of(module), {{"format", "pt"}});
   checkpoint::write_tensors(pending.path() / optimizer_file, optimizer.state());
-  write_json(pending.path() / state_file, {{"step", state.step}, {"seconds", state.seconds}});
+  write_json(pending.path() / state_file, to_json(state));
   copy_description(run_, pending.path());
   pending.commit();
-  checkpoint::prune_checkpoints(run_, keep_last_);
+  checkpoint::prune_checkpoints(run_, keep_last_, keep_best_ ? state.best_step : -1);
   saved_step_ = state.step;
   saved_at_ = std::chrono::steady_clock::now();
   return folder;
@@ -47,7 +65,11 @@ TrainState load_checkpoint(const std::filesystem::path& folder, torch::nn::Modul
   checkpoint::load_into(module, checkpoint::read_tensors(model), {.source = model, .exact_type = true});
   optimizer.load_state(checkpoint::read_tensors(optimizer_state), optimizer_state);
   const Json json = read_json(state);
-  return {json_get<int64_t>(json, "step", state), json_get<double>(json, "seconds", state)};
+  TrainState result{.step = json_get<int64_t>(json, "step", state), .seconds = json_get<double>(json, "seconds", state)};
+  result.best_step = json_get_or<int64_t>(json, "best_step", -1, state);
+  result.best_valid_loss = json_get_or(json, "best_valid_loss", result.best_valid_loss, state);
+  result.worse_validations = json_get_or<int64_t>(json, "worse_validations", 0, state);
+  return result;
 }
 
 }  // namespace microemo::train

@@ -29,7 +29,8 @@ double divisor(Normalise normalise, const model::LossTerm& term, const Totals& t
   return term.count * (normalise == Normalise::micro_batch ? static_cast<double>(totals.batches) : 1.0);
 }
 
-/// Also the number of micro-batches. A rank without clips, or without a kind of label, counts nothing there, and divides by what the others count.
+/// Also the number of micro-batches. A rank without clips, or without a kind of label, counts nothing there, and divides by what
+/// the others count.
 void sum_counts(const Task& task, const parallel::Group& group, Totals& totals) {
   if (group.alone()) return;
   TermCounts& counts = totals.counts;

@@ -90,6 +90,16 @@ std::string hash_of_trained(const torch::nn::Module& module) {
   return sha256(hashes);
 }
 
+void note_validation(TrainState& state, double loss) {
+  if (loss < state.best_valid_loss) {
+    state.best_valid_loss = loss;
+    state.best_step = state.step;
+    state.worse_validations = 0;
+  } else {
+    ++state.worse_validations;
+  }
+}
+
 std::string note(const MetricsLine& line) {
   return fmt::format("loss {:.4f}  {:.1f} clips/s", line.result.loss, static_cast<double>(line.result.clips) / line.step_seconds);
 }
@@ -140,7 +150,8 @@ RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
   Progress progress("train", "steps", options_.steps);
   progress.skip(state_.step);
   const int64_t last = most_steps > 0 ? std::min(options_.steps, state_.step + most_steps) : options_.steps;
-  while (state_.step < last && !group_->any(stop_requested() || out_of_time())) {
+  const auto out_of_patience = [&] { return options_.patience > 0 && state_.worse_validations >= options_.patience; };
+  while (state_.step < last && !out_of_patience() && !group_->any(stop_requested() || out_of_time())) {
     const MetricsLine line = train_step();
     if (metrics && (state_.step % options_.log_every == 0 || state_.step == options_.steps)) metrics->write(line);
     longest_step = std::max(longest_step, line.step_seconds);
@@ -150,7 +161,9 @@ RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
   if (metrics) save(*metrics);
   group_->enter(parallel::Phase::checkpoint, state_.step);
   group_->barrier();
-  return {state_.step == options_.steps, state_.step, checkpoint::step_folder(run_, state_.step)};
+  const bool early = state_.step < options_.steps && out_of_patience();
+  return {early || state_.step == options_.steps, state_.step, checkpoint::step_folder(run_, state_.step), early,
+          state_.best_step};
 }
 
 void Trainer::save(MetricsFile& metrics) {
@@ -174,6 +187,7 @@ MetricsLine Trainer::train_step() {
   if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) {
     group_->enter(parallel::Phase::validation, state_.step);
     line.valid_loss = validation_loss(task_, *group_);
+    note_validation(state_, *line.valid_loss);
   }
   line.step_seconds = watch.seconds();
   line.seconds = state_.seconds += line.step_seconds;

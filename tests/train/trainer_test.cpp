@@ -254,6 +254,51 @@ TEST_F(Training, StopsBeforeItsTimeIsOver) {
   expect_same(whole_, parts_);
 }
 
+/// Validated on a batch of its own, and never better than the first time: nothing is learned.
+Task without_progress(TrainOptions& options) {
+  options.learning_rate = 0;
+  options.valid_every = 2;
+  Task task = test::regression_task(4, 2);
+  task.validation_batches = 1;
+  task.validation_batch = [](int64_t) { return test::noise_batch(99, {1, 2, 3}); };
+  return task;
+}
+
+TEST_F(Training, EndsWhenValidationsAreNoBetter) {
+  options_.patience = 2;
+  const Task task = without_progress(options_);
+  fs::create_directories(whole_);
+  const RunOutcome outcome = Trainer(task, options_, whole_).run();
+  EXPECT_TRUE(outcome.finished);
+  EXPECT_TRUE(outcome.early);
+  EXPECT_EQ(outcome.step, 6);
+  EXPECT_EQ(outcome.best_step, 2);
+  const RunOutcome again = Trainer(task, options_, whole_, outcome.checkpoint).run();
+  EXPECT_TRUE(again.early);
+  EXPECT_EQ(again.step, 6);
+}
+
+TEST_F(Training, PatienceCountsOverARestart) {
+  options_.patience = 2;
+  const Task task = without_progress(options_);
+  fs::create_directories(parts_);
+  const RunOutcome half = Trainer(task, options_, parts_).run(5);
+  EXPECT_FALSE(half.finished);
+  EXPECT_EQ(Trainer(task, options_, parts_, half.checkpoint).run().step, 6);
+}
+
+TEST_F(Training, KeepsTheBestCheckpointBesideTheLast) {
+  options_.keep_best = true;
+  options_.keep_last = 1;
+  options_.save_every = 3;
+  const Task task = without_progress(options_);
+  fs::create_directories(whole_);
+  Trainer(task, options_, whole_).run();
+  std::vector<int64_t> kept;
+  for (const auto& one : checkpoint::list_checkpoints(whole_)) kept.push_back(one.step);
+  EXPECT_EQ(kept, (std::vector<int64_t>{2, options_.steps}));
+}
+
 TEST_F(Training, ValidationIsInTheLineOfItsStep) {
   options_.valid_every = 4;
   Task task = test::regression_task(4, 2);

@@ -50,7 +50,8 @@ std::optional<RunCheckpoint> find_latest(const std::filesystem::path& run);
 /// A checkpoint folder as it is, or the newest whole one of a run folder. Throws Error(checkpoint) when the path does not exist,
 /// the folder is damaged, or the run has no whole one.
 std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_checkpoint);
-/// Keeps the newest `keep_last` of a run (0 keeps all) and removes remainders of interrupted writes.
-void prune_checkpoints(const std::filesystem::path& run, int64_t keep_last);
+/// Keeps the newest `keep_last` of a run (0 keeps all) and that of the step `spared`, and removes remainders of interrupted
+/// writes.
+void prune_checkpoints(const std::filesystem::path& run, int64_t keep_last, int64_t spared = -1);
 
 }  // namespace microemo::checkpoint

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 
 #include <torch/nn/module.h>
 
@@ -14,6 +15,9 @@ namespace microemo::train {
 struct TrainState {
   int64_t step = 0;    ///< updates done
   double seconds = 0;  ///< spent on them
+  double best_valid_loss = std::numeric_limits<double>::infinity();
+  int64_t best_step = -1;         ///< of that loss; -1 before the first validation
+  int64_t worse_validations = 0;  ///< since then
 };
 
 /// Saves a run into RUN/checkpoints: model.safetensors, optimizer.safetensors, state.json, and what describes the run.
@@ -23,16 +27,17 @@ class Checkpoints {
 
   /// Where the run goes on from: a step that lies in its folder already is not saved again.
   void resumed_from(const std::filesystem::path& checkpoint, const TrainState& state);
-  /// After so many steps, or minutes since the last save or the start.
+  /// After so many steps, or minutes since the last save or the start, or with keep_best at the best step.
   bool due(const TrainState& state) const;
-  /// Then removes old ones (keep_last). Does nothing when this step was saved last. Throws Error(environment); the checkpoints
-  /// that exist stay as they are.
+  /// Then removes old ones (keep_last), but for the best with keep_best. Does nothing when this step was saved last. Throws
+  /// Error(environment); the checkpoints that exist stay as they are.
   std::filesystem::path save(const TrainState& state, const torch::nn::Module& module, const AdamW& optimizer);
 
  private:
   std::filesystem::path run_;
   int64_t save_every_, keep_last_, saved_step_ = -1;
   double save_minutes_;
+  bool keep_best_;
   std::chrono::steady_clock::time_point saved_at_ = std::chrono::steady_clock::now();
 };
 

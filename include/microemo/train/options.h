@@ -89,7 +89,8 @@ struct TrainOptions {
   std::string device = "auto", recompute = "auto";
   FrozenChoice frozen_dtype = FrozenChoice::automatic;
   NonFinite non_finite = NonFinite::stop;
-  bool deterministic = false;
+  bool deterministic = false, keep_best = false;
+  int64_t patience = 0;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
   parallel::RankOptions ranks;
@@ -137,6 +138,13 @@ template <class Visitor>
 void describe_saving(Visitor& option, TrainOptions& o) {
   option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
   option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
+  option("patience", o.patience,
+         "The training ends after so many validations in a row that are no better than the best; 0: never.")
+      .min(0)
+      .max(1e9)
+      .only_if(o.valid_every > 0, "train.valid_every is above 0");
+  option("keep_best", o.keep_best, "Save at every validation that is better than all before, and keep that checkpoint.")
+      .only_if(o.valid_every > 0, "train.valid_every is above 0");
   option("save_every", o.save_every, "Steps between two checkpoints; 0 saves by time and at the end alone.").min(0).max(1e9);
   option("save_minutes", o.save_minutes, "Minutes between two checkpoints; 0 saves by steps and at the end alone.")
       .min(0)

@@ -17,6 +17,8 @@ struct RunOutcome {
   bool finished = false;  ///< false: stopped before the last step, saved, can be resumed
   int64_t step = 0;       ///< updates done
   std::filesystem::path checkpoint;
+  bool early = false;      ///< finished, as validations were no better (train.patience)
+  int64_t best_step = -1;  ///< of the lowest loss of validation; -1 without any
 };
 
 /// What one step takes, from trying it.
