@@ -119,9 +119,13 @@ class DecoderBlock : public torch::nn::Module {
     return completed(x_NC.index_select(0, kept_n), mixed_NC.index_select(0, kept_n), of_kept);
   }
 
-  Linear* projection(const std::string& name) const {
+  /// False for a name that is no projection.
+  bool attach_lora(const std::string& name, const LoraOptions& options) {
     const auto found = projections_.find(name);
-    return found == projections_.end() ? nullptr : found->second.linear.get();
+    if (found == projections_.end()) return false;
+    found->second.linear->attach_lora(options.rank, options.alpha, options.dropout);
+    found->second.drops = options.dropout > 0;
+    return true;
   }
 
  private:
@@ -131,6 +135,9 @@ class DecoderBlock : public torch::nn::Module {
   struct Projection {
     std::shared_ptr<Linear> linear;
     uint64_t place = 0;
+    bool drops = false;  ///< its adapter has dropout: only then are keys made, one for each token
+
+    nn::DropoutKeys keys(const PlaceKeys& keys_at) const { return drops ? keys_at(place) : nn::DropoutKeys(); }
   };
 
   void add_projection(const std::string& name, int64_t in, int64_t out, bool bias = false) {
@@ -138,11 +145,11 @@ class DecoderBlock : public torch::nn::Module {
   }
   at::Tensor project(const char* name, const at::Tensor& x, const PlaceKeys& keys_at) const {
     const Projection& projection = projections_.at(name);
-    return projection.linear->forward(x, keys_at(projection.place));
+    return projection.linear->forward(x, projection.keys(keys_at));
   }
   at::Tensor add_projected(const char* name, const at::Tensor& sum, const at::Tensor& x, const PlaceKeys& keys_at) const {
     const Projection& projection = projections_.at(name);
-    return projection.linear->add_to(sum, x, keys_at(projection.place));
+    return projection.linear->add_to(sum, x, projection.keys(keys_at));
   }
 
   /// Queries, keys and values, not yet turned.
@@ -268,11 +275,9 @@ at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(h
 void Decoder::attach_lora(const LoraOptions& options) {
   for (const auto& block : blocks_)
     for (const std::string& target : options.targets) {
-      Linear* projection = block->projection(target);
-      if (!projection)
+      if (!block->attach_lora(target, options))
         throw ConfigError("the decoder has no projection '{}' for LoRA", target)
             .hint("targets: query, key, value, output, gate, up, down");
-      projection->attach_lora(options.rank, options.alpha, options.dropout);
     }
 }
 
