@@ -26,7 +26,6 @@ class Linear : public torch::nn::Module {
   /// "weight_scales" its scales. On the meta device the structure alone. Throws Error(internal) for a weight that is trained, or
   /// that is not fp32 and another kind is asked for.
   void freeze(FrozenDtype kind);
-  FrozenDtype frozen_dtype() const { return kind_; }
 
  private:
   at::Tensor rows(const at::Tensor& x, const DropoutKeys& keys) const;
