@@ -117,6 +117,19 @@ std::vector<KeyPart> affectgpt_2025_parts() {
   };
 }
 
+/// MiniGPT-v2, and what Emotion-LLaMA adds: the class token, three features, and a classifier that its code no longer uses.
+std::vector<KeyPart> emotion_llama_parts() {
+  return {
+      {"visual_encoder.", "visual_encoder.", eva_rules()},
+      {"ln_vision.", "visual_encoder.norm.", linear_rules()},
+      {"llama_proj.", "video_projection.", linear_rules()},
+      {"cls_tk_llama_proj.", "class_projection.", linear_rules()},
+      {"", "", {{"feats_llama_proj{1,2,3}.{weight,bias}", "feature_projection{0,1,2}.{weight,bias}"}}},
+      {"attention.", "", {{"{*}", "", ignore}}},
+      {"llama_model.base_model.model.", "decoder.", llama_lora_rules(false)},
+  };
+}
+
 std::vector<KeyPart> lavis_parts(const std::string& projection) {
   return {
       {"visual_encoder.", "visual_encoder.", eva_rules()},
@@ -176,6 +189,7 @@ std::vector<KeyFamily> make_families() {
        video_llama_parts()},
       {"timechat", "timechat_7b.pth and timechat_7b_paper.pth", timechat_parts()},
       {"affectgpt-2025", "AffectGPT 2025 checkpoints", affectgpt_2025_parts()},
+      {"emotion-llama", "minigptv2_checkpoint.pth and Emotion-LLaMA checkpoints", emotion_llama_parts()},
   };
 }
 

@@ -131,6 +131,7 @@ Evaluation load(const Words& words) {
       model::looks_or_listens(evaluation.run.options.model)
           ? data::load_dataset(evaluation.manifest, cache, evaluation.run.options.prepare, evaluation.options.allow_missing)
           : data::load_words(evaluation.manifest);
+  data::read_features(evaluation.dataset, evaluation.run.options.model.features);
   for (const std::string& clip : evaluation.dataset.missing) log_warning("left out, not in the cache: " + clip);
   for (const data::Sample& sample : evaluation.dataset.samples) evaluation.clips.push_back(sample.clip);
   return evaluation;
@@ -139,7 +140,7 @@ Evaluation load(const Words& words) {
 /// Everything that decides the answers.
 Json identity_of(const Evaluation& evaluation) {
   return {{"checkpoint", sha256_file(evaluation.run.checkpoint / "manifest.json")},
-          {"manifest", evaluation.manifest.hash},
+          {"manifest", evaluation.dataset.manifest_hash},
           {"split", evaluation.options.split},
           {"clips", evaluation.clips.size()},
           {"prepare", options_to_json(evaluation.run.options.prepare)},

@@ -35,6 +35,7 @@ constexpr int shown_frames = 8;
 
 struct Words {
   std::string video, run, transcript, question, out;
+  std::vector<std::string> features;
   int64_t max_new_tokens = infer::GenerateOptions().max_new_tokens;
   bool json = false;
 };
@@ -81,11 +82,29 @@ std::vector<data::Utterance> read_utterances(const Words& words, int64_t most) {
   return utterances;
 }
 
+/// The features that the command line names.
+std::map<std::string, fs::path> named_features(const Words& words, const std::vector<std::string>& known) {
+  std::map<std::string, fs::path> files;
+  for (const std::string& feature : words.features) {
+    const size_t sign = feature.find('=');
+    const std::string name = feature.substr(0, sign);
+    if (sign == std::string::npos || sign + 1 == feature.size())
+      throw ConfigError("'{}' names no file of a feature", feature).hint("give --feature NAME=FILE.npy");
+    if (std::ranges::count(known, name) == 0)
+      throw ConfigError("the model reads no feature '{}'", name)
+          .hint(known.empty() ? "leave --feature out" : fmt::format("it reads {}", fmt::join(known, ", ")));
+    files[name] = feature.substr(sign + 1);
+  }
+  return files;
+}
+
 data::Sample read_clip(const Words& words, const train::RunOptions& options) {
   data::Sample sample;
   sample.clip.id = fs::path(words.video).stem().string();
   sample.clip.video = words.video;
   sample.clip.utterances = read_utterances(words, options.model.decoder.utterances);
+  sample.clip.features = named_features(words, options.model.features.names);
+  sample.features = data::read_features(sample.clip, options.model.features);
   sample.prepared = data::prepare_clip(sample.clip, options.prepare);
   if (sample.clip.utterances.empty()) {
     data::Utterance whole;
@@ -257,6 +276,10 @@ void add_predict_command(CLI::App& app, int&) {
       ->type_name("FILE.srt");
   command->add_option("--question", words->question,
                       "Asked about every utterance; without it what the emotion is, with the times");
+  command
+      ->add_option("--feature", words->features,
+                   "A vector of the clip that the model reads and other programs compute; once for each of model.features.names")
+      ->type_name("NAME=FILE.npy");
   command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
       ->type_name("DIR");
   command->add_option("--max-new-tokens", words->max_new_tokens, "An answer without an end stops after so many tokens")

@@ -244,6 +244,14 @@ void check_sample(const Sample& sample, const model::DecoderOptions& decoder) {
         .hint("split the clip or merge utterances; a model that is yet to be trained takes more with model.decoder.utterances");
 }
 
+void add_features(ClipBatch& batch, const std::vector<const Sample*>& samples, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<Tensor> vectors;
+    for (const Sample* sample : samples) vectors.push_back(sample->features.at(i));
+    batch.features_BC.push_back(at::stack(vectors));
+  }
+}
+
 void add_rows(ClipBatch& batch, const std::vector<Row>& rows) {
   std::vector<std::vector<int64_t>> ids, media, utterance, labels;
   std::vector<int64_t> lengths;
@@ -305,7 +313,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   const model::MediaLayout layout = model::media_layout(model_);
   if (model_.visual.enabled) {
     add_pictures(batch, samples, drawn, prepare_.face_input);
-    if (model_.visual.style != model::VisualStyle::clip && model_.image_qformer.timestamp_text)
+    if (model::has_image_qformer(model_) && model_.image_qformer.timestamp_text)
       batch.time_text_BTL =
           time_text_ids({*prompt_->times, prompt_->options.time_special, model_.image_qformer.vocabulary}, batch);
     batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
@@ -316,6 +324,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
     batch.audio_windows = whole ? model::windows_of(layout.audio, batch.clips, batch.mel_times_BF, batch.mel_mask_BF)
                                 : model::windows_of(layout.audio, batch.clips, batch.piece_times_BK, batch.piece_mask_BK);
   }
+  add_features(batch, samples, model_.features.names.size());
   if (purpose == Purpose::train) {
     if (model_.visual.enabled) add_movements(batch, samples);
     add_manners(batch, samples);

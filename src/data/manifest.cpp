@@ -21,8 +21,8 @@ constexpr double latest_s = 1e7;
 /// Paths that are longer are shown by their ends.
 constexpr size_t longest_shown = 200;
 
-const std::vector<std::string> clip_keys = {"id",     "video",      "split",      "identity", "speaker",
-                                            "labels", "transcript", "utterances", "movements"};
+const std::vector<std::string> clip_keys = {"id",     "video",      "split",      "identity",  "speaker",
+                                            "labels", "transcript", "utterances", "movements", "features"};
 const std::vector<std::string> utterance_keys = {"start_s", "end_s",    "text", "speaker", "labels",
                                                  "answer",  "question", "face", "voice",   "words"};
 const std::vector<std::string> movement_keys = {"unit", "onset_s", "apex_s", "offset_s", "amplitude", "utterance"};
@@ -82,7 +82,7 @@ std::string shown(const std::string& path) {
   return path.substr(0, longest_shown / 2) + "..." + path.substr(path.size() - longest_shown / 2);
 }
 
-/// The file that a clip names under "video" or "transcript".
+/// The file that a clip names under "video", "transcript" or a feature.
 fs::path named_file(const Json& object, const char* key, const Place& place) {
   const auto name = needed_member<std::string>(object, key, place);
   if (name.find('\0') != std::string::npos)
@@ -179,6 +179,16 @@ void read_utterances_into(Clip& clip, const Json& object, const Place& place) {
   check_utterances(clip, place);
 }
 
+void read_features_into(Clip& clip, const Json& object, const Place& place) {
+  if (!object.contains("features")) return;
+  const Json& features = object["features"];
+  if (!features.is_object())
+    throw DataError("the features of clip \"{}\" are no object", clip.id)
+        .where(place.file, place.line)
+        .hint("write them as {\"name\": \"file.npy\", …}");
+  for (const auto& [name, file] : features.items()) clip.features[name] = named_file(features, name.c_str(), place);
+}
+
 Clip read_clip(const Json& object, const Place& place) {
   refuse_unknown_keys(object, clip_keys, "a clip", place.file, place.line);
   Clip clip;
@@ -193,6 +203,7 @@ Clip read_clip(const Json& object, const Place& place) {
   read_utterances_into(clip, object, place);
   for (const Json& movement : optional_member<std::vector<Json>>(object, "movements", place))
     clip.movements.push_back(read_movement(movement, clip, place));
+  read_features_into(clip, object, place);
   return clip;
 }
 

@@ -8,11 +8,11 @@ namespace fs = std::filesystem;
 
 fs::path full_path(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
 
-/// A manifest and the videos below it can be moved together.
-std::string video_name(const fs::path& video, const fs::path& manifest) {
-  const fs::path name = full_path(video).lexically_relative(full_path(manifest).parent_path());
+/// A manifest and the files below it can be moved together.
+std::string file_name(const fs::path& file, const fs::path& manifest) {
+  const fs::path name = full_path(file).lexically_relative(full_path(manifest).parent_path());
   const bool below = !name.empty() && *name.begin() != "..";
-  return below ? name.string() : full_path(video).string();
+  return below ? name.string() : full_path(file).string();
 }
 
 void put_text(Json& object, const char* key, const std::string& text) {
@@ -51,13 +51,14 @@ void put_list(Json& object, const char* key, const std::vector<T>& items) {
 
 Json to_json(const Clip& clip, const fs::path& manifest) {
   Json object = {{"id", clip.id}};
-  if (!clip.video.empty()) object["video"] = video_name(clip.video, manifest);
+  if (!clip.video.empty()) object["video"] = file_name(clip.video, manifest);
   put_text(object, "split", clip.split);
   put_text(object, "identity", clip.identity);
   put_text(object, "speaker", clip.speaker);
   put_labels(object, clip.labels);
   put_list(object, "utterances", clip.utterances);
   put_list(object, "movements", clip.movements);
+  for (const auto& [name, file] : clip.features) object["features"][name] = file_name(file, manifest);
   return object;
 }
 

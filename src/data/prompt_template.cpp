@@ -18,7 +18,7 @@ constexpr std::array placeholders{
     std::pair{std::string_view("fused"), PromptPart::fused},       std::pair{std::string_view("frames"), PromptPart::frames},
     std::pair{std::string_view("times"), PromptPart::times},       std::pair{std::string_view("words"), PromptPart::words},
     std::pair{std::string_view("question"), PromptPart::question}, std::pair{std::string_view("answer"), PromptPart::answer},
-    std::pair{std::string_view("split"), PromptPart::split}};
+    std::pair{std::string_view("split"), PromptPart::split},       std::pair{std::string_view("features"), PromptPart::features}};
 
 Error bad_prompt(const std::string& message, const std::string& hint) {
   return ConfigError("{}", message).at("prompt.text").hint(hint);
@@ -91,6 +91,7 @@ void check_prompt(const PromptOptions& options, const model::ModelOptions& model
   check_branch(atoms, PromptPart::video, "video", picture);
   check_branch(atoms, PromptPart::audio, "audio", sound);
   check_branch(atoms, PromptPart::fused, "fused", picture && sound && model.fusion.enabled);
+  check_branch(atoms, PromptPart::features, "features", model.features.tokens() > 0);
 }
 
 }  // namespace microemo::data

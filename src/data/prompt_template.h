@@ -4,7 +4,7 @@
 
 namespace microemo::data {
 
-enum class PromptPart { text, begin, end, token, video, audio, fused, frames, times, words, question, answer, split };
+enum class PromptPart { text, begin, end, token, video, audio, fused, features, frames, times, words, question, answer, split };
 
 /// One piece of a template: literal text, or a placeholder; `text` is the literal, or the piece of {token:X}.
 struct PromptAtom {

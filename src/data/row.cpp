@@ -35,8 +35,9 @@ Row write_row(const RowContext& context, const Sample& sample, int64_t utterance
   Row row;
   add_token(row, context.tokenizer.begin_id(), -1, 0);
   const bool told_last = is_told_last(video) || is_told_last(audio);
-  if (!told_last || context.layout.fused) add_text(row, context, std::string(clip_header), 0);
+  if (!told_last || context.layout.fused || context.layout.features > 0) add_text(row, context, std::string(clip_header), 0);
   add_fused_token(row, context);
+  add_feature_tokens(row, context);
   add_clip_tokens(row, context, video);
   add_clip_tokens(row, context, audio);
   for (size_t i = 0; i < sample.clip.utterances.size(); ++i) {

@@ -29,6 +29,14 @@ void add_window(Row& row, const RowContext& context, const BranchTokens& branch,
 
 namespace {
 
+int64_t clips_of(const RowContext& context) { return context.batch.clips.mask_BW.size(0); }
+
+/// The row of the media table behind those of both branches.
+int64_t behind_branches(const RowContext& context) {
+  const BranchTokens audio = audio_of(context);
+  return audio.start + clips_of(context) * audio.windows() * audio.queries;
+}
+
 bool whole_stands_last(const BranchTokens& branch) {
   return branch.window.has_others() && branch.window.order == model::WindowOrder::whole_last;
 }
@@ -64,10 +72,12 @@ void add_all_windows(Row& row, const RowContext& context, const BranchTokens& br
 }
 
 void add_fused_token(Row& row, const RowContext& context) {
-  if (!context.layout.fused) return;
-  const BranchTokens audio = audio_of(context);
-  const int64_t start = audio.start + context.batch.clips.mask_BW.size(0) * audio.windows() * audio.queries;
-  add_token(row, 0, start + context.clip, 0);
+  if (context.layout.fused) add_token(row, 0, behind_branches(context) + context.clip, 0);
+}
+
+void add_feature_tokens(Row& row, const RowContext& context) {
+  const int64_t count = context.layout.features, fused = context.layout.fused ? clips_of(context) : 0;
+  for (int64_t i = 0; i < count; ++i) add_token(row, 0, behind_branches(context) + fused + context.clip * count + i, 0);
 }
 
 }  // namespace microemo::data

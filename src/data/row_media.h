@@ -28,5 +28,6 @@ void add_utterance_tokens(Row& row, const RowContext& context, const BranchToken
 void add_all_windows(Row& row, const RowContext& context, const BranchTokens& branch);
 /// Nothing where the model has none.
 void add_fused_token(Row& row, const RowContext& context);
+void add_feature_tokens(Row& row, const RowContext& context);
 
 }  // namespace microemo::data

@@ -36,6 +36,7 @@ class TemplateRow {
   void add_special(int64_t id) { flush(), add_token(row_, id, -1, 0); }
   void add_branch(const BranchTokens& branch) { flush(), add_all_windows(row_, context_, branch); }
   void add_fused() { flush(), add_fused_token(row_, context_); }
+  void add_features() { flush(), add_feature_tokens(row_, context_); }
   void flush() {
     for (const int64_t id : context_.tokenizer.encode(std::exchange(waiting_, ""))) add_token(row_, id, -1, 0);
   }
@@ -112,6 +113,9 @@ Row write_template_row(const RowContext& context, const std::vector<PromptAtom>&
         break;
       case PromptPart::fused:
         row.add_fused();
+        break;
+      case PromptPart::features:
+        row.add_features();
         break;
       case PromptPart::split:
         row.flush();

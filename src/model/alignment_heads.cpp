@@ -31,8 +31,8 @@ AlignmentHeads::AlignmentHeads(const ModelOptions& model, const InputShapes& sha
   if (options_.movement > 0 && model.visual.enabled)
     movement_ = add_head("movement", frame_token_width(model), shapes.movement_classes);
   // Without tokens of the whole clip and each utterance their place is taken by the mean of what lies inside.
-  const auto has_tokens = [](Pooling pooling, const WindowOptions& window) {
-    return pooling == Pooling::qformer && window.windows == Windows::utterance && window.whole;
+  const auto has_tokens = [](auto pooling, const WindowOptions& window) {
+    return pooling == decltype(pooling)::qformer && window.windows == Windows::utterance && window.whole;
   };
   const bool video = has_tokens(model.video_qformer.pooling, model.video_qformer.window),
              audio = has_tokens(model.audio.pooling, model.audio.window);

@@ -2,8 +2,11 @@
 // tokens.
 #include "microemo/model/microemo.h"
 
+#include <algorithm>
+
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -82,10 +85,36 @@ at::Tensor window_means(const WindowOptions& window, const at::Tensor& tokens_BW
   return mean_of_windows(memory, clips.clips.spans_BW2);
 }
 
-/// One token for the clip, or the branch's windows.
-WindowOptions pooled_windows(Pooling pooling, WindowOptions window) {
-  if (pooling == Pooling::attention) window.windows = Windows::none;
+/// The clip as one window.
+WindowOptions without_windows(WindowOptions window) {
+  window.windows = Windows::none;
   return window;
+}
+
+/// Tokens of a single frame leave no room for what mixes frames and faces.
+void check_patches(const ModelOptions& o, const Vit& encoder) {
+  const VideoQFormerOptions& given = o.video_qformer;
+  if (given.queries * given.merge != encoder.patches())
+    throw ConfigError("{} tokens of {} patches each are asked for, and a frame has {} patches", given.queries, given.merge,
+                      encoder.patches())
+        .at("model.video_qformer.queries and model.video_qformer.merge")
+        .hint(fmt::format("set model.video_qformer.queries={}", encoder.patches() / given.merge));
+  if (o.local.enabled)
+    throw ConfigError("the patches of a frame go to the decoder as they are, and the local branch would change them")
+        .at("model.local.enabled and model.video_qformer.pooling")
+        .hint("set model.local.enabled=false, or another pooling");
+}
+
+void check_features(const FeatureOptions& given) {
+  if (given.names.size() != given.widths.size())
+    throw ConfigError("{} features have names, and {} have widths", given.names.size(), given.widths.size())
+        .at("model.features.names and model.features.widths")
+        .hint("give every feature its width, in the order of the names");
+  for (size_t i = 0; i < given.names.size(); ++i)
+    if (given.names[i].empty() || std::ranges::count(given.names, given.names[i]) > 1)
+      throw ConfigError("the feature name '{}' is empty or stands twice", given.names[i])
+          .at("model.features.names")
+          .hint("give every feature a name of its own, that of the manifest");
 }
 
 /// Parts that draw their dropout from the keys of a clip.
@@ -95,13 +124,18 @@ int64_t first_above_zero(int64_t first, int64_t second) { return first > 0 ? fir
 
 }  // namespace
 
+bool has_image_qformer(const ModelOptions& o) {
+  return o.visual.enabled && o.visual.style != VisualStyle::clip && o.video_qformer.pooling != VideoPooling::patches;
+}
+
 int64_t frame_token_width(const ModelOptions& o) {
+  if (o.video_qformer.pooling == VideoPooling::patches) return o.video_qformer.merge * o.visual.width;
   if (o.visual.style == VisualStyle::clip) return o.visual.projection;
   return first_above_zero(o.image_qformer.width, o.visual.width);
 }
 
 int64_t video_token_width(const ModelOptions& o) {
-  if (o.video_qformer.pooling == Pooling::attention) return frame_token_width(o);
+  if (o.video_qformer.pooling != VideoPooling::qformer) return frame_token_width(o);
   return first_above_zero(o.video_qformer.width, frame_token_width(o));
 }
 
@@ -124,6 +158,7 @@ MicroEmo::MicroEmo(const ModelOptions& options, const InputShapes& shapes) : opt
     fusion_projection_ =
         register_module("fusion_projection", std::make_shared<nn::Linear>(options.fusion.width, options.decoder.width));
   }
+  build_features();
   decoder_ = register_module("decoder", std::make_shared<Decoder>(options.decoder, vocabulary));
   alignment_ = register_module("alignment", std::make_shared<AlignmentHeads>(options, shapes));
 }
@@ -132,14 +167,16 @@ void MicroEmo::build_video(int64_t vocabulary) {
   const int64_t width = frame_token_width(options_);
   visual_encoder_ = register_module("visual_encoder",
                                     std::make_shared<Vit>(frame_vit(options_.visual, shapes_.frame_height, shapes_.frame_width)));
-  if (options_.visual.style != VisualStyle::clip)
+  if (has_image_qformer(options_))
     image_qformer_ = register_module("image_qformer", std::make_shared<QFormer>(image_qformer_options(options_, vocabulary)));
   if (options_.local.enabled) {
     const SharedEncoder shared{visual_encoder_, options_.visual.style};
     local_branch_ = register_module("local_branch", std::make_shared<LocalBranch>(options_.local, shapes_, width, shared));
     global_local_ = register_module("global_local", std::make_shared<GlobalLocalAttention>(options_.local, width));
   }
-  if (options_.video_qformer.pooling == Pooling::attention)
+  if (options_.video_qformer.pooling == VideoPooling::patches)
+    check_patches(options_, *visual_encoder_);
+  else if (options_.video_qformer.pooling == VideoPooling::attention)
     video_pool_ = register_module("video_pool", std::make_shared<AttentionPool>(width));
   else
     video_qformer_ = register_module("video_qformer", std::make_shared<WindowQFormer>(video_qformer_options(options_)));
@@ -157,11 +194,48 @@ void MicroEmo::build_audio() {
       register_module("audio_projection", std::make_shared<nn::Linear>(audio_token_width(options_), options_.decoder.width));
 }
 
+void MicroEmo::build_features() {
+  const FeatureOptions& given = options_.features;
+  check_features(given);
+  for (size_t i = 0; i < given.names.size(); ++i)
+    feature_projections_.push_back(register_module("feature_projection" + std::to_string(i),
+                                                   std::make_shared<nn::Linear>(given.widths[i], options_.decoder.width)));
+  if (!given.class_token) return;
+  if (!visual_encoder_ || options_.video_qformer.pooling != VideoPooling::patches)
+    throw ConfigError("a class token is asked for, and the model takes no patches of a frame")
+        .at("model.features.class_token and model.video_qformer.pooling")
+        .hint("set model.video_qformer.pooling=patches, or model.features.class_token=false");
+  if (options_.visual.style == VisualStyle::plain)
+    throw ConfigError("a class token is asked for, and the encoder of style plain has none")
+        .at("model.features.class_token and model.visual.style")
+        .hint("set model.visual.style=eva, or model.features.class_token=false");
+  class_projection_ =
+      register_module("class_projection", std::make_shared<nn::Linear>(options_.visual.width, options_.decoder.width));
+}
+
 MicroEmo::~MicroEmo() = default;
 
-TimedTokens MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment) const {
+MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& pictures_n3HW) const {
+  const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1);
+  require_moments(clips.frame_mask_BT, clips.ids);
+  if (frames > 1)
+    throw DataError("{} frames of a clip, and the model takes the patches of one", frames)
+        .hint("set prepare.frame_rule=uniform and prepare.frame_count=1, and prepare again");
+  const at::Tensor tokens_nSC = visual_encoder_->forward(pictures_n3HW);
+  const at::Tensor patches_nPC = tokens_nSC.slice(1, tokens_nSC.size(1) - visual_encoder_->patches());
+  const at::Tensor merged_BTQM = patches_nPC.reshape({batch, frames, options_.video_qformer.queries, -1});
+  return {{merged_BTQM, clips.frame_times_BT, clips.frame_mask_BT},
+          class_projection_ ? tokens_nSC.select(1, 0).view({batch, frames, -1}) : at::Tensor()};
+}
+
+MicroEmo::Seen MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment) const {
   const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1), width = frame_token_width(options_);
   const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, clips.frames_BTCHW.flatten(0, 1));
+  if (options_.video_qformer.pooling == VideoPooling::patches) {
+    Seen seen = see_patches(clips, pictures_n3HW);
+    if (for_alignment) for_alignment->frames_BTC = seen.frames.tokens_BTPM.mean(2);
+    return seen;
+  }
   at::Tensor frames_BTQC;
   if (image_qformer_) {
     const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
@@ -179,13 +253,17 @@ TimedTokens MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment
     if (for_alignment) for_alignment->faces_BNC = faces_BNC;
   }
   if (for_alignment) for_alignment->frames_BTC = frames_BTQC.mean(2);
-  return {frames_BTQC, clips.frame_times_BT, clips.frame_mask_BT};
+  return {{frames_BTQC, clips.frame_times_BT, clips.frame_mask_BT}, {}};
 }
 
 at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, const TimedTokens& frames, AlignmentInput* for_alignment) const {
   if (video_pool_) {
     if (for_alignment) for_alignment->video_BWC = mean_of_windows(frames, clips.clips.spans_BW2);
     return video_projection_->forward(video_pool_->forward(frames, clips.ids));
+  }
+  if (!video_qformer_) {
+    if (for_alignment) for_alignment->video_BWC = mean_of_windows(frames, clips.clips.spans_BW2);
+    return video_projection_->forward(frames.tokens_BTPM);
   }
   const TimedTokens memory = video_qformer_->placed(frames);
   const at::Tensor video_BWQC =
@@ -206,18 +284,30 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, const TimedTokens& sou
   return audio_projection_->forward(audio_BWQC);
 }
 
+at::Tensor MicroEmo::feature_tokens(const ClipBatch& clips, const at::Tensor& class_BTC) const {
+  MICROEMO_CHECK(clips.features_BC.size() == feature_projections_.size(), "a batch with {} features, and the model reads {}",
+                 clips.features_BC.size(), feature_projections_.size());
+  std::vector<at::Tensor> tokens_BD;
+  for (size_t i = 0; i < feature_projections_.size(); ++i)
+    tokens_BD.push_back(feature_projections_[i]->forward(clips.features_BC[i]));
+  if (class_projection_) tokens_BD.push_back(class_projection_->forward(class_BTC.select(1, 0)));
+  return at::stack(tokens_BD, 1).flatten(0, 1);
+}
+
 at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_alignment) const {
   std::vector<at::Tensor> tables;
-  TimedTokens frames, sound;
+  Seen seen;
+  TimedTokens sound;
   if (visual_encoder_) {
-    frames = look(clips, for_alignment);
-    tables.push_back(video_tokens(clips, frames, for_alignment).flatten(0, 2));
+    seen = look(clips, for_alignment);
+    tables.push_back(video_tokens(clips, seen.frames, for_alignment).flatten(0, 2));
   }
   if (sound_encoder_) {
     sound = sound_encoder_->forward(clips, clips.clip_keys.at(Place::sound_encoder));
     tables.push_back(audio_tokens(clips, sound, for_alignment).flatten(0, 2));
   }
-  if (fusion_) tables.push_back(fusion_projection_->forward(fusion_->forward(frames, sound, clips.ids)));
+  if (fusion_) tables.push_back(fusion_projection_->forward(fusion_->forward(seen.frames, sound, clips.ids)));
+  if (options_.features.tokens() > 0) tables.push_back(feature_tokens(clips, seen.class_BTC));
   return tables.empty() ? at::zeros({0, options_.decoder.width}, decoder_->output_weight().options()) : at::cat(tables);
 }
 
@@ -258,12 +348,13 @@ BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
 }
 
 MediaLayout media_layout(const ModelOptions& o) {
-  MediaLayout layout{.fused = o.fusion.enabled && o.visual.enabled && o.audio.enabled};
-  const auto queries = [](Pooling pooling, int64_t count) { return pooling == Pooling::attention ? 1 : count; };
-  if (o.visual.enabled) layout.video_queries = queries(o.video_qformer.pooling, o.video_qformer.queries);
-  if (o.audio.enabled) layout.audio_queries = queries(o.audio.pooling, o.audio.queries);
-  layout.video = pooled_windows(o.video_qformer.pooling, o.video_qformer.window);
-  layout.audio = pooled_windows(o.audio.pooling, o.audio.window);
+  const bool one_video = o.video_qformer.pooling == VideoPooling::attention, one_audio = o.audio.pooling == Pooling::attention;
+  MediaLayout layout{.fused = o.fusion.enabled && o.visual.enabled && o.audio.enabled, .features = o.features.tokens()};
+  if (o.visual.enabled) layout.video_queries = one_video ? 1 : o.video_qformer.queries;
+  if (o.audio.enabled) layout.audio_queries = one_audio ? 1 : o.audio.queries;
+  const bool windows = o.video_qformer.pooling == VideoPooling::qformer;
+  layout.video = windows ? o.video_qformer.window : without_windows(o.video_qformer.window);
+  layout.audio = one_audio ? without_windows(o.audio.window) : o.audio.window;
   return layout;
 }
 

@@ -45,7 +45,7 @@ void check_sound(const RunOptions& options) {
 /// Positions are learned for so many frames.
 void check_positions(const RunOptions& options) {
   const auto& video = options.model.video_qformer;
-  if (!options.model.visual.enabled || video.pooling != model::Pooling::qformer || video.positions == 0) return;
+  if (!options.model.visual.enabled || video.pooling != model::VideoPooling::qformer || video.positions == 0) return;
   if (options.prepare.frame_rule == data::FrameRule::uniform && options.prepare.frame_count > video.positions)
     throw ConfigError("{} frames of a clip are more than the {} positions of the video Q-Former", options.prepare.frame_count,
                       video.positions)
@@ -63,7 +63,8 @@ int64_t media_tokens(const RunOptions& options) {
   };
   const bool counted = options.prepare.frame_rule == data::FrameRule::uniform;
   return windows(layout.video, counted ? options.prepare.frame_count : 1) * layout.video_queries +
-         windows(layout.audio, std::max<int64_t>(options.prepare.sound_pieces, 1)) * layout.audio_queries + int64_t(layout.fused);
+         windows(layout.audio, std::max<int64_t>(options.prepare.sound_pieces, 1)) * layout.audio_queries +
+         int64_t(layout.fused) + layout.features;
 }
 
 void check_row(const RunOptions& options) {
@@ -88,7 +89,17 @@ void check_faces(const RunOptions& options) {
       .hint("set prepare.faces=true, or model.local.enabled=false");
 }
 
+/// A frame's patches are told as they are, so there is one frame.
+void check_frames(const RunOptions& options) {
+  if (!options.model.visual.enabled || options.model.video_qformer.pooling != model::VideoPooling::patches) return;
+  if (options.prepare.frame_rule == data::FrameRule::uniform && options.prepare.frame_count == 1) return;
+  throw ConfigError("the model takes the patches of one frame, and prepare takes more from a clip")
+      .at("model.video_qformer.pooling and prepare.frame_count")
+      .hint("set prepare.frame_rule=uniform and prepare.frame_count=1, which is the clip's first");
+}
+
 void check_parts(const RunOptions& options) {
+  check_frames(options);
   check_faces(options);
   check_sound(options);
   check_positions(options);

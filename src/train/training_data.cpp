@@ -45,11 +45,18 @@ void check_questions(const data::Manifest& manifest) {
                             manifest.path.string()));
 }
 
-std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, TrainingData& loaded) {
+data::Dataset load_clips(const data::Manifest& manifest, const RunOptions& options) {
+  if (!model::looks_or_listens(options.model)) return data::load_words(manifest);
+  return data::load_dataset(manifest, required("train.cache", options.train.cache), options.prepare, options.train.allow_missing);
+}
+
+/// `hash` becomes that of the manifest and of the features that are read beside it.
+std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, TrainingData& loaded,
+                                       std::string& hash) {
   check_questions(manifest);
-  if (!model::looks_or_listens(options.model)) return data::load_words(manifest).samples;
-  data::Dataset dataset =
-      data::load_dataset(manifest, required("train.cache", options.train.cache), options.prepare, options.train.allow_missing);
+  data::Dataset dataset = load_clips(manifest, options);
+  data::read_features(dataset, options.model.features);
+  hash = dataset.manifest_hash;
   for (const std::string& id : dataset.missing) log_warning(fmt::format("clip '{}' is not in the cache and left out", id));
   loaded.missing.insert(loaded.missing.end(), dataset.missing.begin(), dataset.missing.end());
   return std::move(dataset.samples);
@@ -68,12 +75,11 @@ TrainingData load_training_data(const RunOptions& options) {
   const TrainOptions& train = options.train;
   TrainingData loaded;
   const data::Manifest manifest = data::read_manifest(required("train.manifest", train.manifest));
-  loaded.manifest_hash = manifest.hash;
-  loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, loaded);
+  loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, loaded, loaded.manifest_hash);
   if (train.valid_every == 0) return loaded;
   const data::Manifest valid = train.valid_manifest.empty() ? manifest : data::read_manifest(train.valid_manifest);
-  loaded.valid_manifest_hash = valid.hash;
-  loaded.validation = load_samples(with_split(valid, train.valid_split, "train.valid_split"), options, loaded);
+  loaded.validation =
+      load_samples(with_split(valid, train.valid_split, "train.valid_split"), options, loaded, loaded.valid_manifest_hash);
   return loaded;
 }
 

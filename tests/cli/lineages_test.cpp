@@ -5,6 +5,7 @@
 #include "media/media.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
+#include "microemo/formats/npy.h"
 
 namespace microemo {
 namespace {
@@ -29,7 +30,6 @@ class LineageCommand : public testing::Test {
       lines += Json{{"id", id}, {"video", id + ".mkv"}, {"utterances", utterances}}.dump() + "\n";
     }
     write_file_atomic(path("clips.jsonl"), lines);
-    write_file_atomic(path("tiny.yaml"), sizes);
   }
   std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
 
@@ -53,8 +53,8 @@ class LineageCommand : public testing::Test {
     return microemo(words);
   }
   /// Prepares, trains two steps and asks about all three utterances.
-  void run_whole(const std::string& config, const std::vector<std::string>& more) const {
-    std::string text = sizes;
+  void run_whole(const std::string& config, const std::vector<std::string>& more, const std::string& frames = few_frames) const {
+    std::string text = steps + ("prepare: " + frames + "\n");
     for (const std::string& line : more) text += line + "\n";
     write_file_atomic(path("tiny.yaml"), text);
     prepare(config);
@@ -64,9 +64,8 @@ class LineageCommand : public testing::Test {
     EXPECT_EQ(scores.at("answers"), 3);
   }
 
-  static constexpr const char* sizes =
-      "train: {steps: 2, batch: 2, warmup_steps: 0}\n"
-      "prepare: {frame_count: 4, frame_width: 28, frame_height: 28}\n";
+  static constexpr const char* steps = "train: {steps: 2, batch: 2, warmup_steps: 0}\n";
+  static constexpr const char* few_frames = "{frame_count: 4, frame_width: 28, frame_height: 28}";
   TemporaryFolder folder_;
 };
 
@@ -95,8 +94,45 @@ TEST_F(LineageCommand, AffectGpt2025IsPreparedTrainedAndAsked) {
              "  decoder: {vocabulary: 400, width: 32, layers: 1, heads: 2, key_value_heads: 2, hidden: 32, max_tokens: 512}"});
 }
 
+/// Each clip gets a vector for each of the model's features.
+void add_features(const fs::path& folder) {
+  std::string lines;
+  read_jsonl(folder / "clips.jsonl", [&](Json clip, int64_t) {
+    const auto id = clip.at("id").get<std::string>();
+    for (const char* name : {"face_mae", "video_mae", "hubert"}) {
+      const std::string file = id + "-" + name + ".npy";
+      formats::write_npy(folder / file, formats::make_npy(std::vector<float>(6, id == "a" ? 1.0f : -1.0f), {1, 6}));
+      clip["features"][name] = file;
+    }
+    lines += clip.dump() + "\n";
+  });
+  write_file_atomic(folder / "clips.jsonl", lines);
+}
+
+TEST_F(LineageCommand, EmotionLlamaIsPreparedTrainedAndAsked) {
+  add_features(folder_.path());
+  run_whole("emotion-llama/train.yaml",
+            {"model:", eva, "  video_qformer: {queries: 1}", "  features: {widths: [6, 6, 6]}",
+             "  decoder: {vocabulary: 400, width: 32, layers: 1, heads: 2, key_value_heads: 2, hidden: 32, max_tokens: 512, "
+             "lora: {rank: 4}}"},
+            "{frame_count: 1, frame_width: 28, frame_height: 28}");
+  const std::string answer =
+      microemo({"predict", "a.mkv", "--run", "run", "--max-new-tokens", "2", "--feature", "face_mae=a-face_mae.npy", "--feature",
+                "video_mae=a-video_mae.npy", "--feature", "hubert=a-hubert.npy"});
+  EXPECT_THAT(answer, HasSubstr("timeline"));
+  const auto refused = [&](int exit_code, std::vector<std::string> words, const std::string& message) {
+    words.insert(words.begin(), {MICROEMO_BINARY, "predict", "a.mkv", "--run", "run"});
+    const test::CommandResult result = test::run_command(words, {.folder = folder_.path()});
+    EXPECT_EQ(result.exit_code, exit_code);
+    EXPECT_THAT(result.standard_error, HasSubstr(message));
+  };
+  refused(3, {}, "clip 'a' has no feature 'face_mae', which the model reads; it has none");
+  refused(2, {"--feature", "voice=a-hubert.npy"}, "the model reads no feature 'voice'");
+  refused(2, {"--feature", "hubert"}, "'hubert' names no file of a feature");
+}
+
 TEST_F(LineageCommand, MicroEmosSecondStageBeginsWithTheFirst) {
-  std::string text = sizes;
+  std::string text = steps + ("prepare: " + std::string(few_frames) + "\n");
   text +=
       "model:\n"
       "  visual: {width: 16, patch: 14, layers: 1, heads: 2, hidden: 32}\n"
@@ -108,7 +144,8 @@ TEST_F(LineageCommand, MicroEmosSecondStageBeginsWithTheFirst) {
   write_file_atomic(path("tiny.yaml"), text);
   prepare("microemo-7b/train.yaml");
   train({"microemo-7b/train.yaml", "microemo-7b/align.yaml"}, "align");
-  const std::string log = train({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, "instruct", {"train.init_from=[align]", "train.init_partial=true"});
+  const std::string log = train({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"}, "instruct",
+                                {"train.init_from=[align]", "train.init_partial=true"});
   EXPECT_THAT(log, HasSubstr("drawn from the seed: decoder (8)"));  // A and B of four projections of the only block
   EXPECT_THAT(log, HasSubstr("finished 2 steps"));
 }

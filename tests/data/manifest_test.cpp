@@ -103,6 +103,20 @@ TEST(Manifest, ReadsEveryMember) {
   EXPECT_EQ(movement.utterance, 0);
 }
 
+TEST(Manifest, JoinsFeaturesWithItsFolder) {
+  const Folder folder(clip_with(R"("features": {"voice": "videos/a.mp4"})"));
+  const Clip clip = read_manifest(folder.manifest()).clips.at(0);
+  ASSERT_EQ(clip.features.size(), 1u);
+  EXPECT_TRUE(std::filesystem::equivalent(clip.features.at("voice"), folder.root() / "videos/a.mp4"));
+}
+
+TEST(Manifest, RefusesFeaturesThatAreNoObjectOfFiles) {
+  expect_refused(clip_with(R"("features": ["a.npy"])"), "the features of clip \"a\" are no object", 1);
+  expect_refused(clip_with(R"("features": {"voice": "none.npy"})"), "the voice", 1);
+  expect_refused(clip_with(R"("features": {"voice": "videos"})"), "videos is no file", 1);
+  expect_refused(clip_with(R"("features": {"voice": 3})"), "voice", 1);
+}
+
 TEST(Manifest, TakesUtterancesFromATranscript) {
   Folder folder("");
   write_file_atomic(
@@ -295,6 +309,7 @@ TEST(Manifest, ReadsBackWhatItWrites) {
                       {.start_s = 1, .end_s = 2}},
        .labels = {"calm", "glad"},
        .movements = {{.unit = "lid", .onset_s = 0.1, .apex_s = 0.2, .offset_s = 0.3, .amplitude = 0.05, .utterance = 1}},
+       .features = {{"voice", folder.root() / "videos/a.mp4"}},
        .identity = "i",
        .speaker = "s"},
       {.id = "b", .video = folder.root() / "videos/b.mp4"}};
@@ -312,6 +327,8 @@ TEST(Manifest, ReadsBackWhatItWrites) {
   EXPECT_EQ(clip.utterances[0].answer, "Yes.");
   EXPECT_EQ(clip.movements.at(0).amplitude, 0.05);
   EXPECT_EQ(clip.movements.at(0).utterance, 1);
+  ASSERT_EQ(clip.features.size(), 1u);
+  EXPECT_TRUE(std::filesystem::equivalent(clip.features.at("voice"), folder.root() / "videos/a.mp4"));
 }
 
 TEST(Manifest, AClipWithoutAVideoIsWordsAlone) {

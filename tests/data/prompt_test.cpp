@@ -27,6 +27,10 @@ constexpr const char* affectgpt_2025 =
     "are "
     "{words}. {question} ###Assistant: {split}{answer}###{end}";
 
+constexpr const char* emotion_llama =
+    "{begin}[INST] <video>{video}</video> <feature>{features}</feature> The person says: {words}. {question}  [/INST]{split}"
+    "{answer}{end}";
+
 class Prompt : public testing::Test {
  protected:
   Prompt() {
@@ -82,9 +86,17 @@ TEST_F(ParityChecklist, LabelsOfTimeChatAreTheAnswerTheBlankBehindItAndTheEnd) {
 TEST_F(ParityChecklist, LabelsOfAffectGpt2024AreAnAnswerTokenizedApart) { expect_public_row("affectgpt_2024", affectgpt_2024); }
 
 TEST_F(ParityChecklist, LabelsOfAffectGpt2025LackTheEndAndItsQuestionsTheBegin) {
-  tiny_.options.video_qformer.pooling = tiny_.options.audio.pooling = model::Pooling::attention;
+  tiny_.options.video_qformer.pooling = model::VideoPooling::attention;
+  tiny_.options.audio.pooling = model::Pooling::attention;
   tiny_.options.fusion.enabled = true;
   expect_public_row("affectgpt_2025", affectgpt_2025, {.text = {}, .learn_end = false, .begin_when_asked = false});
+}
+
+TEST_F(ParityChecklist, LabelsOfEmotionLlamaAreTheAnswerAndTheEndTokenizedApart) {
+  tiny_.options.audio.enabled = false;
+  tiny_.options.features = {.names = {"face", "video", "voice"}, .widths = {6, 7, 5}};
+  for (const int64_t width : tiny_.options.features.widths) sample_.features.push_back(at::zeros({width}));
+  expect_public_row("emotion_llama", emotion_llama);
 }
 
 TEST_F(Prompt, NeverReadsSpecialTokensInWhatPeopleSay) {
@@ -133,6 +145,9 @@ TEST_F(Prompt, RefusesATemplateThatLosesTokensOrNamesThoseThatAreNot) {
   refused("{audio}{answer}", "no {video}");
   refused("{video}{audio}{fused}{answer}", "the prompt has {fused}, and the model no tokens of fused");
   refused("{video}{video}{audio}{answer}", "{video} twice");
+  refused("{video}{audio}{features}{answer}", "the prompt has {features}, and the model no tokens of features");
+  tiny_.options.features = {.names = {"face"}, .widths = {6}};
+  refused("{video}{audio}{answer}", "the model has tokens of features, and the prompt no {features}");
 }
 
 TEST_F(Prompt, RefusesToTrainOnNoAnswer) {

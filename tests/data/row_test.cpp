@@ -19,6 +19,8 @@ class Rows : public testing::Test {
     const BatchBuilder builder(tiny_.tokenizer, tiny_.options, tiny_.prepare);
     samples_ = {tiny_.clip(1, frames[0], {spoken(0, 0.3, "This"), spoken(0.4, 0.7, "frame")}),
                 tiny_.clip(2, frames[1], {spoken(0, 0.2, "is")})};
+    for (Sample& sample : samples_)
+      for (const int64_t width : tiny_.options.features.widths) sample.features.push_back(at::zeros({width}));
     batch_ = builder.build({&samples_[0], &samples_[1]}, {{0, 1}, {1, 0}}, Purpose::generate, {}, 0);
   }
   /// Rows of the media table in the order of their places in the row.
@@ -84,11 +86,23 @@ TEST_F(Rows, HaveWindowsOfFixedLengthBehindTheWholeClip) {
 }
 
 TEST_F(Rows, HoldOneTokenOfEachPooledBranchAndTheFusedOneFirst) {
-  tiny_.options.video_qformer.pooling = tiny_.options.audio.pooling = model::Pooling::attention;
+  tiny_.options.video_qformer.pooling = model::VideoPooling::attention;
+  tiny_.options.audio.pooling = model::Pooling::attention;
   tiny_.options.fusion.enabled = true;
   build();
   EXPECT_EQ(media(0), (std::vector<int64_t>{4, 0, 2}));
   EXPECT_EQ(media(1), (std::vector<int64_t>{5, 1, 3}));
+  expect_every_row_of_the_table_is_there();
+}
+
+TEST_F(Rows, HoldTheFeaturesOfEachClipBehindTheFusedTokens) {
+  tiny_.options.video_qformer.pooling = model::VideoPooling::attention;
+  tiny_.options.audio.pooling = model::Pooling::attention;
+  tiny_.options.fusion.enabled = true;
+  tiny_.options.features = {.names = {"face", "voice"}, .widths = {6, 5}};
+  build();
+  EXPECT_EQ(media(0), (std::vector<int64_t>{4, 6, 7, 0, 2}));
+  EXPECT_EQ(media(1), (std::vector<int64_t>{5, 8, 9, 1, 3}));
   expect_every_row_of_the_table_is_there();
 }
 

@@ -68,7 +68,8 @@ ModelOptions affectgpt_2025_options() {
   ModelOptions o = common_options();
   o.visual.style = VisualStyle::clip;
   o.visual.projection = 10;
-  o.video_qformer.pooling = o.audio.pooling = Pooling::attention;
+  o.video_qformer.pooling = VideoPooling::attention;
+  o.audio.pooling = Pooling::attention;
   o.audio.style = AudioStyle::hubert;
   o.audio.width = 16;
   o.audio.layers = 4;
@@ -81,6 +82,16 @@ ModelOptions affectgpt_2025_options() {
   o.decoder.key_value_heads = 2;
   o.decoder.query_key_value_bias = true;
   o.decoder.lora = {.rank = 4, .alpha = 4, .targets = {"query", "key", "value", "output", "gate", "up", "down"}};
+  return o;
+}
+
+ModelOptions emotion_llama_options() {
+  ModelOptions o = common_options();
+  o.video_qformer.pooling = VideoPooling::patches;
+  o.video_qformer.queries = o.video_qformer.merge = 3;
+  o.audio.enabled = false;
+  o.features = {.names = {"face", "video", "voice"}, .widths = {6, 7, 5}, .class_token = true};
+  o.decoder.lora = {.rank = 4, .alpha = 4, .targets = {"query", "value"}};
   return o;
 }
 
@@ -143,6 +154,8 @@ class Lineage : public testing::Test {
     const int64_t clips = batch_.frames_BTCHW.size(0), frames = batch_.frames_BTCHW.size(1);
     batch_.frame_times_BT = at::arange(frames, at::kFloat).expand({clips, -1});
     batch_.frame_mask_BT = at::ones({clips, frames}, at::kBool);
+    for (size_t i = 0; recorded_->contains("input.feature" + std::to_string(i)); ++i)
+      batch_.features_BC.push_back(recorded("input.feature" + std::to_string(i)));
     if (recorded_->contains("input.text")) batch_.time_text_BTL = recorded("input.text");
     batch_.clips = {at::tensor({0.0f, 1e6f}).expand({clips, 1, 2}), at::ones({clips, 1}, at::kBool)};
     batch_.video_windows = windows_of(layout.video, batch_.clips, batch_.frame_times_BT, batch_.frame_mask_BT);
@@ -172,12 +185,34 @@ struct AffectGpt2025 : Lineage {
   AffectGpt2025() { load("affectgpt-2025", affectgpt_2025_options(), {"clip", "hubert", "qwen2", "state.pth"}); }
 };
 
+struct EmotionLlama : Lineage {
+  EmotionLlama() { load("emotion-llama", emotion_llama_options(), {"eva.safetensors", "llama", "state.pth"}); }
+};
+
 TEST_F(TimeChat, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
 TEST_F(TimeChat, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
 TEST_F(AffectGpt2024, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
 TEST_F(AffectGpt2024, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
 TEST_F(AffectGpt2025, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
 TEST_F(AffectGpt2025, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+
+TEST_F(EmotionLlama, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
+TEST_F(EmotionLlama, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+
+TEST_F(EmotionLlama, RefusesAClipWithoutAPicture) {
+  batch_.frame_mask_BT = at::tensor({1, 0}).view({2, 1}).to(at::kBool);
+  batch_.ids = {"first", "second"};
+  expect_error(
+      ErrorKind::data, [&] { model_->media_tokens(batch_); }, "clip 'second' has no picture");
+}
+
+TEST_F(EmotionLlama, RefusesMoreThanOneFrame) {
+  batch_.frames_BTCHW = batch_.frames_BTCHW.repeat({1, 2, 1, 1, 1});
+  batch_.frame_mask_BT = at::ones({2, 2}, at::kBool);
+  const Error error = expect_error(
+      ErrorKind::data, [&] { model_->media_tokens(batch_); }, "2 frames of a clip, and the model takes the patches of one");
+  EXPECT_THAT(error.next_step(), testing::HasSubstr("prepare.frame_count=1"));
+}
 
 /// What a lineage computes when one switch is set otherwise.
 class Switches : public Lineage {
@@ -205,6 +240,17 @@ TEST_F(Switches, OfAffectGpt2025DecideItsTokens) {
   ModelOptions apart = affectgpt_2025_options();
   apart.audio.joint_normalisation = false;
   expect_another_outcome("affectgpt-2025", apart, {"clip", "hubert", "qwen2", "state.pth"});
+}
+
+TEST_F(Switches, OfEmotionLlamaDecideItsTokens) {
+  const std::vector<std::string> files{"eva.safetensors", "llama", "state.pth"};
+  load("emotion-llama", emotion_llama_options(), files);
+  const at::Tensor wanted = recorded("output.media");
+  batch_.features_BC[1] = batch_.features_BC[1].flip(0);
+  const at::Tensor other = model_->media_tokens(batch_);
+  // Three tokens of patches of both clips come first; of each clip's four then the second is that of the other clip.
+  for (const int64_t row : {7, 11}) EXPECT_GT(error_of(other[row], wanted[row]), 1e-3);
+  for (const int64_t row : {0, 5, 6, 8, 9, 10, 12, 13}) EXPECT_LT(error_of(other[row], wanted[row]), allowed_error) << row;
 }
 
 TEST_F(AffectGpt2025, RefusesAHubertOfFewerStatesThanAreAveraged) {

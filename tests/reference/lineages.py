@@ -1,4 +1,4 @@
-"""Writes tests/data/checkpoint/lineages/{timechat,affectgpt-2024,affectgpt-2025}: small random models, whole, in the files that their public code keeps them in,
+"""Writes tests/data/checkpoint/lineages/{timechat,affectgpt-2024,affectgpt-2025,emotion-llama}: small random models, whole, in the files that their public code keeps them in,
 each with reference.safetensors: what comes in (input.*), the tokens that the decoder gets (output.media) and what it answers (output.logits, output.loss), and
 gradients.safetensors with the loss's gradients of the trained parts under the public names.
 
@@ -8,6 +8,8 @@ timechat        each frame's Q-Former reads its time and keeps the text's places
                 LoRA. The image Q-Former stands in two files, of which the later one counts; the table of positions has fewer rows than the model.
 affectgpt-2024  no text in the image Q-Former, one window; ImageBind's pieces through a Q-Former of their own; LLaMA as it is
 affectgpt-2025  CLIP's projected class token of each frame, HuBERT's pieces normalised jointly, sums weighed by linear scores, a fused token; Qwen2 with LoRA
+emotion-llama   one frame, three neighbouring patches side by side in a token (the public model: four), three given vectors and the class token; EVA's positions
+                are of a smaller picture, stretched bicubically; LLaMA with LoRA
 
 Run by hand:
 
@@ -263,10 +265,46 @@ def affectgpt_2025():
          trained(lambda p: p))
 
 
+def emotion_llama():
+    clips, merge, widths = 2, 3, (6, 7, 5)
+    vision = randomise(Blip2VisionModel(Blip2VisionConfig(**VISION)))
+    vision.post_layernorm.eps = 1e-5
+    table = normal(1, 5, 16)  # of 2 x 2 patches
+    grid = torch.nn.functional.interpolate(table[:, 1:].transpose(1, 2).view(1, 16, 2, 2), size=(3, 3), mode="bicubic", align_corners=False)
+    vision.embeddings.position_embedding.data = torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2)], 1)
+    own = Parts()
+    own.linear("patches", merge * 16, DECODER_WIDTH), own.linear("class_token", 16, DECODER_WIDTH)
+    for i, width in enumerate(widths):
+        own.linear(f"feature{i}", width, DECODER_WIDTH)
+    decoder = randomise(LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, hidden_size=DECODER_WIDTH, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+                                                     attn_implementation="eager")))
+    adapters = add_lora(decoder, ["self_attn.q_proj", "self_attn.v_proj"])
+    inputs = {"input.frames": integers(0, 256, clips, 1, 3, 12, 12, dtype=torch.uint8)}
+    inputs |= {f"input.feature{i}": normal(clips, width) for i, width in enumerate(widths)}
+    seen = vision(pictures(inputs["input.frames"])).last_hidden_state
+    tokens = own.patches(seen[:, 1:].reshape(clips, -1, merge * 16))
+    told = [getattr(own, f"feature{i}")(inputs[f"input.feature{i}"]) for i in range(len(widths))] + [own.class_token(seen[:, 0])]
+    media = torch.cat([tokens.flatten(0, 1), torch.stack(told, 1).flatten(0, 1)])
+    count, more = tokens.shape[1], len(told)
+    inputs |= rows_of(clips, [[clip * count + q for q in range(count)] + [clips * count + clip * more + i for i in range(more)] for clip in range(clips)])
+    logits, loss = answer(decoder, media, inputs)
+    names = {"llama_proj": own.patches, "cls_tk_llama_proj": own.class_token} | {f"feats_llama_proj{i + 1}": getattr(own, f"feature{i}") for i in range(len(widths))}
+
+    def trained(values):
+        linears = {f"{name}.{part}": values(getattr(linear, part)) for name, linear in names.items() for part in ("weight", "bias")}
+        return linears | {n: values(p) for n, p in adapters.items()}
+
+    eva, norm = lavis_eva(vision)
+    unused = {"attention.fc_att.weight": normal(7, 4), "attention.fc_att.bias": normal(7)}
+    save("emotion-llama", {"eva.safetensors": eva | {"pos_embed": table}, "state.pth": trained(lambda p: p) | norm | unused}, {"llama": decoder}, inputs, media, logits,
+         loss, trained(lambda p: p))
+
+
 def main():
     timechat()
     affectgpt_2024()
     affectgpt_2025()
+    emotion_llama()
 
 
 if __name__ == "__main__":

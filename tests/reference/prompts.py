@@ -1,4 +1,4 @@
-"""Writes tests/data/prompts.json: rows as the public code of TimeChat, AffectGPT 2024 and AffectGPT 2025 lays them out, with the labels that it learns from. The
+"""Writes tests/data/prompts.json: rows as the public code of TimeChat, AffectGPT 2024, AffectGPT 2025 and Emotion-LLaMA lays them out, with the labels that it learns from. The
 tokenizer is transformers' LlamaTokenizer with legacy=True on tests/data/text/tokenizer.model. What is done with it is written here after the description of that
 code, and the sentences around are this project's own: their structure is the public one.
 
@@ -6,6 +6,9 @@ timechat         one string; the media tokens are added special tokens; labels b
                  closing "</s>" is written in the text, and learned
 affectgpt_2024   prompt and answer tokenized separately without special tokens, a begin token in front; the answer and "###" are learned
 affectgpt_2025   the same with an end token that is not learned; asked, no begin token
+
+emotion_llama    every stretch of text between the media tokens is tokenized by itself, a begin token in front; the answer with its end is tokenized apart and
+                 learned whole
 
 A media token is -1, what is not learned -100. Run by hand:
 
@@ -18,7 +21,7 @@ import pathlib
 from transformers import LlamaTokenizer
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
-VIDEO, AUDIO = 4, 2
+VIDEO, AUDIO, FEATURES = 4, 2, 3
 CLIP = {"question": "What does the person feel from 0.4 to 0.7 seconds?", "words": "This frame is sampled", "answer": "The person feels joyful and proud.",
         "frames": 4, "times": "0.0, 0.2, 0.4, 0.6"}
 
@@ -53,13 +56,22 @@ def affectgpt(made, prompt, end):
     return {"ids": as_media(made, ids), "labels": labels, "asked": as_media(made, ([] if end else [made.bos_token_id]) + front)}
 
 
+def emotion_llama(made):
+    stretches = ["[INST] <video>", "</video> <feature>", "</feature> The person says: {words}. {question}  [/INST]".format(**CLIP)]
+    texts = [made(stretch, add_special_tokens=False).input_ids for stretch in stretches]
+    front = [made.bos_token_id] + texts[0] + [-1] * VIDEO + texts[1] + [-1] * FEATURES + texts[2]
+    answer = made(CLIP["answer"] + "</s>", add_special_tokens=False).input_ids
+    return {"ids": front + answer, "labels": [-100] * len(front) + answer, "asked": front}
+
+
 def main():
     made = tokenizer()
     heard_and_seen = ("###Human: You hear <Audio>" + "<AudioHere>" * AUDIO + "</Audio>. You see <Video>" + "<ImageHere>" * VIDEO +
                       "</Video>. The words are <Subtitle>{words}</Subtitle>. {question} ###Assistant: ").format(**CLIP)
     pooled = ("###Human: Both: <Multi><MultiHere></Multi>. You hear <Audio><AudioHere></Audio>. You see <Video><ImageHere></Video>. The words are {words}. "
               "{question} ###Assistant: ").format(**CLIP)
-    rows = {"timechat": timechat(made), "affectgpt_2024": affectgpt(made, heard_and_seen, False), "affectgpt_2025": affectgpt(made, pooled, True)}
+    rows = {"timechat": timechat(made), "affectgpt_2024": affectgpt(made, heard_and_seen, False), "affectgpt_2025": affectgpt(made, pooled, True),
+            "emotion_llama": emotion_llama(made)}
     (DATA / "prompts.json").write_text(json.dumps(rows))
 
 

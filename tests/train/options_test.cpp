@@ -160,6 +160,42 @@ TEST_F(Options, RefusePartsThatDoNotFitBeforeAnyWeightIsRead) {
   refused({"model.decoder.lora.rank=4", "model.decoder.lora.targets=[query,wrong]"}, "no projection 'wrong'");
 }
 
+TEST_F(Options, RefusePatchesAndFeaturesThatDoNotFit) {
+  // Frames of 112 x 64 have 28 patches of 16.
+  const std::vector<std::string> fitting{"model.video_qformer.pooling=patches", "model.video_qformer.queries=7",
+                                         "model.local.enabled=false", "prepare.frame_rule=uniform", "prepare.frame_count=1"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    options = {};
+    std::vector<std::string> overrides = fitting;
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    load(overrides);
+  };
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& message, const std::string& hint) {
+    with(more);
+    const Error error = expect_error(
+        ErrorKind::config, [&] { check_options(options); }, message);
+    EXPECT_THAT(error.next_step(), testing::HasSubstr(hint));
+  };
+  with({"model.features.names=[voice,face]", "model.features.widths=[8,4]"});
+  EXPECT_NO_THROW(check_options(options));
+  refused({"model.video_qformer.queries=8"}, "8 tokens of 4 patches each are asked for, and a frame has 28 patches", "queries=7");
+  refused({"model.video_qformer.merge=5"}, "7 tokens of 5 patches each", "queries=5");
+  refused({"model.local.enabled=true", "model.local.window_s=0"}, "the local branch would change them",
+          "model.local.enabled=false");
+  refused({"prepare.frame_count=2"}, "the patches of one frame, and prepare takes more", "prepare.frame_count=1");
+  refused({"model.features.names=[voice,face]", "model.features.widths=[8]"}, "2 features have names, and 1 have widths",
+          "in the order of the names");
+  refused({"model.features.names=[voice,voice]", "model.features.widths=[8,8]"}, "'voice' is empty or stands twice",
+          "of its own");
+  refused({"model.features.names=['']", "model.features.widths=[8]"}, "'' is empty or stands twice", "of its own");
+  refused({"model.features.class_token=true"}, "a class token is asked for, and the encoder of style plain has none",
+          "model.visual.style=eva");
+  options = {};
+  load({"model.features.class_token=true"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "a class token is asked for, and the model takes no patches");
+}
+
 TEST_F(Options, RefuseMoreMediaTokensThanARowHolds) {
   load({"prepare.frame_rule=uniform", "prepare.frame_count=96", "model.local.window_s=0", "model.video_qformer.windows=sliding",
         "model.video_qformer.window_length=8", "model.video_qformer.stride=8", "model.video_qformer.queries=64"});
@@ -204,6 +240,9 @@ TEST_F(Options, RefuseKeysOfPartsOfAnotherStyle) {
                         "model.audio.style is plain");
   expect_without_effect("model.video_qformer.queries", {"model.video_qformer.pooling=attention", "model.video_qformer.queries=8"},
                         "model.video_qformer.pooling is qformer");
+  expect_without_effect("model.video_qformer.merge", {"model.video_qformer.merge=2"}, "model.video_qformer.pooling is patches");
+  expect_without_effect("model.image_qformer.queries", {"model.video_qformer.pooling=patches", "model.image_qformer.queries=8"},
+                        "model.video_qformer.pooling is qformer or attention");
   expect_without_effect("model.fusion.width", {"model.fusion.width=8"}, "model.fusion.enabled is true");
   expect_without_effect("model.local.patch", {"model.local.encoder=shared", "model.local.patch=8"}, "model.local.encoder is own");
 }

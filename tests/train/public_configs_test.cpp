@@ -147,6 +147,24 @@ TEST(PublicConfigs, AffectGpt2025TrainsLoraPoolsAndProjections) {
   EXPECT_EQ(test::parameters(affectgpt.part("audio_encoder.")), 315'435'136);
 }
 
+TEST(PublicConfigs, EmotionLlamaTrainsLoraAndProjections) {
+  const PublicConfig emotion_llama({"emotion-llama/train.yaml"});
+  NamedTensors file;
+  for (int64_t i = 0; i < 32; ++i)
+    for (const char* projection : {"q_proj", "v_proj"}) {
+      const std::string name = fmt::format("llama_model.base_model.model.model.layers.{}.self_attn.{}.lora_", i, projection);
+      file[name + "A.default.weight"] = at::empty({64, 4096});
+      file[name + "B.default.weight"] = at::empty({4096, 64});
+    }
+  EXPECT_EQ(test::parameters(file), 33'554'432);
+  test::add_linear(file, "llama_proj", 4096, 4 * 1408);
+  test::add_linear(file, "cls_tk_llama_proj", 4096, 1408);
+  for (const char* name : {"feats_llama_proj1", "feats_llama_proj2", "feats_llama_proj3"})
+    test::add_linear(file, name, 4096, 1024);
+  EXPECT_EQ(shapes_of(emotion_llama.trained), shapes_in_file("emotion-llama", file));
+  EXPECT_EQ(emotion_llama.part("visual_encoder.").at("visual_encoder.position").sizes(), at::IntArrayRef({32 * 32 + 1, 1408}));
+}
+
 TEST(PublicConfigs, MicroEmo7BTakesItsPartsFromTimeChatAndVideoLlama) {
   const PublicConfig microemo({"microemo-7b/train.yaml", "microemo-7b/instruct.yaml"});
   NamedTensors file = test::image_qformer(/*text=*/true, "", 0) + test::video_branch(96) + lora_in_timechat();

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct Clip {
   std::vector<Utterance> utterances = {};
   std::vector<std::string> labels = {};  ///< of the whole clip
   std::vector<Movement> movements = {};
+  std::map<std::string, std::filesystem::path> features = {};  ///< .npy files of vectors that were computed elsewhere, by name
   std::string identity = {}, speaker = {};  ///< who is shown and who speaks, where known (clusters of the bootstrap)
   int64_t line = 0;                         ///< in the manifest
 };
@@ -58,11 +60,12 @@ struct Manifest {
 ///   utterances         list, in order of time and without overlap, of objects with the members of Utterance
 ///   transcript         path of an SRT that takes the place of "utterances"
 ///   movements          list of objects with the members of Movement
+///   features           object of paths, as "video" is: .npy files of vectors of the clip that were computed elsewhere, by name
 ///
 /// Only id, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
 /// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
-/// video or transcript that does not exist, a transcript that read_srt refuses.
+/// video, transcript or feature that does not exist, a transcript that read_srt refuses.
 Manifest read_manifest(const std::filesystem::path& path);
 /// The same, but every mistake of a line goes to `on_error` and that line's clip is left out; only a file that cannot be read or
 /// has no line throws.

@@ -20,8 +20,8 @@ void describe(Visitor& option, PromptOptions& o) {
   option("text", o.text,
          "A row as a template, up to and behind {answer}; empty: our own rows, which tell every utterance with its times. "
          "{begin} and "
-         "{end} are the decoder's special tokens, {token:X} the piece X; {video}, {audio}, {fused} the tokens of the branches; "
-         "{frames} "
+         "{end} are the decoder's special tokens, {token:X} the piece X; {video}, {audio}, {fused}, {features} the tokens of the "
+         "branches; {frames} "
          "the number of frames, {times} their seconds; {words} all that is said; {question}; {answer}. {split} parts the text "
          "before it "
          "from that behind it in the tokenizer; {{ is a brace.");

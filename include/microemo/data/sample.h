@@ -17,7 +17,8 @@ namespace microemo::data {
 struct Sample {
   Clip clip;
   PreparedClip prepared;
-  int64_t index = 0;  ///< in the manifest; seeds of augmentation use it
+  int64_t index = 0;                      ///< in the manifest; seeds of augmentation use it
+  std::vector<at::Tensor> features = {};  ///< of FeatureOptions::names, float32 [width] each
 };
 
 /// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that
@@ -26,12 +27,19 @@ struct Sample {
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> missing;
-  std::string manifest_hash;
+  std::string manifest_hash;  ///< of the manifest, and of all features that were read
 };
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                      bool allow_missing);
 /// The words of all clips, for models that neither look nor listen; nothing has to be prepared, and nothing is missing.
 Dataset load_words(const Manifest& manifest);
+
+/// The clip's features, float32 [width] each, in the order of the options. Throws Error(data) naming clip or file: a feature that
+/// the clip does not name (with those that it does), an array that is not of floating-point numbers, not one vector ([width] or
+/// [1, width]), of another width, or with values that are not finite.
+std::vector<at::Tensor> read_features(const Clip& clip, const model::FeatureOptions& options);
+/// Those of every sample; their values become part of the hash.
+void read_features(Dataset& dataset, const model::FeatureOptions& options);
 
 struct AugmentOptions {
   bool flip = false, timechat_crop = false;

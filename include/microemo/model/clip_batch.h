@@ -33,6 +33,8 @@ struct ClipBatch {
   at::Tensor piece_mask_BK;   ///< bool, false is padding; all false for a clip without sound
   double piece_s = 0;         ///< length of a piece
 
+  std::vector<at::Tensor> features_BC;  ///< float32, one [B, width] for each of FeatureOptions::names
+
   WindowSpans clips;                         ///< the whole clip (window 0) and its utterances
   WindowSpans video_windows, audio_windows;  ///< those of each branch (windows_of)
 
@@ -57,6 +59,7 @@ struct ClipBatch {
 struct MediaLayout {
   int64_t video_queries = 0, audio_queries = 0;  ///< 0 when the branch is off
   bool fused = false;                            ///< one more token of every clip, behind all others
+  int64_t features = 0;                          ///< tokens of every clip from FeatureOptions, behind the fused ones
   WindowOptions video = {}, audio = {};
 };
 MediaLayout media_layout(const ModelOptions& options);

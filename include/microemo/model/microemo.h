@@ -48,11 +48,11 @@ class MicroEmo : public torch::nn::Module {
   MicroEmo(const ModelOptions& options, const InputShapes& shapes);
   ~MicroEmo() override;
 
-  /// The media table: video tokens of all windows, then audio tokens, then one fused token of each clip where there is one,
-  /// [B*Wv*Qv + B*Wa*Qa + B, decoder width]. Row (b*Wv + w)*Qv + q is query q of video window w of clip b; audio rows follow in
-  /// the same order. `for_alignment`, when given, receives what the alignment heads read, so that a model without a branch is
-  /// taught the same by what it has instead. Throws Error(data) for a clip without picture or sound where no token stands for
-  /// that.
+  /// The media table: video tokens of all windows, then audio tokens, then one fused token of each clip where there is one, then
+  /// the F tokens of each clip's features, [B*Wv*Qv + B*Wa*Qa + B + B*F, decoder width]. Row (b*Wv + w)*Qv + q is query q of
+  /// video window w of clip b; audio rows follow in the same order. `for_alignment`, when given, receives what the alignment
+  /// heads read, so that a model without a branch is taught the same by what it has instead. Throws Error(data) for a clip
+  /// without picture or sound where no token stands for that.
   struct AlignmentInput {
     at::Tensor faces_BNC;   ///< face tokens; undefined without the local branch
     at::Tensor frames_BTC;  ///< mean of each whole frame's tokens
@@ -71,9 +71,17 @@ class MicroEmo : public torch::nn::Module {
  private:
   void build_video(int64_t vocabulary);
   void build_audio();
-  TimedTokens look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  void build_features();
+  /// The tokens of whole frames, and their class tokens [B, T, C] where the model has a token of them.
+  struct Seen {
+    TimedTokens frames;
+    at::Tensor class_BTC;
+  };
+  Seen look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
+  Seen see_patches(const ClipBatch& batch, const at::Tensor& pictures) const;
   at::Tensor video_tokens(const ClipBatch& batch, const TimedTokens& frames, AlignmentInput* for_alignment) const;
   at::Tensor audio_tokens(const ClipBatch& batch, const TimedTokens& sound, AlignmentInput* for_alignment) const;
+  at::Tensor feature_tokens(const ClipBatch& batch, const at::Tensor& class_BTC) const;
   at::Tensor spliced(const at::Tensor& ids_N, const at::Tensor& media_N, const at::Tensor& utterance_N,
                      const at::Tensor& table_mD) const;
   void add_answer(const ClipBatch& batch, const at::Tensor& media_nD, BatchLoss& loss) const;
@@ -88,7 +96,8 @@ class MicroEmo : public torch::nn::Module {
   std::shared_ptr<WindowQFormer> video_qformer_, audio_qformer_;
   std::shared_ptr<AttentionPool> video_pool_, audio_pool_;
   std::shared_ptr<AttentionFusion> fusion_;
-  std::shared_ptr<nn::Linear> video_projection_, audio_projection_, fusion_projection_;
+  std::shared_ptr<nn::Linear> video_projection_, audio_projection_, fusion_projection_, class_projection_;
+  std::vector<std::shared_ptr<nn::Linear>> feature_projections_;
   std::shared_ptr<Decoder> decoder_;
   std::shared_ptr<AlignmentHeads> alignment_;
 };

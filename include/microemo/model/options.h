@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "microemo/base/config.h"
 #include "microemo/model/audio_options.h"
@@ -17,6 +18,23 @@ template <class Visitor>
 void describe(Visitor& option, FusionOptions& o) {
   option("enabled", o.enabled, "One more token, of picture and sound mixed by learned weights (AffectGPT 2025).");
   option("width", o.width, "Its channels.").min(8).max(8192).only_if(o.enabled, "model.fusion.enabled is true");
+}
+
+struct FeatureOptions {
+  std::vector<std::string> names = {};
+  std::vector<int64_t> widths = {};
+  bool class_token = false;
+
+  /// Tokens of a clip.
+  int64_t tokens() const { return int64_t(names.size()) + int64_t(class_token); }
+};
+template <class Visitor>
+void describe(Visitor& option, FeatureOptions& o) {
+  option("names", o.names,
+         "Vectors of whole clips that other programs have computed, one token each in this order: keys of \"features\" in the "
+         "manifest, which name .npy files. Emotion-LLaMA reads FaceMAE, VideoMAE and HuBERT in this way.");
+  option("widths", o.widths, "Their numbers of values, in the same order.").min(1).max(1 << 20);
+  option("class_token", o.class_token, "The class token of the clip's only frame is one more token, behind them.");
 }
 
 struct AlignmentLossOptions {
@@ -40,6 +58,7 @@ struct ModelOptions {
   VideoQFormerOptions video_qformer;
   AudioBranchOptions audio;
   FusionOptions fusion;
+  FeatureOptions features;
   DecoderOptions decoder;
   AlignmentLossOptions alignment;
 };
@@ -50,16 +69,20 @@ void describe(Visitor& option, ModelOptions& o) {
   option("visual", o.visual, "The ViT of whole frames.");
   option("image_qformer", o.image_qformer, "Tokens of a whole frame.")
       .only_if(picture, when)
-      .only_if(o.visual.style != VisualStyle::clip, "model.visual.style is plain or eva");
+      .only_if(o.visual.style != VisualStyle::clip, "model.visual.style is plain or eva")
+      .only_if(o.video_qformer.pooling != VideoPooling::patches, "model.video_qformer.pooling is qformer or attention");
   option("local", o.local, "The face branch and its way into the frames' tokens.").only_if(picture, when);
   option("video_qformer", o.video_qformer, "Tokens of the clip and its utterances.").only_if(picture, when);
   option("audio", o.audio, "The sound branch.");
   option("fusion", o.fusion, "Picture and sound in one token.")
       .only_if(picture && o.audio.enabled, "model.visual.enabled and model.audio.enabled are true");
+  option("features", o.features, "Vectors that were computed elsewhere.");
   option("decoder", o.decoder, "The LLaMA-style decoder.");
   option("alignment", o.alignment, "The losses; those beside the answer's belong to the alignment stage.");
 }
 
+/// A Q-Former reads the patches of every frame.
+bool has_image_qformer(const ModelOptions& options);
 /// Channels of a frame's tokens, of a window's, of the encoder's tokens of sound and of a window's.
 int64_t frame_token_width(const ModelOptions& options);
 int64_t video_token_width(const ModelOptions& options);

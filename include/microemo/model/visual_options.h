@@ -172,8 +172,20 @@ constexpr auto names_of(Pooling) {
   return std::array{std::pair{Pooling::qformer, "qformer"}, std::pair{Pooling::attention, "attention"}};
 }
 
+/// How the tokens of frames become those of the clip.
+enum class VideoPooling {
+  qformer,
+  attention,  ///< one token: a sum weighted by linear scores, without a softmax (AffectGPT 2025)
+  patches,    ///< those of a single frame, some neighbours side by side in each token (MiniGPT-v2, Emotion-LLaMA)
+};
+constexpr auto names_of(VideoPooling) {
+  return std::array{std::pair{VideoPooling::qformer, "qformer"}, std::pair{VideoPooling::attention, "attention"},
+                    std::pair{VideoPooling::patches, "patches"}};
+}
+
 struct VideoQFormerOptions {
-  Pooling pooling = Pooling::qformer;
+  VideoPooling pooling = VideoPooling::qformer;
+  int64_t merge = 4;
   QFormerStyle style = QFormerStyle::plain;
   WindowOptions window = {};
   int64_t queries = 4, layers = 2, heads = 4, width = 0, hidden = 0, positions = 0;
@@ -183,11 +195,21 @@ struct VideoQFormerOptions {
 template <class Visitor>
 void describe(Visitor& option, VideoQFormerOptions& o) {
   const std::string when = "model.video_qformer.pooling is qformer";
-  const bool reads = o.pooling == Pooling::qformer;
-  option("pooling", o.pooling, "qformer: query tokens for every window; attention: one token for the clip (AffectGPT 2025).");
+  const bool reads = o.pooling == VideoPooling::qformer;
+  option(
+      "pooling", o.pooling,
+      "qformer: query tokens for every window; attention: one token for the clip (AffectGPT 2025); patches: the patches of its "
+      "only frame, without a Q-Former (MiniGPT-v2, Emotion-LLaMA).");
+  option("merge", o.merge, "Neighbouring patches that stand side by side in one token; queries times merge is all of a frame's.")
+      .min(1)
+      .max(1024)
+      .only_if(o.pooling == VideoPooling::patches, "model.video_qformer.pooling is patches");
   option("style", o.style, "plain: norms before; bert: norms behind, as in Video-LLaMA and TimeChat.").only_if(reads, when);
   describe_windows(option, o.window, "model.video_qformer", "frames", reads, when);
-  option("queries", o.queries, "Query tokens of each window.").min(1).max(4096).only_if(reads, when);
+  option("queries", o.queries, "Query tokens of each window; tokens of the frame where its patches are taken.")
+      .min(1)
+      .max(4096)
+      .only_if(o.pooling != VideoPooling::attention, "model.video_qformer.pooling is qformer or patches");
   option("layers", o.layers, "Q-Former layers.").min(1).max(256).only_if(reads, when);
   option("heads", o.heads, "Attention heads.").min(1).max(256).only_if(reads, when);
   option("width", o.width, "Channels of a query token; 0 takes those of a frame's tokens.").min(0).max(8192).only_if(reads, when);
