@@ -19,13 +19,13 @@ using Clock = std::chrono::steady_clock;
 
 std::atomic<bool> progress_on{false};
 
+}  // namespace
+
 std::string duration_text(double seconds) {
   const auto whole = static_cast<int64_t>(std::lround(seconds));
   if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
-
-}  // namespace
 
 std::string progress_text(const ProgressFacts& facts) {
   std::string text = facts.label + "  ";

@@ -26,6 +26,7 @@
 #include "microemo/cli/commands.h"
 #include "microemo/parallel/group.h"
 #include "microemo/parallel/same.h"
+#include "microemo/train/cost.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/run_folder.h"
@@ -156,13 +157,23 @@ train::RunEnvironment prepare_machine(const train::TrainOptions& options, const 
   return environment;
 }
 
-int try_one_step(train::Trainer& trainer, const train::TrainOptions& options, const parallel::Group& group) {
+void print_cost(const train::StepCost& cost, const train::RunOptions& options) {
+  const bool prepared = !options.train.manifest.empty();
+  std::printf("one step: %lld %sclips, %lld questions, %.2f GFLOP a clip, %.2f s, %.0f MB of memory\n", (long long)cost.clips,
+              prepared ? "" : "made-up ", (long long)cost.rows, cost.flop_per_clip / 1e9, cost.seconds, cost.peak_memory_mb);
+  std::printf("%lld steps would take about %s; nothing was written\n", (long long)options.train.steps,
+              duration_text(cost.seconds * static_cast<double>(options.train.steps)).c_str());
+  if (!prepared)
+    std::printf("train.manifest is not set: the clips are patterns of 10 s with %zu utterances\n",
+                size_t(std::min<int64_t>(3, options.model.decoder.utterances)));
+}
+
+int try_one_step(train::Trainer& trainer, const train::Task& task, const train::RunOptions& options,
+                 const parallel::Group& group) {
   const train::StepCost cost = trainer.try_step();
   if (!group.first()) return 0;
-  std::printf("one step: %lld clips, %lld questions, %.2f GFLOP a clip, %.2f s, %.0f MB of memory\n", (long long)cost.clips,
-              (long long)cost.rows, cost.flop_per_clip / 1e9, cost.seconds, cost.peak_memory_mb);
-  std::printf("%lld steps would take about %.0f s; nothing was written\n", (long long)options.steps,
-              cost.seconds * static_cast<double>(options.steps));
+  std::printf("%s\n\n", train::cost_table(train::cost_of_parts(task, task.batches(0))).c_str());
+  print_cost(cost, options);
   return 0;
 }
 
@@ -231,6 +242,11 @@ void compare_ranks(const parallel::Group& group, const Plan& plan, const train::
                                  {"the version of microemo", MICROEMO_VERSION}});
 }
 
+/// A dry run needs no clips.
+train::TrainingData load_clips(const Words& words, const train::RunOptions& options) {
+  return words.dry_run && options.train.manifest.empty() ? train::pattern_data(options) : train::load_training_data(options);
+}
+
 int run(const Words& words) {
   keep_freed_memory();
   seconds_of_duration(words.stop_after);  // a mistake is told before anything is built
@@ -240,9 +256,8 @@ int run(const Words& words) {
   take_run_folder(plan, words, context, *group);
   train::RunEnvironment environment = prepare_machine(plan.options.train, context);
   const auto tokenizer = open_tokenizer(plan.options.train);
-  const auto data =
-      with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
-                      [&] { return std::make_shared<const train::TrainingData>(train::load_training_data(plan.options)); });
+  const auto data = with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
+                                    [&] { return std::make_shared<const train::TrainingData>(load_clips(words, plan.options)); });
   environment.manifest_hash = data->manifest_hash;
   environment.valid_manifest_hash = data->valid_manifest_hash;
   environment.tokenizer_hash = tokenizer->hash();
@@ -254,14 +269,14 @@ int run(const Words& words) {
   const train::Task task = train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()});
   if (words.dry_run) {
     train::Trainer trainer(task, plan.options.train, plan.run, {}, group);
-    if (group->first()) std::printf("%s\n", train::parameter_table(*model).c_str());
     return with_memory_for("trying a step", fewer_clips_at_once,
-                           [&] { return try_one_step(trainer, plan.options.train, *group); });
+                           [&] { return try_one_step(trainer, task, plan.options, *group); });
   }
   open_run(plan, train::environment_json(environment, command_line()), words, *group);
   train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint, group);
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
+  if (const std::string adapters = model->decoder().adapters_text(); !adapters.empty()) log_info(adapters);
   return with_memory_for("training", fewer_clips_at_once,
                          [&] { return report(run_and_record(trainer, plan.run, words, *group), plan, *group); });
 }
@@ -286,7 +301,9 @@ void add_train_command(CLI::App& app, int& status) {
   command
       ->add_option("--stop-after-steps", words->stop_after_steps, "Save and stop after so many steps of this call, exit code 75")
       ->check(CLI::NonNegativeNumber);
-  command->add_flag("--dry-run", words->dry_run, "Build everything, try one step, print its time and memory, write nothing");
+  command->add_flag("--dry-run", words->dry_run,
+                    "Build everything, try one step, print its time and memory by part, write nothing; without train.manifest on "
+                    "made-up clips, so that nothing has to be prepared");
   command->footer([] {
     train::RunOptions defaults;
     return "SIGTERM, SIGUSR1 and Ctrl-C save, stop and exit with code 75.\n\nOptions:\n" + help_text(schema_of(defaults)) +

@@ -1,10 +1,14 @@
 #include "microemo/model/decoder.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include <ATen/ops/arange.h>
@@ -12,6 +16,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
 #include "microemo/nn/fused.h"
@@ -119,13 +125,21 @@ class DecoderBlock : public torch::nn::Module {
     return completed(x_NC.index_select(0, kept_n), mixed_NC.index_select(0, kept_n), of_kept);
   }
 
-  /// False for a name that is no projection.
-  bool attach_lora(const std::string& name, const LoraOptions& options) {
-    const auto found = projections_.find(name);
-    if (found == projections_.end()) return false;
-    found->second.linear->attach_lora(options.rank, options.alpha, options.dropout);
-    found->second.drops = options.dropout > 0;
-    return true;
+  /// Names of all projections, and of those with an adapter, in the order in which a token meets them.
+  static const std::vector<std::string>& projections() {
+    static const std::vector<std::string> names{"query", "key", "value", "output", "gate", "up", "down"};
+    return names;
+  }
+  std::vector<std::string> adapted() const {
+    std::vector<std::string> names;
+    std::ranges::copy_if(projections(), std::back_inserter(names),
+                         [&](const std::string& name) { return projections_.at(name).linear->has_lora(); });
+    return names;
+  }
+  void attach_lora(const std::string& name, const LoraOptions& options) {
+    Projection& projection = projections_.at(name);
+    projection.linear->attach_lora(options.rank, options.alpha, options.dropout);
+    projection.drops = options.dropout > 0;
   }
 
  private:
@@ -273,12 +287,37 @@ nn::RotaryTable Decoder::rotary_of(const PackedRows& rows, const at::Tensor& lik
 at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, output_weight()); }
 
 void Decoder::attach_lora(const LoraOptions& options) {
-  for (const auto& block : blocks_)
-    for (const std::string& target : options.targets) {
-      if (!block->attach_lora(target, options))
-        throw ConfigError("the decoder has no projection '{}' for LoRA", target)
-            .hint("targets: query, key, value, output, gate, up, down");
+  std::set<std::string> used;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    for (const std::string& name : blocks_[i]->projections()) {
+      const std::string full = fmt::format("block{}.{}", i, name);
+      const auto meant = [&](const std::string& target) {
+        return target == name || ::fnmatch(target.c_str(), full.c_str(), 0) == 0;
+      };
+      if (std::ranges::none_of(options.targets, meant)) continue;
+      std::ranges::copy_if(options.targets, std::inserter(used, used.end()), meant);
+      blocks_[i]->attach_lora(name, options);
     }
+  for (const std::string& target : options.targets)
+    if (!used.contains(target))
+      throw ConfigError("the decoder has no projection '{}' for LoRA", target)
+          .at("model.decoder.lora.targets")
+          .hint("targets: query, key, value, output, gate, up, down, or patterns such as block[0-7].query");
+}
+
+std::string Decoder::adapters_text() const {
+  std::vector<std::pair<std::string, std::vector<size_t>>> blocks_of;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    for (const std::string& name : blocks_[i]->adapted()) {
+      auto found = std::ranges::find(blocks_of, name, [](const auto& entry) { return entry.first; });
+      if (found == blocks_of.end()) found = blocks_of.insert(blocks_of.end(), {name, {}});
+      found->second.push_back(i);
+    }
+  std::string text;
+  for (const auto& [name, blocks] : blocks_of)
+    text += fmt::format("{}{} of {}", text.empty() ? "" : ", ", name,
+                        blocks.size() == blocks_.size() ? "every block" : fmt::format("blocks {}", fmt::join(blocks, " ")));
+  return text.empty() ? text : fmt::format("adapters of rank {} on {}", options_.lora.rank, text);
 }
 
 }  // namespace microemo::model

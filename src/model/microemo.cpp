@@ -9,6 +9,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/record_function.h>
 
 #include "alignment_heads.h"
 #include "microemo/base/error.h"
@@ -117,6 +118,14 @@ void check_features(const FeatureOptions& given) {
           .hint("give every feature a name of its own, that of the manifest");
 }
 
+/// A range under the part's name, which profilers and train/cost.h see.
+template <class Compute>
+auto in_part(const char* name, Compute&& compute) {
+  at::RecordFunction range(at::RecordScope::USER_SCOPE);
+  if (range.isActive()) range.before(name);
+  return compute();
+}
+
 /// Parts that draw their dropout from the keys of a clip.
 enum Place : uint64_t { image_qformer, video_qformer, audio_qformer, sound_encoder };
 
@@ -221,7 +230,7 @@ MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& p
   if (frames > 1)
     throw DataError("{} frames of a clip, and the model takes the patches of one", frames)
         .hint("set prepare.frame_rule=uniform and prepare.frame_count=1, and prepare again");
-  const at::Tensor tokens_nSC = visual_encoder_->forward(pictures_n3HW);
+  const at::Tensor tokens_nSC = in_part("visual_encoder", [&] { return visual_encoder_->forward(pictures_n3HW); });
   const at::Tensor patches_nPC = tokens_nSC.slice(1, tokens_nSC.size(1) - visual_encoder_->patches());
   const at::Tensor merged_BTQM = patches_nPC.reshape({batch, frames, options_.video_qformer.queries, -1});
   return {{merged_BTQM, clips.frame_times_BT, clips.frame_mask_BT},
@@ -240,16 +249,22 @@ MicroEmo::Seen MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignm
   if (image_qformer_) {
     const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
     const nn::DropoutKeys keys_n = clips.clip_keys.at(Place::image_qformer).parts(frames);
-    frames_BTQC = image_qformer_->forward(visual_encoder_->forward(pictures_n3HW), text_nL, nullptr, keys_n)
-                      .view({batch, frames, -1, width});
+    const at::Tensor patches_nSC = in_part("visual_encoder", [&] { return visual_encoder_->forward(pictures_n3HW); });
+    frames_BTQC = in_part("image_qformer", [&] {
+                    return image_qformer_->forward(patches_nSC, text_nL, nullptr, keys_n);
+                  }).view({batch, frames, -1, width});
   } else {
-    frames_BTQC = visual_encoder_->features(pictures_n3HW).view({batch, frames, 1, width});
+    frames_BTQC =
+        in_part("visual_encoder", [&] { return visual_encoder_->features(pictures_n3HW); }).view({batch, frames, 1, width});
   }
   if (local_branch_) {
-    const at::Tensor faces_BNC =
-        local_branch_->forward(clips.faces_BNCSS, clips.face_times_BN, clips.face_mask_BN, clips.face_padding_BN);
-    frames_BTQC = global_local_->forward(frames_BTQC, faces_BNC, clips.frame_times_BT, clips.frame_mask_BT, clips.face_times_BN,
-                                         clips.face_padding_BN);
+    const at::Tensor faces_BNC = in_part("local_branch", [&] {
+      return local_branch_->forward(clips.faces_BNCSS, clips.face_times_BN, clips.face_mask_BN, clips.face_padding_BN);
+    });
+    frames_BTQC = in_part("global_local", [&] {
+      return global_local_->forward(frames_BTQC, faces_BNC, clips.frame_times_BT, clips.frame_mask_BT, clips.face_times_BN,
+                                    clips.face_padding_BN);
+    });
     if (for_alignment) for_alignment->faces_BNC = faces_BNC;
   }
   if (for_alignment) for_alignment->frames_BTC = frames_BTQC.mean(2);
@@ -266,8 +281,9 @@ at::Tensor MicroEmo::video_tokens(const ClipBatch& clips, const TimedTokens& fra
     return video_projection_->forward(frames.tokens_BTPM);
   }
   const TimedTokens memory = video_qformer_->placed(frames);
-  const at::Tensor video_BWQC =
-      video_qformer_->forward(memory, clips.video_windows, clips.ids, clips.clip_keys.at(Place::video_qformer));
+  const at::Tensor video_BWQC = in_part("video_qformer", [&] {
+    return video_qformer_->forward(memory, clips.video_windows, clips.ids, clips.clip_keys.at(Place::video_qformer));
+  });
   if (for_alignment) for_alignment->video_BWC = window_means(options_.video_qformer.window, video_BWQC, memory, clips);
   return video_projection_->forward(video_BWQC);
 }
@@ -278,8 +294,9 @@ at::Tensor MicroEmo::audio_tokens(const ClipBatch& clips, const TimedTokens& sou
     return audio_projection_->forward(audio_pool_->forward(sound, clips.ids));
   }
   const TimedTokens memory = audio_qformer_->placed(sound);
-  const at::Tensor audio_BWQC =
-      audio_qformer_->forward(memory, clips.audio_windows, clips.ids, clips.clip_keys.at(Place::audio_qformer));
+  const at::Tensor audio_BWQC = in_part("audio_qformer", [&] {
+    return audio_qformer_->forward(memory, clips.audio_windows, clips.ids, clips.clip_keys.at(Place::audio_qformer));
+  });
   if (for_alignment) for_alignment->audio_BWC = window_means(options_.audio.window, audio_BWQC, memory, clips);
   return audio_projection_->forward(audio_BWQC);
 }
@@ -303,7 +320,7 @@ at::Tensor MicroEmo::media_tokens(const ClipBatch& clips, AlignmentInput* for_al
     tables.push_back(video_tokens(clips, seen.frames, for_alignment).flatten(0, 2));
   }
   if (sound_encoder_) {
-    sound = sound_encoder_->forward(clips, clips.clip_keys.at(Place::sound_encoder));
+    sound = in_part("audio_encoder", [&] { return sound_encoder_->forward(clips, clips.clip_keys.at(Place::sound_encoder)); });
     tables.push_back(audio_tokens(clips, sound, for_alignment).flatten(0, 2));
   }
   if (fusion_) tables.push_back(fusion_projection_->forward(fusion_->forward(seen.frames, sound, clips.ids)));
@@ -342,8 +359,8 @@ BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
   AlignmentInput for_alignment;
   const at::Tensor media_nD = media_tokens(clips, &for_alignment);
   BatchLoss loss;
-  if (options_.alignment.answer > 0) add_answer(clips, media_nD, loss);
-  alignment_->add_terms(clips, for_alignment, loss);
+  if (options_.alignment.answer > 0) in_part("decoder", [&] { add_answer(clips, media_nD, loss); });
+  in_part("alignment", [&] { alignment_->add_terms(clips, for_alignment, loss); });
   return loss;
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/recompute.h"
 
 namespace microemo::model {
 namespace {
@@ -61,7 +62,8 @@ at::Tensor Vit::hidden(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>*
   at::Tensor x_nSC = embed(pictures_nCHW);
   for (const auto& block : blocks_) {
     if (states) states->push_back(x_nSC);
-    x_nSC = block->forward(x_nSC);
+    x_nSC = recompute_ ? nn::recomputed([block](const at::Tensor& x) { return block->forward(x); }, x_nSC, block->parameters())
+                       : block->forward(x_nSC);
   }
   if (states) states->push_back(x_nSC);
   return x_nSC;

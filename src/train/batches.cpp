@@ -28,6 +28,20 @@ std::vector<int64_t> clips_of_step(uint64_t seed, int64_t clip_count, int64_t ba
   return clips;
 }
 
+std::vector<int64_t> bucketed_clips_of_step(uint64_t seed, const std::vector<double>& lengths, int64_t batch, int64_t buckets,
+                                            int64_t step) {
+  MICROEMO_CHECK(buckets > 0, "clips are sorted into {} buckets", buckets);
+  const int64_t group = step / buckets;
+  std::vector<int64_t> clips = clips_of_step(seed, static_cast<int64_t>(lengths.size()), batch * buckets, group);
+  if (buckets == 1) return clips;
+  std::ranges::stable_sort(clips, {}, [&](int64_t clip) { return lengths[static_cast<size_t>(clip)]; });
+  std::vector<int64_t> order(static_cast<size_t>(buckets));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  Random(seed, "bucket order", {static_cast<uint64_t>(group)}).shuffle(order);
+  const auto first = clips.begin() + order[static_cast<size_t>(step % buckets)] * batch;
+  return {first, first + batch};
+}
+
 std::vector<int64_t> questions_of_step(uint64_t seed, int64_t step, int64_t clip, const std::vector<int64_t>& questions,
                                        int64_t cap) {
   if (cap == 0 || cap >= static_cast<int64_t>(questions.size())) return questions;

@@ -16,6 +16,7 @@ namespace microemo::train {
 namespace {
 
 constexpr const char* blocks_of_decoder = "decoder.block";
+constexpr const char* pictures_word = "pictures";
 
 nn::FrozenDtype dtype_of(FrozenChoice choice, const std::string& name, bool gpu) {
   const bool small = choice == FrozenChoice::int8 || choice == FrozenChoice::nf4;
@@ -29,7 +30,7 @@ nn::FrozenDtype dtype_of(FrozenChoice choice, const std::string& name, bool gpu)
 [[noreturn]] void refuse(const std::string& recompute, const std::string& why) {
   throw ConfigError("'{}' {}", recompute, why)
       .at("train.recompute")
-      .hint("auto, none, all, or numbers of the decoder's blocks from 0 on, such as 0,2,5-9");
+      .hint("auto, none, all, or numbers of the decoder's blocks from 0 on, such as 0,2,5-9, with pictures for the ViT");
 }
 
 int64_t block_number(const std::string& text, const std::string& recompute, int64_t blocks) {
@@ -40,16 +41,20 @@ int64_t block_number(const std::string& text, const std::string& recompute, int6
   return number;
 }
 
-std::vector<bool> listed_blocks(const std::string& recompute, int64_t blocks) {
+Recomputed listed_parts(const std::string& recompute, int64_t blocks) {
   if (recompute.empty() || recompute.back() == ',') refuse(recompute, "is no list of blocks");
-  std::vector<bool> chosen(size_t(blocks), false);
+  Recomputed chosen{std::vector<bool>(size_t(blocks), false)};
   std::istringstream words(recompute);
   for (std::string word; std::getline(words, word, ',');) {
+    if (word == pictures_word) {
+      chosen.pictures = true;
+      continue;
+    }
     const size_t dash = word.find('-');
     const int64_t first = block_number(word.substr(0, dash), recompute, blocks);
     const int64_t last = dash == std::string::npos ? first : block_number(word.substr(dash + 1), recompute, blocks);
     if (last < first) refuse(recompute, "has a range that runs backwards");
-    std::fill(chosen.begin() + first, chosen.begin() + last + 1, true);
+    std::fill(chosen.blocks.begin() + first, chosen.blocks.begin() + last + 1, true);
   }
   return chosen;
 }
@@ -95,13 +100,27 @@ double kept_by_block(const model::DecoderOptions& o, int64_t tokens) {
   return numbers * double(tokens) * sizeof(float);
 }
 
-std::vector<bool> recomputed_blocks(const std::string& recompute, int64_t blocks, double bytes_of_block, double free_bytes) {
-  if (recompute == "none" || recompute == "all") return std::vector<bool>(size_t(blocks), recompute == "all");
-  if (recompute != "auto") return listed_blocks(recompute, blocks);
-  const double missing = bytes_of_block * double(blocks) - free_bytes;
-  const auto count = free_bytes > 0 && missing > 0 ? std::min<int64_t>(blocks, int64_t(std::ceil(missing / bytes_of_block))) : 0;
-  std::vector<bool> chosen(size_t(blocks), false);
-  std::fill(chosen.end() - count, chosen.end(), true);
+double kept_by_pictures(const model::VitShape& shape, int64_t pictures) {
+  const double hidden = shape.hidden > 0 ? double(shape.hidden) : 4.0 * double(shape.width);
+  // Inputs of both norms and what they give, queries, keys and values, what is attended to, and the MLP before and after its
+  // activation.
+  const double numbers = 8.0 * double(shape.width) + 2.0 * hidden;
+  const double tokens =
+      double(shape.picture_height / shape.patch * (shape.picture_width / shape.patch) + int64_t(shape.class_token));
+  return numbers * tokens * double(shape.layers) * double(pictures) * sizeof(float);
+}
+
+Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes) {
+  const bool all = recompute == "all";
+  if (all || recompute == "none") return {std::vector<bool>(size_t(blocks), all), all};
+  if (recompute != "auto") return listed_parts(recompute, blocks);
+  Recomputed chosen{std::vector<bool>(size_t(blocks), false)};
+  double missing = kept.block * double(blocks) + kept.pictures - free_bytes;
+  if (free_bytes <= 0 || missing <= 0) return chosen;
+  chosen.pictures = kept.pictures > 0 && missing > kept.block * double(blocks);
+  if (chosen.pictures) missing -= kept.pictures;
+  const auto count = kept.block > 0 ? int64_t(std::ceil(std::max(0.0, missing) / kept.block)) : blocks;
+  std::fill(chosen.blocks.end() - std::min(blocks, count), chosen.blocks.end(), true);
   return chosen;
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "microemo/base/log.h"
+#include "microemo/model/vit.h"
 #include "microemo/nn/loss.h"
 #include "microemo/train/fit.h"
+#include "microemo/train/optimizer.h"
 
 namespace microemo::train {
 namespace {
@@ -16,12 +18,24 @@ double movement_count(const at::Tensor& labels_BN, double none_weight) {
   return moving + none_weight * (counted(labels_BN) - moving);
 }
 
+/// Seconds, or letters where the words are all that there is.
+std::vector<double> lengths_of(const std::vector<data::Sample>& samples) {
+  std::vector<double> lengths;
+  for (const data::Sample& sample : samples) {
+    size_t letters = 0;
+    for (const data::Utterance& utterance : sample.clip.utterances) letters += utterance.text.size();
+    lengths.push_back(sample.clip.video.empty() ? static_cast<double>(letters) : sample.prepared.duration_s);
+  }
+  return lengths;
+}
+
 /// Lays out the batches of steps; holds what they are made of.
 struct BatchSource {
   std::shared_ptr<const TrainingData> data;
   data::BatchBuilder builder;
   TrainOptions options;
   Share share = {};
+  std::vector<double> lengths = {};  ///< of the clips to train on
 
   uint64_t seed() const { return static_cast<uint64_t>(options.seed); }
 
@@ -54,7 +68,7 @@ struct BatchSource {
   }
 
   std::vector<model::ClipBatch> step(int64_t step) const {
-    const auto clips = clips_of_step(seed(), static_cast<int64_t>(data->samples.size()), options.batch, step);
+    const auto clips = bucketed_clips_of_step(seed(), lengths, options.batch, options.length_buckets, step);
     std::vector<model::ClipBatch> batches;
     for (const auto& piece : cut(share_of(clips, share), options.micro_batch))
       batches.push_back(build(data->samples, piece, step));
@@ -76,19 +90,32 @@ struct BatchSource {
   }
 };
 
+bool learns(const torch::nn::Module& module) {
+  const auto parameters = module.parameters();
+  return std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
+}
+
 /// The first step stands for all of them, with a margin.
 void choose_recomputed(const RunOptions& options, const BatchSource& source, model::MicroEmo& model) {
   constexpr double margin = 1.5, part_of_memory = 0.7;
-  int64_t tokens = 0;
+  int64_t tokens = 0, pictures = 0;
   if (options.train.recompute == "auto")
-    for (const model::ClipBatch& batch : source.step(0)) tokens = std::max(tokens, batch.lengths_R.sum().item<int64_t>());
+    for (const model::ClipBatch& batch : source.step(0)) {
+      tokens = std::max(tokens, batch.lengths_R.sum().item<int64_t>());
+      if (batch.frames_BTCHW.defined()) pictures = std::max(pictures, batch.frames_BTCHW.size(0) * batch.frames_BTCHW.size(1));
+    }
   model::Decoder& decoder = model.decoder();
-  const std::vector<bool> chosen = recomputed_blocks(options.train.recompute, decoder.layers(),
-                                                     kept_by_block(options.model.decoder, int64_t(margin * double(tokens))),
-                                                     part_of_memory * available_memory());
-  const auto count = std::count(chosen.begin(), chosen.end(), true);
-  if (count > 0) log_info(fmt::format("{} of {} decoder blocks are computed again in backward", count, chosen.size()));
-  decoder.recompute_blocks(chosen);
+  KeptBytes kept{.block = kept_by_block(options.model.decoder, int64_t(margin * double(tokens)))};
+  if (model.visual_encoder() && learns(*model.visual_encoder()))
+    kept.pictures = kept_by_pictures(model.visual_encoder()->shape(), int64_t(margin * double(pictures)));
+  const Recomputed chosen =
+      recomputed_parts(options.train.recompute, decoder.layers(), kept, part_of_memory * available_memory());
+  const auto count = std::count(chosen.blocks.begin(), chosen.blocks.end(), true);
+  if (count > 0 || chosen.pictures)
+    log_info(fmt::format("computed again in backward: {} of {} decoder blocks{}", count, chosen.blocks.size(),
+                         chosen.pictures ? ", and the picture encoder's" : ""));
+  decoder.recompute_blocks(chosen.blocks);
+  if (model.visual_encoder()) model.visual_encoder()->recompute_blocks(chosen.pictures);
 }
 
 }  // namespace
@@ -109,9 +136,11 @@ TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions&
 
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
                    std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share) {
-  auto source = std::make_shared<BatchSource>(BatchSource{
-      data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train, share});
-  if (options.model.alignment.answer > 0) choose_recomputed(options, *source, *model);
+  auto source = std::make_shared<BatchSource>(
+      BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train,
+                  share, lengths_of(data->samples)});
+  select_trainable(*model, options.train);
+  choose_recomputed(options, *source, *model);
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   return {.module = model,
           .batches = [source](int64_t step) { return source->step(step); },

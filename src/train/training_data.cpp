@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include <ATen/ops/full.h>
 #include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
@@ -63,6 +64,29 @@ std::vector<data::Sample> load_samples(const data::Manifest& manifest, const Run
 }
 
 }  // namespace
+
+TrainingData pattern_data(const RunOptions& options) {
+  constexpr double seconds = 10;
+  const model::ModelOptions& model = options.model;
+  data::Sample sample;
+  sample.clip.id = "pattern";
+  const int64_t utterances = std::min<int64_t>(3, model.decoder.utterances);
+  const double each_s = seconds / static_cast<double>(utterances);
+  for (int64_t i = 0; i < utterances; ++i) {
+    data::Utterance utterance;
+    utterance.start_s = static_cast<double>(i) * each_s;
+    utterance.end_s = utterance.start_s + 0.8 * each_s;
+    utterance.text = "Well, that is not what we had in mind when we came here.";
+    utterance.labels = {"surprised", "disappointed"};
+    sample.clip.utterances.push_back(utterance);
+  }
+  if (model::looks_or_listens(model)) sample.prepared = data::pattern_clip(options.prepare, seconds);
+  for (const int64_t width : model.features.widths) sample.features.push_back(at::full({width}, 0.5));
+  TrainingData data;
+  data.samples.assign(static_cast<size_t>(options.train.batch), sample);
+  for (size_t i = 0; i < data.samples.size(); ++i) data.samples[i].index = static_cast<int64_t>(i);
+  return data;
+}
 
 std::vector<int64_t> trainable_questions(const data::Clip& clip) {
   std::vector<int64_t> questions;

@@ -154,7 +154,16 @@ TEST_F(TrainCommand, ContinueStartsOrGoesOn) {
 TEST_F(TrainCommand, ADryRunWritesNothing) {
   const CommandResult result = start(run_, {"--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
-  EXPECT_THAT(result.standard_output, testing::AllOf(testing::HasSubstr("GFLOP a clip"), testing::HasSubstr("MB of memory")));
+  EXPECT_THAT(result.standard_output, testing::AllOf(testing::HasSubstr("GFLOP a clip"), testing::HasSubstr("MB of memory"),
+                                                     testing::HasSubstr("kept MB"), testing::HasSubstr("\ndecoder  ")));
+  EXPECT_FALSE(fs::exists(run_));
+}
+
+TEST_F(TrainCommand, ADryRunWithoutAManifestTakesMadeUpClips) {
+  const CommandResult result = start(run_, {"--dry-run", "train.manifest=", "train.cache="});
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, testing::AllOf(testing::HasSubstr("made-up clips"),
+                                                     testing::HasSubstr("train.manifest is not set: the clips are")));
   EXPECT_FALSE(fs::exists(run_));
 }
 

@@ -95,6 +95,26 @@ TEST(Decoder, LoraAddsTheScaledProductOfItsMatrices) {
 TEST(Decoder, RefusesAnUnknownLoraTarget) {
   expect_error(
       ErrorKind::config, [] { Decoder(golden_options(), 61).attach_lora({.rank = 4, .targets = {"q_proj"}}); }, "q_proj");
+  for (const char* target : {"block9.query", "block?.q*y_", "*.*.*", "", "query.lora_A"})
+    expect_error(
+        ErrorKind::config,
+        [&] {
+          Decoder(golden_options(), 61).attach_lora({.rank = 4, .targets = {"query", target}});
+        },
+        fmt::format("no projection '{}'", target));
+}
+
+TEST(Lora, TargetsMayBePatternsOfBlocks) {
+  const auto adapters = [](const std::vector<std::string>& targets) {
+    model::DecoderOptions options = golden_options();
+    options.layers = 3;
+    options.lora = {.rank = 4, .targets = targets};
+    return Decoder(options, 61).adapters_text();
+  };
+  EXPECT_EQ(adapters({"query", "value"}), "adapters of rank 4 on query of every block, value of every block");
+  EXPECT_EQ(adapters({"block[01].query", "down"}), "adapters of rank 4 on query of blocks 0 1, down of every block");
+  EXPECT_EQ(adapters({"block2.[gu]*", "block2.gate"}), "adapters of rank 4 on gate of blocks 2, up of blocks 2");
+  EXPECT_EQ(Decoder(golden_options(), 61).adapters_text(), "");
 }
 
 TEST(Decoder, RefusesALoraRankThatDoesNotFit) {

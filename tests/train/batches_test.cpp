@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "microemo/base/error.h"
 
@@ -40,6 +41,55 @@ TEST(Batches, TheOrderDoesNotDependOnTheBatchSize) { EXPECT_EQ(clips_of_steps(1,
 TEST(Batches, ABatchMayBeLargerThanTheData) { EXPECT_EQ(clips_of_step(1, 3, 7, 0).size(), 7u); }
 
 TEST(Batches, RefusesAnEmptySet) { EXPECT_THROW(clips_of_step(1, 0, 4, 0), Error); }
+
+/// Clip c is lengths[c] long.
+class Buckets : public testing::Test {
+ protected:
+  Buckets() {
+    for (int64_t clip = 0; clip < 40; ++clip) lengths_.push_back(double(clip * 17 % 40));
+  }
+  std::vector<int64_t> clips(int64_t buckets, int64_t step, uint64_t seed = 1) const {
+    return bucketed_clips_of_step(seed, lengths_, 4, buckets, step);
+  }
+  double spread(const std::vector<int64_t>& of) const {
+    const auto [least, most] = std::ranges::minmax(of, {}, [&](int64_t clip) { return lengths_[static_cast<size_t>(clip)]; });
+    return lengths_[static_cast<size_t>(most)] - lengths_[static_cast<size_t>(least)];
+  }
+  std::vector<double> lengths_;
+};
+
+TEST_F(Buckets, OneLeavesTheOrderAsItIs) {
+  for (int64_t step = 0; step < 25; ++step) EXPECT_EQ(clips(1, step), clips_of_step(1, 40, 4, step));
+}
+
+TEST_F(Buckets, HoldEveryClipOnceAnEpoch) {
+  std::vector<int64_t> all;
+  for (int64_t step = 0; step < 10; ++step)
+    for (const int64_t clip : clips(5, step)) all.push_back(clip);
+  std::ranges::sort(all);
+  for (int64_t clip = 0; clip < 40; ++clip) EXPECT_EQ(all[static_cast<size_t>(clip)], clip);
+}
+
+TEST_F(Buckets, HoldClipsOfSimilarLength) {
+  // All 40 clips in ten batches of four: neighbours in length, which are 0 to 39.
+  for (int64_t step = 0; step < 10; ++step) EXPECT_EQ(spread(clips(10, step)), 3);
+}
+
+TEST_F(Buckets, ComeInAnOrderThatIsDrawn) {
+  std::vector<double> first;
+  for (int64_t step = 0; step < 10; ++step) first.push_back(lengths_[static_cast<size_t>(clips(10, step).front())]);
+  EXPECT_FALSE(std::ranges::is_sorted(first));
+  EXPECT_NE(clips(10, 0), clips(10, 0, 2));
+  EXPECT_NE(clips(10, 0), clips(10, 10));
+}
+
+TEST_F(Buckets, OfAnEpochThatTheyDoNotDivideStillDropNoClip) {
+  std::map<int64_t, int64_t> times;
+  for (int64_t step = 0; step < 30; ++step)
+    for (const int64_t clip : clips(3, step)) ++times[clip];
+  for (const auto& [clip, count] : times) EXPECT_EQ(count, 3) << clip;
+  EXPECT_EQ(times.size(), 40u);
+}
 
 TEST(Questions, AllAreAskedWithoutACap) {
   EXPECT_EQ(questions_of_step(1, 0, 5, {0, 2, 3}, 0), (std::vector<int64_t>{0, 2, 3}));

@@ -16,24 +16,51 @@ namespace {
 
 using Chosen = std::vector<bool>;
 
-TEST(RecomputedBlocks, AreThoseThatAreNamed) {
-  EXPECT_EQ(recomputed_blocks("none", 3, 1, 0), Chosen({false, false, false}));
-  EXPECT_EQ(recomputed_blocks("all", 3, 1, 0), Chosen({true, true, true}));
-  EXPECT_EQ(recomputed_blocks("0,2-3", 5, 1, 0), Chosen({true, false, true, true, false}));
+TEST(RecomputedParts, AreThoseThatAreNamed) {
+  EXPECT_EQ(recomputed_parts("none", 3, {1}, 0).blocks, Chosen({false, false, false}));
+  EXPECT_FALSE(recomputed_parts("none", 3, {1}, 0).pictures);
+  EXPECT_EQ(recomputed_parts("all", 3, {1}, 0).blocks, Chosen({true, true, true}));
+  EXPECT_TRUE(recomputed_parts("all", 3, {1}, 0).pictures);
+  EXPECT_EQ(recomputed_parts("0,2-3", 5, {1}, 0).blocks, Chosen({true, false, true, true, false}));
+  EXPECT_FALSE(recomputed_parts("0,2-3", 5, {1}, 0).pictures);
+  EXPECT_EQ(recomputed_parts("1,pictures", 2, {1}, 0).blocks, Chosen({false, true}));
+  EXPECT_TRUE(recomputed_parts("1,pictures", 2, {1}, 0).pictures);
+  EXPECT_EQ(recomputed_parts("pictures", 2, {1}, 0).blocks, Chosen({false, false}));
 }
 
-TEST(RecomputedBlocks, AutoTakesTheLeastThatFits) {
-  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 400), Chosen({false, false, false, false}));
-  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 399), Chosen({false, false, false, true}));
-  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 250), Chosen({false, false, true, true}));
-  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 10), Chosen({true, true, true, true}));
-  EXPECT_EQ(recomputed_blocks("auto", 4, 100, 0), Chosen({false, false, false, false}));  // nothing is known
+TEST(RecomputedParts, AutoTakesTheLeastThatFits) {
+  EXPECT_EQ(recomputed_parts("auto", 4, {100}, 400).blocks, Chosen({false, false, false, false}));
+  EXPECT_EQ(recomputed_parts("auto", 4, {100}, 399).blocks, Chosen({false, false, false, true}));
+  EXPECT_EQ(recomputed_parts("auto", 4, {100}, 250).blocks, Chosen({false, false, true, true}));
+  EXPECT_EQ(recomputed_parts("auto", 4, {100}, 10).blocks, Chosen({true, true, true, true}));
+  EXPECT_EQ(recomputed_parts("auto", 4, {100}, 0).blocks, Chosen({false, false, false, false}));  // nothing is known
 }
 
-TEST(RecomputedBlocks, RefusesWhatIsNoneOfThese) {
+TEST(RecomputedParts, AutoTakesThePicturesWhereAllBlocksAreNotEnough) {
+  const auto chosen = [](double pictures, double free) {
+    const Recomputed parts = recomputed_parts("auto", 2, {.block = 100, .pictures = pictures}, free);
+    return std::pair{std::count(parts.blocks.begin(), parts.blocks.end(), true), parts.pictures};
+  };
+  EXPECT_EQ(chosen(1000, 1200), std::pair(0l, false));
+  EXPECT_EQ(chosen(1000, 1150), std::pair(1l, false));
+  EXPECT_EQ(chosen(1000, 1000), std::pair(2l, false));
+  EXPECT_EQ(chosen(1000, 999), std::pair(0l, true));
+  EXPECT_EQ(chosen(1000, 150), std::pair(1l, true));
+  EXPECT_EQ(chosen(1000, 10), std::pair(2l, true));
+  EXPECT_EQ(chosen(0, 10), std::pair(2l, false));  // frozen: nothing is kept of them
+}
+
+TEST(KeptByPictures, CountsEveryNumberOfEveryBlock) {
+  // 9 tokens of 3 x 3 patches and the class token; 8 x 16 + 2 x 32 numbers in each of two blocks.
+  const model::VitShape shape{
+      .picture_height = 12, .picture_width = 12, .patch = 4, .width = 16, .layers = 2, .hidden = 32, .class_token = true};
+  EXPECT_EQ(kept_by_pictures(shape, 5), 192.0 * 10 * 2 * 5 * 4);
+}
+
+TEST(RecomputedParts, RefusesWhatIsNoneOfThese) {
   const auto refused = [](const std::string& text, const std::string& part) {
     test::expect_error(
-        ErrorKind::config, [&] { recomputed_blocks(text, 4, 1, 0); }, part);
+        ErrorKind::config, [&] { recomputed_parts(text, 4, {1}, 0); }, part);
   };
   for (const char* text : {"", "every", "1,,2", "1,", "-1", "1-", "2.5", "1 2", "99999999999999999999"})
     refused(text, "is no list of blocks");

@@ -88,6 +88,37 @@ TEST_F(RealModel, FrozenAndRecomputedBlocksResumeBitForBitAndAreEvaluatedAsTheyA
   EXPECT_EQ(trained.module->named_parameters()["decoder.block0.up.weight"].scalar_type(), at::kByte);
 }
 
+TEST_F(RealModel, ThePictureEncoderComputedAgainGivesTheSameBits) {
+  options_.train.recompute = "pictures";
+  const Task again = task();
+  options_.train.recompute = "none";
+  const Task kept = task();
+  EXPECT_EQ(forward_backward(again, again.batches(0)).loss, forward_backward(kept, kept.batches(0)).loss);
+  const auto wanted = test::gradients_of(*kept.module), got = test::gradients_of(*again.module);
+  ASSERT_EQ(wanted.size(), got.size());
+  for (const auto& [name, gradient] : wanted) EXPECT_TRUE(gradient.equal(got.at(name))) << name;
+}
+
+TEST_F(RealModel, LengthBucketsChangeWhichClipsMeetAndResume) {
+  const auto ids_of = [](const Task& task, int64_t step) {
+    std::vector<std::string> ids;
+    for (const model::ClipBatch& batch : task.batches(step)) ids.insert(ids.end(), batch.ids.begin(), batch.ids.end());
+    return ids;
+  };
+  options_.train.length_buckets = 2;
+  const Task first = task(), second = task();
+  std::multiset<std::string> dealt, drawn;
+  for (const int64_t step : {0, 1}) {
+    EXPECT_EQ(ids_of(first, step), ids_of(second, step));
+    for (const std::string& id : ids_of(first, step)) dealt.insert(id);
+  }
+  options_.train.length_buckets = 1;
+  const Task plain = task();
+  for (const int64_t step : {0, 1})
+    for (const std::string& id : ids_of(plain, step)) drawn.insert(id);
+  EXPECT_EQ(dealt, drawn);
+}
+
 TEST_F(RealModel, EncodersLearnWithoutTheDecoder) {
   options_.model.alignment.answer = 0;
   options_.train.frozen = {"decoder.*", "*_projection.*"};

@@ -78,7 +78,8 @@ TEST(AdamW, RefusesRateFactorsThatAreNone) {
     TrainOptions options;
     options.rate_factors = {entry};
     Golden module;
-    expect_error(ErrorKind::config, [&] { AdamW(module, options); }, part);
+    expect_error(
+        ErrorKind::config, [&] { AdamW(module, options); }, part);
   };
   for (const char* entry : {"layer.*", "layer.*=", "layer.*=fast", "layer.*=-1", "layer.*=nan", "layer.*=2x"})
     refused(entry, "is no PATTERN=FACTOR");

@@ -18,6 +18,9 @@ struct ProgressFacts {
 /// "prepare   40%  4/10 clips  2.0/s  0:02, left 0:03  note".
 std::string progress_text(const ProgressFacts& facts);
 
+/// Minutes and seconds, "2:05", with hours from one on, "1:02:05".
+std::string duration_text(double seconds);
+
 /// Progress of long work: on a terminal one bar that is redrawn, elsewhere a plain line at most every 10 s and one at the end;
 /// done, total, speed and time left. Silent until show_progress(true). Thread-safe: several workers may call `add`.
 class Progress {

@@ -136,6 +136,10 @@ double piece_seconds(SoundInput sound);
 /// Error(data) when it cannot be read whole, and as check_utterances does.
 PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes = kept_frames_bytes);
 
+/// A clip of so many seconds at 25 frames a second as prepare_clip would leave it: a face in every frame, sound throughout, and
+/// patterns for contents. To see what a step costs before anything is prepared. Pure.
+PreparedClip pattern_clip(const PrepareOptions& options, double seconds);
+
 /// Utterances may end this much after the clip: transcripts are rounded, and encoders cut the last frame of sound.
 inline constexpr double utterance_tolerance_s = 0.1;
 /// Throws Error(data) for an utterance that ends later than that after the clip.

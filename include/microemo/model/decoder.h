@@ -78,7 +78,9 @@ class Decoder : public torch::nn::Module {
   const at::Tensor& output_weight() const { return output_ ? output_->weight() : tokens_->weight(); }
   const DecoderOptions& options() const { return options_; }
 
-  /// Attaches adapters to the targets of every block. Throws Error(config) on an unknown target, naming the valid ones.
+  /// "adapters of rank 8 on query of every block, value of blocks 0 1"; empty without any.
+  std::string adapters_text() const;
+  /// Attaches adapters to the targets. Throws Error(config) on a target or pattern that names no projection, with the valid ones.
   void attach_lora(const LoraOptions& options);
 
  private:

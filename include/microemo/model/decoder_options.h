@@ -23,7 +23,10 @@ void describe(Visitor& option, LoraOptions& o) {
       .min(0)
       .below(1)
       .only_if(o.rank > 0, when);
-  option("targets", o.targets, "Which projections of a decoder block: query, key, value, output, gate, up, down.")
+  option(
+      "targets", o.targets,
+      "Which projections of the decoder: query, key, value, output, gate, up, down of every block, or patterns (*, ? and []) of "
+      "names such as block3.query, block[0-7].* or block1?.gate.")
       .only_if(o.rank > 0, when);
 }
 

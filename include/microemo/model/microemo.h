@@ -66,6 +66,8 @@ class MicroEmo : public torch::nn::Module {
 
   const Decoder& decoder() const { return *decoder_; }
   Decoder& decoder() { return *decoder_; }
+  /// Null for a model that does not look.
+  Vit* visual_encoder() const { return visual_encoder_.get(); }
   const ModelOptions& options() const { return options_; }
 
  private:

@@ -39,6 +39,8 @@ class Vit : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>* states = nullptr) const;
   /// The class token after the last norm and, where there is one, the projection: [n, projection] (CLIP's image features).
   at::Tensor features(const at::Tensor& pictures_nCHW) const;
+  /// Whether backward computes the blocks again instead of keeping what they need (nn/recompute.h).
+  void recompute_blocks(bool recompute) { recompute_ = recompute; }
   int64_t patches() const { return (shape_.picture_height / shape_.patch) * (shape_.picture_width / shape_.patch); }
   const VitShape& shape() const { return shape_; }
 
@@ -48,6 +50,7 @@ class Vit : public torch::nn::Module {
   at::Tensor normed(const at::Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
 
   VitShape shape_;
+  bool recompute_ = false;
   std::shared_ptr<nn::Linear> patch_embedding_, projection_;
   at::Tensor class_, position_;
   std::vector<std::shared_ptr<nn::TransformerBlock>> blocks_;

@@ -9,6 +9,12 @@ namespace microemo::train {
 /// its end.
 std::vector<int64_t> clips_of_step(uint64_t seed, int64_t clip_count, int64_t batch, int64_t step);
 
+/// The same with clips of similar length in one step: the clips of `buckets` steps are sorted by length, and each of these steps
+/// gets a batch of neighbours, in an order drawn for (seed, the first of them). Still each clip comes once an epoch. `lengths`
+/// are those of all clips, in any unit; 1 bucket leaves the order as it is. A pure function of its arguments.
+std::vector<int64_t> bucketed_clips_of_step(uint64_t seed, const std::vector<double>& lengths, int64_t batch, int64_t buckets,
+                                            int64_t step);
+
 /// Which of a clip's questions are asked in a step, ascending: all when `cap` is 0 or large enough, else `cap` of them drawn for
 /// (seed, step, clip).
 std::vector<int64_t> questions_of_step(uint64_t seed, int64_t step, int64_t clip, const std::vector<int64_t>& questions,

@@ -8,6 +8,7 @@
 
 #include "microemo/checkpoint/tensors.h"
 #include "microemo/model/decoder.h"
+#include "microemo/model/vit.h"
 #include "microemo/train/options.h"
 
 // How a model is made to fit the memory of a machine.
@@ -28,10 +29,25 @@ checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const 
 /// adapter keeps. fp32.
 double kept_by_block(const model::DecoderOptions& options, int64_t tokens);
 
-/// Which of `blocks` blocks are computed again in backward: "none", "all", a list such as "0,2,5-9", or "auto", which takes the
-/// last ones as far as `free_bytes` are not enough for all blocks to keep `bytes_of_block` each. Throws Error(config) for what is
-/// none of these or names a block that is not there.
-std::vector<bool> recomputed_blocks(const std::string& recompute, int64_t blocks, double bytes_of_block, double free_bytes);
+/// Bytes that all blocks of the frames' ViT keep for backward of so many pictures, from above. fp32.
+double kept_by_pictures(const model::VitShape& shape, int64_t pictures);
+
+/// What is computed again in backward instead of kept.
+struct Recomputed {
+  std::vector<bool> blocks;  ///< of the decoder
+  bool pictures = false;     ///< every block of the frames' ViT
+};
+
+/// What is kept where nothing is computed again.
+struct KeptBytes {
+  double block = 0;     ///< by one block of the decoder
+  double pictures = 0;  ///< by the frames' ViT; 0 where it is frozen
+};
+
+/// "none", "all", a list such as "0,2,5-9,pictures", or "auto", which takes the least: the decoder's last blocks as far as
+/// `free_bytes` (0: not known) are not enough, and the pictures where all blocks are not. Throws Error(config) for what is none
+/// of these or names a block that is not there.
+Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes);
 
 /// Bytes that this process may still take: what the system says is available, or what is left of its cgroup's limit where that
 /// is less. Linux; 0 when neither is known.

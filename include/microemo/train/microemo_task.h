@@ -24,6 +24,10 @@ struct TrainingData {
 /// the split (naming those there are), a clip is not in the cache, or a clip has no utterance with an answer or labels.
 TrainingData load_training_data(const RunOptions& options);
 
+/// Clips of 10 s with three utterances (fewer where the decoder takes fewer), for a dry run without a manifest: a batch of them,
+/// with vectors for the model's features.
+TrainingData pattern_data(const RunOptions& options);
+
 /// Utterances with an answer or labels: those that can be trained on.
 std::vector<int64_t> trainable_questions(const data::Clip& clip);
 

@@ -73,7 +73,7 @@ constexpr auto names_of(NonFinite) { return std::array{std::pair{NonFinite::stop
 
 struct TrainOptions {
   std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out;
-  int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, questions_per_clip = 0;
+  int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, length_buckets = 1, questions_per_clip = 0;
   double learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.05;
   int64_t warmup_steps = 50;
   Schedule schedule = Schedule::cosine;
@@ -164,10 +164,10 @@ void describe_machine(Visitor& option, TrainOptions& o) {
          "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
          "bitsandbytes has them; auto is bf16 on a "
          "GPU and fp32 on a CPU.");
-  option("recompute", o.recompute,
-         "Decoder blocks that are computed again in backward instead of kept: none, all, numbers such as 0,2,5-9, or auto, which "
-         "takes as many as memory "
-         "asks for. Results are the same to the bit.");
+  option(
+      "recompute", o.recompute,
+      "What is computed again in backward instead of kept: none, all, numbers of decoder blocks such as 0,2,5-9, with "
+      "pictures for the ViT of whole frames, or auto, which takes as much as memory asks for. Results are the same to the bit.");
 }
 
 template <class Visitor>
@@ -196,6 +196,12 @@ void describe(Visitor& option, TrainOptions& o) {
          "Clips of one forward pass; gradients add up to the whole batch. 0 takes the batch at once.")
       .min(0)
       .max(1 << 16);
+  option(
+      "length_buckets", o.length_buckets,
+      "Clips of similar length stand in one step, so that less is padded: those of so many steps are sorted by length and dealt "
+      "out, in an order that is drawn. 1: clips come as they are drawn.")
+      .min(1)
+      .max(8);
   option("normalise", o.normalise,
          "What the loss is divided by. tokens: the label tokens of the whole step, however it is cut; micro_batch: those of each "
          "micro-batch, whose means are averaged; sum: the means are added, as LAVIS' runner does, which does not divide what it "

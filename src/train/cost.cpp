@@ -1,0 +1,164 @@
+#include "microemo/train/cost.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+
+#include <ATen/SequenceNumber.h>
+#include <ATen/record_function.h>
+#include <fmt/format.h>
+
+#include "microemo/nn/linear.h"
+
+namespace microemo::train {
+namespace {
+
+constexpr double mb = 1e6;
+constexpr const char* other = "other";
+
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double allocated_mb() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd) / mb;
+}
+
+/// What was recorded while a part computed: its autograd nodes have these numbers.
+struct Range {
+  std::string part;
+  uint64_t first = 0, end = 0;
+};
+
+/// Sees the ranges of one thread.
+class Observer {
+ public:
+  struct PartTime {
+    double forward_s = 0, backward_s = 0, kept_mb = 0;
+  };
+
+  Observer() {
+    current = this;
+    handle_ = at::addThreadLocalCallback(
+        at::RecordFunctionCallback(&begin, &end).scopes({at::RecordScope::USER_SCOPE, at::RecordScope::BACKWARD_FUNCTION}));
+  }
+  ~Observer() {
+    at::removeCallback(handle_);
+    current = nullptr;
+  }
+  Observer(const Observer&) = delete;
+  Observer& operator=(const Observer&) = delete;
+
+  void next_batch() { ranges_.clear(); }
+  const std::map<std::string, PartTime>& parts() const { return parts_; }
+
+ private:
+  struct Open : at::ObserverContext {
+    double began_s = now_s(), allocated = 0;
+    uint64_t sequence = 0;
+    bool counted = false;
+  };
+
+  /// Backward of a recomputed block runs a backward of its own inside: the outer one counts.
+  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+    auto open = std::make_unique<Open>();
+    open->counted = current->depth_++ == 0;
+    open->allocated = allocated_mb();
+    open->sequence = at::sequence_number::peek();
+    return open;
+  }
+  static void end(const at::RecordFunction& function, at::ObserverContext* context) {
+    const auto* open = static_cast<const Open*>(context);
+    --current->depth_;
+    if (!open->counted) return;
+    const double seconds = now_s() - open->began_s;
+    if (function.scope() == at::RecordScope::USER_SCOPE)
+      current->add_forward(function.name(), *open, seconds);
+    else
+      current->add_backward(static_cast<uint64_t>(function.seqNr()), seconds);
+  }
+
+  void add_forward(const std::string& part, const Open& open, double seconds) {
+    ranges_.push_back({part, open.sequence, at::sequence_number::peek()});
+    PartTime& time = parts_[part];
+    time.forward_s += seconds;
+    time.kept_mb = std::max(time.kept_mb, allocated_mb() - open.allocated);
+  }
+  void add_backward(uint64_t sequence, double seconds) {
+    const auto inside = [sequence](const Range& range) { return range.first <= sequence && sequence < range.end; };
+    const auto found = std::ranges::find_if(ranges_, inside);
+    parts_[found == ranges_.end() ? other : found->part].backward_s += seconds;
+  }
+
+  static thread_local Observer* current;
+  at::CallbackHandle handle_ = 0;
+  int depth_ = 0;
+  std::vector<Range> ranges_;
+  std::map<std::string, PartTime> parts_;
+};
+thread_local Observer* Observer::current = nullptr;
+
+std::string part_of(const std::string& parameter) { return parameter.substr(0, parameter.find('.')); }
+
+PartCost& row_of(std::vector<PartCost>& rows, const std::string& part) {
+  const auto found = std::ranges::find(rows, part, &PartCost::part);
+  return found == rows.end() ? rows.emplace_back(PartCost{.part = part}) : *found;
+}
+
+std::vector<PartCost> weights_of_parts(const torch::nn::Module& module) {
+  constexpr double states = 3;
+  std::vector<PartCost> rows;
+  for (const auto& item : module.named_parameters()) {
+    PartCost& row = row_of(rows, part_of(item.key()));
+    const at::Tensor& parameter = item.value();
+    (parameter.requires_grad() ? row.trainable : row.frozen) += parameter.numel();
+    row.weights_mb += static_cast<double>(parameter.nbytes()) / mb;
+    if (parameter.requires_grad()) row.states_mb += states * static_cast<double>(parameter.nbytes()) / mb;
+  }
+  for (const auto& item : module.named_buffers())
+    row_of(rows, part_of(item.key())).weights_mb += static_cast<double>(item.value().nbytes()) / mb;
+  return rows;
+}
+
+}  // namespace
+
+std::vector<PartCost> cost_of_parts(const Task& task, const std::vector<model::ClipBatch>& batches) {
+  std::vector<PartCost> rows = weights_of_parts(*task.module);
+  Observer observer;
+  for (const model::ClipBatch& batch : batches) {
+    observer.next_batch();
+    forward_backward(task, {batch});
+  }
+  for (at::Tensor& parameter : task.module->parameters()) parameter.mutable_grad() = at::Tensor();
+  for (const auto& [part, time] : observer.parts()) {
+    if (part == other) continue;
+    PartCost& row = row_of(rows, part);
+    row.forward_s = time.forward_s, row.backward_s = time.backward_s, row.kept_mb = std::max(0.0, time.kept_mb);
+  }
+  PartCost rest{.part = other};
+  if (const auto found = observer.parts().find(other); found != observer.parts().end())
+    rest.backward_s = found->second.backward_s;
+  rows.push_back(rest);
+  return rows;
+}
+
+std::string cost_table(const std::vector<PartCost>& parts) {
+  PartCost all{.part = "all"};
+  for (const PartCost& part : parts) {
+    all.trainable += part.trainable, all.frozen += part.frozen;
+    all.weights_mb += part.weights_mb, all.states_mb += part.states_mb, all.kept_mb += part.kept_mb;
+    all.forward_s += part.forward_s, all.backward_s += part.backward_s;
+  }
+  std::string text = fmt::format("{:<20}{:>14}{:>14}{:>12}{:>11}{:>11}{:>10}{:>11}", "part", "trainable", "frozen", "weights MB",
+                                 "states MB", "kept MB", "forward s", "backward s");
+  std::vector<PartCost> rows = parts;
+  rows.push_back(all);
+  for (const PartCost& row : rows)
+    text += fmt::format("\n{:<20}{:>14}{:>14}{:>12.1f}{:>11.1f}{:>11.1f}{:>10.3f}{:>11.3f}", row.part, row.trainable, row.frozen,
+                        row.weights_mb, row.states_mb, row.kept_mb, row.forward_s, row.backward_s);
+  return text;
+}
+
+}  // namespace microemo::train
