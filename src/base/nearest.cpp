@@ -1,8 +1,8 @@
 #include "microemo/base/nearest.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <limits>
+#include <utility>
 
 namespace microemo {
 namespace {
@@ -47,6 +47,18 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
       offer(name, edit_distance(last_part(word), last_part(name)) + 1, tolerance(last_part(word)));
   }
   return nearest;
+}
+
+std::string near_names(std::string_view wanted, const std::vector<std::string_view>& names, size_t count) {
+  std::vector<std::pair<int, std::string_view>> ranked;
+  for (const std::string_view name : names) ranked.emplace_back(edit_distance(wanted, name), name);
+  std::sort(ranked.begin(), ranked.end());
+  std::string text;
+  for (size_t i = 0; i < std::min(count, ranked.size()); ++i) {
+    if (i > 0) text += ", ";
+    text += "'" + std::string(ranked[i].second) + "'";
+  }
+  return text;
 }
 
 }  // namespace microemo

@@ -4,8 +4,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "microemo/base/nearest.h"
 #include "microemo/formats/mapped_file.h"
-#include "near_names.h"
 #include "safetensors_dtypes.h"
 #include "safetensors_header.h"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "microemo/base/nearest.h"
 #include "microemo/formats/mapped_file.h"
-#include "near_names.h"
 #include "zip_records.h"
 
 namespace microemo::formats {

@@ -11,6 +11,7 @@
 #include <ATen/ops/log_softmax.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/nearest.h"
 #include "verify_models.h"
 
 namespace microemo::infer {
@@ -54,6 +55,22 @@ bool by_number(const OutputComparison& a, const OutputComparison& b) {
   return rank(a.name) < rank(b.name);
 }
 
+/// A state that the model does not have, or a name with a slip, would otherwise count as one that is not compared.
+void check_names(const checkpoint::HfConfig& config, const Outputs& ours, const Recording& recording) {
+  const std::vector<std::string> aside = outputs_left_aside(config);
+  std::vector<std::string_view> known(aside.begin(), aside.end());
+  for (const auto& [name, output] : ours) known.push_back(name);
+  for (const auto& [name, tensor] : recording.outputs) {
+    const bool is_known = std::any_of(known.begin(), known.end(), [&name](std::string_view one) {
+      return one.ends_with('.') ? name.starts_with(one) : name == one;
+    });
+    if (!is_known)
+      throw CheckpointError("a model of type '{}' and this size has no output '{}'", config.model_type, name)
+          .where(recording.path)
+          .hint("the nearest names are " + near_names(name, known));
+  }
+}
+
 VerifyReport report_of(const std::string& model_type, const Outputs& ours, const Recording& recording, double tolerance) {
   VerifyReport report{model_type, tolerance, {}, {}};
   for (const auto& [name, tensor] : recording.outputs)
@@ -77,7 +94,9 @@ VerifyReport verify_model(const fs::path& folder, const fs::path& reference, con
   const checkpoint::HfConfig config = checkpoint::read_hf_config(folder);
   const Recording recording = read_recording(reference);
   const at::NoGradGuard no_grad;
-  return report_of(config.model_type, run_model(folder, config, recording, options), recording, options.tolerance);
+  const Outputs ours = run_model(folder, config, recording, options);
+  check_names(config, ours, recording);
+  return report_of(config.model_type, ours, recording, options.tolerance);
 }
 
 Json to_json(const VerifyReport& report) {

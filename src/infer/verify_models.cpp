@@ -11,6 +11,7 @@
 #include <ATen/ops/ones.h>
 
 #include "microemo/checkpoint/tensor_source.h"
+#include "microemo/model/bert.h"
 #include "microemo/model/hf_decoder.h"
 #include "microemo/model/hf_qformer.h"
 #include "microemo/model/hf_vision.h"
@@ -40,12 +41,17 @@ void check_inputs(const Recording& recording, const std::string& model, const st
   if (!recording.inputs.contains(known.front())) throw recording.refuse(fmt::format("input.{} is missing", known.front()));
 }
 
+void require_below(const Recording& recording, const std::string& name, const at::Tensor& ids_RL, int64_t count,
+                   const std::string& limit) {
+  if (ids_RL.lt(0).any().item<bool>() || ids_RL.ge(count).any().item<bool>())
+    throw recording.refuse(
+        fmt::format("input.{} holds {} to {}, and {}", name, ids_RL.min().item<int64_t>(), ids_RL.max().item<int64_t>(), limit));
+}
+
 at::Tensor read_ids(const Recording& recording, const std::string& name, int64_t vocabulary, int64_t max_tokens) {
   const at::Tensor ids_RL = integers(recording, name);
   if (ids_RL.numel() == 0) throw recording.refuse(fmt::format("input.{} is empty", name));
-  if (ids_RL.lt(0).any().item<bool>() || ids_RL.ge(vocabulary).any().item<bool>())
-    throw recording.refuse(fmt::format("input.{} holds {} to {}, and the vocabulary has {} tokens", name,
-                                       ids_RL.min().item<int64_t>(), ids_RL.max().item<int64_t>(), vocabulary));
+  require_below(recording, name, ids_RL, vocabulary, fmt::format("the vocabulary has {} tokens", vocabulary));
   if (ids_RL.size(1) > max_tokens)
     throw recording.refuse(
         fmt::format("input.{} has rows of {} tokens, and the model reads up to {}", name, ids_RL.size(1), max_tokens));
@@ -198,6 +204,31 @@ Outputs run_whisper(const fs::path& folder, const checkpoint::HfWhisperConfig& c
   return outputs;
 }
 
+/// Numbers of the two kinds of tokens, or nothing.
+at::Tensor read_types(const Recording& recording, const at::Tensor& ids_RL, int64_t kinds) {
+  constexpr const char* name = "token_type_ids";
+  if (!recording.inputs.contains(name)) return {};
+  const at::Tensor types_RL = integers(recording, name);
+  if (types_RL.sizes() != ids_RL.sizes())
+    throw recording.refuse(fmt::format("input.{} is [{}], and input.input_ids [{}]", name, fmt::join(types_RL.sizes(), ", "),
+                                       fmt::join(ids_RL.sizes(), ", ")));
+  require_below(recording, name, types_RL, kinds, fmt::format("the model has {} kinds of tokens", kinds));
+  return types_RL;
+}
+
+/// What its heads make of the last state is not computed.
+Outputs run_bert(const fs::path& folder, const checkpoint::HfBertConfig& config, const Recording& recording) {
+  check_inputs(recording, "BERT", {"input_ids", "attention_mask", "token_type_ids", "position_ids"});
+  const at::Tensor ids_RL = read_ids(recording, "input_ids", config.vocab_size, config.max_position_embeddings);
+  const at::Tensor mask_RL = read_mask(recording, "attention_mask", "input_ids");
+  check_positions(recording, ids_RL);
+  const at::Tensor types_RL = read_types(recording, ids_RL, config.type_vocab_size);
+  const std::vector<at::Tensor> states = model::load_bert(folder)->forward(ids_RL, mask_RL, types_RL);
+  Outputs outputs;
+  add_states(outputs, "", states, states.back(), mask_RL);
+  return outputs;
+}
+
 }  // namespace
 
 Error Recording::refuse(const std::string& message) const {
@@ -229,8 +260,48 @@ Outputs run_model(const fs::path& folder, const checkpoint::HfConfig& config, co
   if (const auto* blip = std::get_if<checkpoint::HfBlipConfig>(&config.model)) return run_blip(folder, *blip, recording);
   if (const auto* whisper = std::get_if<checkpoint::HfWhisperConfig>(&config.model))
     return run_whisper(folder, *whisper, recording);
+  if (const auto* bert = std::get_if<checkpoint::HfBertConfig>(&config.model)) return run_bert(folder, *bert, recording);
   if (std::holds_alternative<checkpoint::HfHubertConfig>(config.model)) return run_hubert(folder, recording);
   return run_clip(folder, recording, config.model_type == "clip");
+}
+
+std::vector<std::string> outputs_left_aside(const checkpoint::HfConfig& config) {
+  struct Names {
+    std::vector<std::string> operator()(const checkpoint::HfDecoderConfig&) const {
+      return {"attentions.", "past_key_values.", "loss"};
+    }
+    std::vector<std::string> operator()(const checkpoint::HfClipConfig&) const {
+      return {"logits_per_image",
+              "logits_per_text",
+              "text_embeds",
+              "text_model_output.",
+              "pooler_output",
+              "attentions.",
+              "vision_model_output.pooler_output",
+              "vision_model_output.attentions.",
+              "loss"};
+    }
+    std::vector<std::string> operator()(const checkpoint::HfBlipConfig&) const {
+      return {"logits",
+              "language_model_outputs.",
+              "vision_outputs.pooler_output",
+              "vision_outputs.attentions.",
+              "qformer_outputs.pooler_output",
+              "qformer_outputs.attentions.",
+              "qformer_outputs.cross_attentions.",
+              "loss"};
+    }
+    std::vector<std::string> operator()(const checkpoint::HfHubertConfig&) const { return {"attentions.", "logits", "loss"}; }
+    std::vector<std::string> operator()(const checkpoint::HfWhisperConfig&) const {
+      return {"last_hidden_state",   "decoder_hidden_states.", "logits",           "encoder_attentions.",
+              "decoder_attentions.", "cross_attentions.",      "past_key_values.", "loss"};
+    }
+    std::vector<std::string> operator()(const checkpoint::HfBertConfig&) const {
+      return {"pooler_output",    "logits", "prediction_logits", "seq_relationship_logits", "attentions.", "cross_attentions.",
+              "past_key_values.", "loss"};
+    }
+  };
+  return std::visit(Names(), config.model);
 }
 
 }  // namespace microemo::infer

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -32,5 +33,9 @@ using Outputs = std::map<std::string, Output>;
 /// Runs recorded inputs through the model of a folder: its outputs by the public library's names. Throws as verify_model does.
 Outputs run_model(const std::filesystem::path& folder, const checkpoint::HfConfig& config, const Recording& recording,
                   const VerifyOptions& options);
+
+/// Outputs of the public library that models of this family have and that are not computed here. A name that ends in '.' stands
+/// for all that begin with it.
+std::vector<std::string> outputs_left_aside(const checkpoint::HfConfig& config);
 
 }  // namespace microemo::infer

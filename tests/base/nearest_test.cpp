@@ -28,5 +28,11 @@ TEST(NearestName, FindsNothingForAShortWordOfOtherLetters) { EXPECT_EQ(nearest_n
 TEST(NearestName, FindsNothingAmongNoNames) { EXPECT_EQ(nearest_name("rate", {}), ""); }
 TEST(NearestName, FindsNothingForNoWord) { EXPECT_EQ(nearest_name("", {"a"}), ""); }
 
+TEST(NearNames, AreQuotedTheNearestFirst) {
+  EXPECT_EQ(near_names("logit", {"loss", "hidden", "logits"}, 2), "'logits', 'loss'");
+  EXPECT_EQ(near_names("logit", {"loss"}), "'loss'");
+  EXPECT_EQ(near_names("logit", {}), "");
+}
+
 }  // namespace
 }  // namespace microemo

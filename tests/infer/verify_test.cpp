@@ -233,6 +233,37 @@ TEST_F(VerifyEncoder, PictureEncoderAndQFormerOfBlipAreWithin) {
   EXPECT_FALSE(verify_encoder().within());
 }
 
+class VerifyBert : public VerifyEncoder {
+ protected:
+  VerifyBert() { take("bert", {{"input.", "input."}, {"output.", "output."}}); }
+};
+
+TEST_F(VerifyBert, IsWithinInTheTokensThatTheMaskCountsOfBothKinds) {
+  const VerifyReport report = verify_encoder();
+  EXPECT_TRUE(report.within()) << to_json(report).dump(2);
+  EXPECT_EQ(report.outputs.size(), 5u);
+  EXPECT_THAT(report.not_compared, ElementsAre("pooler_output"));
+  recorded_["input.token_type_ids"] = at::zeros_like(recorded_.at("input.token_type_ids"));
+  EXPECT_FALSE(verify_encoder().within());
+}
+
+TEST_F(VerifyBert, KindsOfTokensThatDoNotFitAreAnError) {
+  const at::Tensor types = recorded_.at("input.token_type_ids");
+  recorded_["input.token_type_ids"] = types.slice(1, 1);
+  encoder_refusal("input.token_type_ids is [3, 6], and input.input_ids [3, 7]");
+  recorded_["input.token_type_ids"] = types + 1;
+  encoder_refusal("input.token_type_ids holds 1 to 2, and the model has 2 kinds of tokens");
+}
+
+TEST_F(VerifyBert, IdsAndRowsBeyondItsTablesAreAnError) {
+  recorded_["input.input_ids"] = at::full({3, 7}, 30, at::kLong);
+  encoder_refusal("input.input_ids holds 30 to 30, and the vocabulary has 30 tokens");
+  recorded_["input.input_ids"] = at::ones({3, 10}, at::kLong);
+  encoder_refusal("rows of 10 tokens, and the model reads up to 9");
+  recorded_.erase("input.input_ids");
+  encoder_refusal("input.input_ids is missing");
+}
+
 TEST_F(VerifyEncoder, SoundsOfAWrongShapeTypeOrLengthAreAnError) {
   take("hubert-large", sound_);
   const at::Tensor sounds = recorded_.at("input.input_values");
@@ -290,8 +321,28 @@ TEST_F(Verify, AnotherNameIsAnError) {
 }
 
 TEST_F(Verify, OutputsOfWhichNoneCanBeComparedAreAnError) {
-  recorded_ = {{"input.input_ids", recorded_.at("input.input_ids")}, {"output.image_embeds", at::ones({1})}};
-  refusal("none of the recorded outputs can be compared: image_embeds");
+  recorded_ = {{"input.input_ids", recorded_.at("input.input_ids")}, {"output.attentions.0", at::ones({1})}};
+  refusal("none of the recorded outputs can be compared: attentions.0");
+}
+
+TEST_F(Verify, AnOutputThatNoModelOfTheFamilyHasIsAnErrorWithTheNearestNames) {
+  recorded_["output.logit"] = recorded_.at("output.logits");
+  const Error error = refusal("a model of type 'llama' and this size has no output 'logit'");
+  EXPECT_EQ(error.place(), file_.string());
+  EXPECT_THAT(error.next_step(), ::testing::StartsWith("the nearest names are 'logits'"));
+  recorded_.erase("output.logit");
+  recorded_["output.image_embeds"] = at::ones({1});
+  refusal("has no output 'image_embeds'");
+}
+
+TEST_F(Verify, StatesOfADeeperModelAreAnError) {
+  recorded_["output.hidden_states.3"] = recorded_.at("output.hidden_states.2");
+  EXPECT_THAT(refusal("has no output 'hidden_states.3'").next_step(), HasSubstr("'hidden_states.2'"));
+}
+
+TEST_F(Verify, WhatIsLeftAsideOfOneFamilyIsAnErrorOfAnother) {
+  recorded_["output.pooler_output"] = at::ones({1});
+  refusal("has no output 'pooler_output'");
 }
 
 TEST_F(Verify, AnInputThatADecoderDoesNotTakeIsAnError) {

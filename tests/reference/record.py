@@ -56,6 +56,8 @@ def make_inputs(model, config, rows, tokens, seed):
     if "input_ids" in wanted:
         longest = getattr(text, "max_position_embeddings", None) or tokens + image_places(config)
         inputs["input_ids"] = with_image(config, ids(text.vocab_size, min(tokens, longest - image_places(config))))
+    if "token_type_ids" in wanted and getattr(config, "type_vocab_size", 0) > 0:
+        inputs["token_type_ids"] = torch.randint(config.type_vocab_size, inputs["input_ids"].shape, generator=generator)
     return inputs
 
 
@@ -106,6 +108,7 @@ def main():
         tokenizer = transformers.AutoTokenizer.from_pretrained(words.model)
         ids = [tokenizer(text)["input_ids"] for text in words.text]
         inputs["input_ids"] = with_image(model.config, torch.tensor([row[:min(map(len, ids))] for row in ids]))
+        inputs.pop("token_type_ids", None)
     inputs = {n: t.to(model.dtype) if t.is_floating_point() else t for n, t in inputs.items()}
     save_file(record(model, inputs), words.out,
               metadata={"format": "pt", "model": type(model).__name__, "transformers": transformers.__version__,
