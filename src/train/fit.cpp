@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
 
 #include "microemo/base/error.h"
 #include "microemo/nn/linear.h"
@@ -25,6 +26,18 @@ nn::FrozenDtype dtype_of(FrozenChoice choice, const std::string& name, bool gpu)
   if (choice == FrozenChoice::bf16) return nn::FrozenDtype::bf16;
   if (choice == FrozenChoice::fp32) return nn::FrozenDtype::fp32;
   return gpu ? nn::FrozenDtype::bf16 : nn::FrozenDtype::fp32;
+}
+
+at::Tensor weight_of(const nn::Linear& linear) { return linear.named_parameters(false)["weight"]; }
+
+/// Those whose matrix is not trained, by name.
+std::vector<std::pair<std::string, nn::Linear*>> frozen_matrices(const torch::nn::Module& module) {
+  std::vector<std::pair<std::string, nn::Linear*>> found;
+  for (const auto& item : module.named_modules({}, /*include_self=*/false)) {
+    auto* linear = dynamic_cast<nn::Linear*>(item.value().get());
+    if (linear && !weight_of(*linear).requires_grad()) found.emplace_back(item.key(), linear);
+  }
+  return found;
 }
 
 [[noreturn]] void refuse(const std::string& recompute, const std::string& why) {
@@ -68,10 +81,29 @@ double number_in(const char* file) {
 }  // namespace
 
 void freeze_weights(torch::nn::Module& module, FrozenChoice choice, bool gpu) {
-  for (const auto& item : module.named_modules({}, /*include_self=*/false)) {
-    auto* linear = dynamic_cast<nn::Linear*>(item.value().get());
-    if (linear && !linear->named_parameters(false)["weight"].requires_grad()) linear->freeze(dtype_of(choice, item.key(), gpu));
+  for (const auto& [name, linear] : frozen_matrices(module)) linear->freeze(dtype_of(choice, name, gpu));
+}
+
+void check_finite(const torch::nn::Module& module, FrozenChoice choice) {
+  for (const auto& [name, linear] : frozen_matrices(module)) {
+    const nn::FrozenDtype kind = dtype_of(choice, name, /*gpu=*/false);
+    const at::Tensor weight = weight_of(*linear);
+    if ((kind != nn::FrozenDtype::int8 && kind != nn::FrozenDtype::nf4) || !weight.is_floating_point()) continue;
+    if (!at::isfinite(weight).all().item<bool>())
+      throw CheckpointError("'{}.weight' holds NaN or infinite values, which int8 and nf4 cannot keep", name)
+          .hint("look for them with microemo inspect --check-finite in the files of train.init_from");
   }
+}
+
+void check_frozen(const torch::nn::Module& module, FrozenChoice choice) {
+  if (choice == FrozenChoice::automatic || choice == FrozenChoice::fp32) return;
+  const auto dtype = choice == FrozenChoice::bf16 ? at::kBFloat16 : (choice == FrozenChoice::int8 ? at::kChar : at::kByte);
+  for (const at::Tensor& parameter : module.parameters())
+    if (parameter.scalar_type() == dtype) return;
+  throw ConfigError("it has no effect: {} is trained",
+                    choice == FrozenChoice::bf16 ? "every matrix" : "every matrix of the decoder's blocks")
+      .at("train.frozen_dtype")
+      .hint("name what is not to be trained in train.frozen or train.trainable, or leave train.frozen_dtype at auto");
 }
 
 checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const torch::nn::Module& module,

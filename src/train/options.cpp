@@ -5,6 +5,8 @@
 #include "microemo/base/error.h"
 #include "microemo/model/microemo.h"
 #include "microemo/nn/on_meta.h"
+#include "microemo/train/fit.h"
+#include "microemo/train/optimizer.h"
 
 namespace microemo::train {
 
@@ -17,10 +19,15 @@ void check_losses(const model::AlignmentLossOptions& losses) {
       .hint("set model.alignment.answer or one of the others above 0");
 }
 
-/// What is left of an epoch would be added to the first step of the next one.
+/// A rate that rises to its "lowest" is a slip. What is left of an epoch would be added to the first step of the next one.
 void check_lavis(const TrainOptions& train) {
   const LavisOptions& lavis = train.lavis;
-  if (train.schedule != Schedule::lavis || lavis.iterations_per_epoch % lavis.iterations_per_step == 0) return;
+  if (train.schedule != Schedule::lavis) return;
+  if (lavis.lowest_rate > train.learning_rate)
+    throw ConfigError("the lowest learning rate, {:g}, is above the highest, {:g}", lavis.lowest_rate, train.learning_rate)
+        .at("train.lavis.lowest_rate and train.learning_rate")
+        .hint(fmt::format("set train.lavis.lowest_rate to {:g} or less", train.learning_rate));
+  if (lavis.iterations_per_epoch % lavis.iterations_per_step == 0) return;
   throw ConfigError("epochs of {} iterations are no whole number of steps of {} iterations", lavis.iterations_per_epoch,
                     lavis.iterations_per_step)
       .at("train.lavis.iterations_per_epoch and train.lavis.iterations_per_step")
@@ -80,6 +87,10 @@ void check_model(const RunOptions& options) {
   const nn::OnMeta guard;
   const int64_t any_vocabulary = 1;
   model::MicroEmo model(options.model, data::input_shapes(options.prepare, any_vocabulary));
+  if (options.train.frozen_dtype == FrozenChoice::automatic) return;
+  select_trainable(model, options.train);
+  freeze_weights(model, options.train.frozen_dtype, /*gpu=*/false);
+  check_frozen(model, options.train.frozen_dtype);
 }
 
 void check_faces(const RunOptions& options) {

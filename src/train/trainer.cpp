@@ -68,6 +68,7 @@ bool has_gpu_parameters(const torch::nn::Module& module) {
 
 AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options) {
   select_trainable(module, options);
+  check_finite(module, options.frozen_dtype);
   freeze_weights(module, options.frozen_dtype, has_gpu_parameters(module));
   return AdamW(module, options);
 }

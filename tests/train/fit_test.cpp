@@ -118,6 +118,56 @@ TEST(FreezeWeights, SmallKindsAreForTheDecodersBlocks) {
   EXPECT_LT(distance, 0.3);
 }
 
+TEST(CheckFinite, RefusesWhatASmallKindWouldHide) {
+  const char* name = "decoder.block1.up.weight";
+  for (const double value : {NAN, -INFINITY}) {
+    Small small;
+    small.parameter(name).detach()[3][7] = value;
+    for (const FrozenChoice choice : {FrozenChoice::int8, FrozenChoice::nf4})
+      test::expect_error(
+          ErrorKind::checkpoint, [&] { check_finite(small, choice); }, "'decoder.block1.up.weight' holds NaN or infinite values");
+    for (const FrozenChoice choice : {FrozenChoice::automatic, FrozenChoice::fp32, FrozenChoice::bf16})
+      EXPECT_NO_THROW(check_finite(small, choice));
+    freeze_weights(small, FrozenChoice::bf16, false);
+    EXPECT_FALSE(at::isfinite(small.parameter(name)[3][7]).item<bool>());  // and stays
+  }
+}
+
+TEST(CheckFinite, TakesWhatIsTrainedKeptElsewhereOrFrozenAlready) {
+  Small small;
+  small.parameter("decoder.block0.down.weight").detach()[0][0] = NAN;  // trained
+  small.parameter("projection.weight").detach()[0][0] = NAN;           // in no block of the decoder
+  EXPECT_NO_THROW(check_finite(small, FrozenChoice::nf4));
+  freeze_weights(small, FrozenChoice::nf4, false);
+  EXPECT_NO_THROW(check_finite(small, FrozenChoice::nf4));
+}
+
+TEST(FreezeWeights, AChoiceWithoutAMatrixForItIsAnError) {
+  for (const FrozenChoice choice : {FrozenChoice::bf16, FrozenChoice::int8, FrozenChoice::nf4}) {
+    Small small;
+    freeze_weights(small, choice, false);
+    EXPECT_NO_THROW(check_frozen(small, choice));
+  }
+  TrainOptions options;
+  for (const FrozenChoice choice : {FrozenChoice::bf16, FrozenChoice::int8, FrozenChoice::nf4}) {
+    Small whole;
+    select_trainable(whole, options);
+    freeze_weights(whole, choice, false);
+    const Error error = test::expect_error(
+        ErrorKind::config, [&] { check_frozen(whole, choice); }, "it has no effect: every matrix");
+    EXPECT_EQ(error.place(), "train.frozen_dtype");
+  }
+  options.frozen = {"projection.weight"};
+  Small projection;
+  select_trainable(projection, options);
+  freeze_weights(projection, FrozenChoice::int8, false);
+  test::expect_error(
+      ErrorKind::config, [&] { check_frozen(projection, FrozenChoice::int8); },
+      "every matrix of the decoder's blocks is trained");
+  for (const FrozenChoice choice : {FrozenChoice::automatic, FrozenChoice::fp32})
+    EXPECT_NO_THROW(check_frozen(projection, choice));
+}
+
 TEST(FreezeWeights, AutoLeavesACpuAsItIs) {
   Small small;
   freeze_weights(small, FrozenChoice::automatic, false);

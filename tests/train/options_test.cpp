@@ -73,6 +73,33 @@ TEST_F(Options, RefuseEpochsThatAreNoWholeNumberOfSteps) {
   EXPECT_THAT(error.next_step(), testing::HasSubstr("iterations_per_epoch=3104"));
 }
 
+TEST_F(Options, RefuseALowestRateAboveTheHighest) {
+  load({"train.schedule=lavis", "train.learning_rate=1e-5", "train.lavis.lowest_rate=1e-5"});
+  EXPECT_NO_THROW(check_options(options));
+  load({"train.schedule=lavis", "train.learning_rate=5e-6", "train.lavis.lowest_rate=1e-5"});
+  const Error error = expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "the lowest learning rate, 1e-05, is above the highest, 5e-06");
+  EXPECT_EQ(error.place(), "train.lavis.lowest_rate and train.learning_rate");
+}
+
+TEST_F(Options, RefuseATypeOfFrozenMatricesWhenNoneIsFrozen) {
+  for (const std::string type : {"bf16", "int8", "nf4"}) {
+    options = {};
+    load({"train.frozen_dtype=" + type});
+    const Error error = expect_error(
+        ErrorKind::config, [&] { check_options(options); }, "it has no effect");
+    EXPECT_EQ(error.place(), "train.frozen_dtype");
+    load({"train.frozen_dtype=" + type, "train.frozen=[decoder.block0.up.weight]"});
+    EXPECT_NO_THROW(check_options(options));
+  }
+  options = {};
+  load({"train.frozen_dtype=nf4", "train.frozen=[visual_encoder.*]"});
+  expect_error(
+      ErrorKind::config, [&] { check_options(options); }, "every matrix of the decoder's blocks is trained");
+  load({"train.frozen_dtype=fp32"});
+  EXPECT_NO_THROW(check_options(options));
+}
+
 TEST_F(Options, RefuseAModelThatHasNothingToLearn) {
   load({"model.alignment.answer=0"});
   expect_error(

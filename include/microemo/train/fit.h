@@ -20,6 +20,14 @@ namespace microemo::train {
 /// called after select_trainable.
 void freeze_weights(torch::nn::Module& module, FrozenChoice choice, bool gpu);
 
+/// Throws Error(checkpoint) naming a matrix that freeze_weights would keep in int8 or nf4 and that holds NaN or infinite values:
+/// there they would become numbers. To be called before it.
+void check_finite(const torch::nn::Module& module, FrozenChoice choice);
+
+/// Throws Error(config) for bf16, int8 or nf4 when freeze_weights has kept no matrix of the module so: the choice would have no
+/// effect.
+void check_frozen(const torch::nn::Module& module, FrozenChoice choice);
+
 /// Weights of a run that was trained with them frozen in int8 or nf4, as the fp32 matrices that `module` has; the others as they
 /// are. Throws Error(checkpoint) naming `source` for bytes or scales that are not those of the module's matrix.
 checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const torch::nn::Module& module,

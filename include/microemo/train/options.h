@@ -163,7 +163,7 @@ void describe_machine(Visitor& option, TrainOptions& o) {
   option("frozen_dtype", o.frozen_dtype,
          "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
          "bitsandbytes has them; auto is bf16 on a "
-         "GPU and fp32 on a CPU.");
+         "GPU and fp32 on a CPU. A choice that no matrix is left for is an error.");
   option(
       "recompute", o.recompute,
       "What is computed again in backward instead of kept: none, all, numbers of decoder blocks such as 0,2,5-9, with "
