@@ -263,6 +263,7 @@ at::Tensor Decoder::forward_packed(const at::Tensor& tokens_NC, const PackedRows
                                    const nn::DropoutKeys& keys) const {
   MICROEMO_CHECK(!rows.lengths.empty() && tokens_NC.size(0) == rows.tokens(), "{} tokens for rows of {}", tokens_NC.size(0),
                  rows.tokens());
+  MICROEMO_CHECK(*std::min_element(rows.lengths.begin(), rows.lengths.end()) > 0, "a row of no tokens");
   const PackedTokens tokens{rows.lengths, rotary_of(rows, tokens_NC)};
   at::Tensor x_NC = tokens_NC;
   for (size_t i = 0; i < blocks_.size(); ++i) {

@@ -57,7 +57,7 @@ class PackedDecoder : public testing::Test {
   }
 
   Decoder decoder_{small_options(), 20};
-  const PackedRows rows_{{4, 9, 6}};
+  PackedRows rows_{{4, 9, 6}};
   const at::Tensor tokens_NC_ = at::randn({19, 32}), kept_n_ = at::tensor({2, 3, 11, 12, 18}, at::kLong);
   const nn::DropoutKeys keys_{{11, 12, 13}};
 };
@@ -79,6 +79,31 @@ TEST_F(PackedDecoder, RowsOfOneLengthGoTogether) {
   EXPECT_LT(error_of(decoder_.forward_packed(tokens_NC, even, all), wanted), 5e-6);
 }
 
+TEST_F(PackedDecoder, RowsOfOneTokenAndRowsThatTeachNothingEqualPaddedRows) {
+  rows_ = {{1, 9, 1, 8}};
+  for (const at::Tensor& kept_n : {at::tensor({0, 4, 10}, at::kLong), at::tensor({9}, at::kLong), at::arange(19)})
+    for (const nn::DropoutKeys& keys : {nn::DropoutKeys(), nn::DropoutKeys({11, 12, 13, 14})}) {
+      const at::Tensor wanted_nC =
+          packed_from(decoder_.forward(padded(tokens_NC_), nullptr, nullptr, keys)).index_select(0, kept_n);
+      const at::Tensor hidden_nC = decoder_.forward_packed(tokens_NC_, rows_, kept_n, keys);
+      EXPECT_LT(error_of(hidden_nC, wanted_nC), 5e-6);
+      expect_same(gradients_after(wanted_nC), gradients_after(hidden_nC));
+    }
+}
+
+TEST_F(PackedDecoder, GradientsOfWhatItReadsEqualThoseOfPaddedRows) {
+  const auto gradient = [&](bool packed) {
+    const at::Tensor tokens_NC = tokens_NC_.clone().requires_grad_(true);
+    test::weighed_loss(packed
+                           ? decoder_.forward_packed(tokens_NC, rows_, kept_n_, keys_)
+                           : packed_from(decoder_.forward(padded(tokens_NC), nullptr, nullptr, keys_)).index_select(0, kept_n_))
+        .backward();
+    return tokens_NC.grad();
+  };
+  const at::Tensor wanted_NC = gradient(false), found_NC = gradient(true);
+  EXPECT_LT(((found_NC - wanted_NC).norm() / wanted_NC.norm()).item<double>(), 5e-6);
+}
+
 TEST_F(PackedDecoder, ARowSeesNothingOfTheOthers) {
   const at::Tensor changed = tokens_NC_.clone();
   changed.slice(0, 0, 4).fill_(7);
@@ -89,7 +114,11 @@ TEST_F(PackedDecoder, ARowSeesNothingOfTheOthers) {
 }
 
 TEST_F(PackedDecoder, NothingToLearnGivesNothing) {
-  EXPECT_EQ(decoder_.forward_packed(tokens_NC_, rows_, at::empty({0}, at::kLong)).sizes(), at::IntArrayRef({0, 32}));
+  for (const nn::DropoutKeys& keys : {nn::DropoutKeys(), keys_}) {
+    const at::Tensor hidden_nC = decoder_.forward_packed(tokens_NC_, rows_, at::empty({0}, at::kLong), keys);
+    EXPECT_EQ(hidden_nC.sizes(), at::IntArrayRef({0, 32}));
+    for (const auto& [name, gradient] : gradients_after(hidden_nC)) EXPECT_TRUE(gradient.eq(0).all().item<bool>()) << name;
+  }
 }
 
 TEST_F(PackedDecoder, RecomputedBlocksGiveTheSameBits) {
@@ -117,6 +146,14 @@ TEST_F(PackedDecoder, RefusesRowsThatAreNotTheTokens) {
         decoder_.forward_packed(at::randn({17, 32}), {{17}}, at::arange(17));
       },
       "position 16 lies beyond");
+  test::expect_error(
+      ErrorKind::internal,
+      [&] {
+        decoder_.forward_packed(tokens_NC_, {{10, 0, 9}}, kept_n_);
+      },
+      "a row of no tokens");
+  test::expect_error(
+      ErrorKind::internal, [&] { decoder_.forward_packed(tokens_NC_.slice(0, 0, 0), {}, kept_n_); }, "0 tokens for rows of 0");
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ class Decoder : public torch::nn::Module {
   /// Hidden states after the last norm of the tokens numbered kept_n alone, [n, C]: those that something is learned from. The
   /// last block computes the others no further than their keys and values. tokens_NC are the rows of `rows`, each of which starts
   /// at position 0 and sees nothing of the others. `keys` as above, one for each row. Throws Error(internal) when the tokens are
-  /// not those of the rows or a row is longer than max_tokens.
+  /// not those of the rows, or a row has none or is longer than max_tokens.
   at::Tensor forward_packed(const at::Tensor& tokens_NC, const PackedRows& rows, const at::Tensor& kept_n,
                             const nn::DropoutKeys& keys = {}) const;
   /// Which blocks forward_packed computes again in backward instead of keeping what they made (nn::recomputed).
