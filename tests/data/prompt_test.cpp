@@ -128,6 +128,18 @@ TEST_F(ParityChecklist, FrameTimesAreOfTheDecodersTokenizerOrOfAnotherTokenizerW
                    around = special.build({&sample_}, {{0, 1}}, Purpose::generate, {}, 0).time_text_BTL;
   EXPECT_EQ(around[0][0][0].item<int64_t>(), tiny_.tokenizer->begin_id());
   EXPECT_TRUE(around.slice(2, 1).equal(plain));
+  const std::string folder = std::string(MICROEMO_SOURCE_DIR) + "/tests/data/text/kinds/bert";
+  const text::Tokenizer words(folder);
+  const auto written = [&](bool around_it) {
+    const BatchBuilder named(tiny_.tokenizer, tiny_.options, tiny_.prepare,
+                             {.time_tokenizer = folder, .time_special = around_it});
+    return numbers(named.build({&sample_}, {{0, 1}}, Purpose::generate, {}, 0).time_text_BTL[0][0].contiguous());
+  };
+  const std::string time = tiny_.tokenizer->decode(numbers(plain[0][0].contiguous()));
+  EXPECT_THAT(time, testing::StartsWith("This frame is sampled at 0"));
+  EXPECT_EQ(written(false), words.encode(time));
+  EXPECT_EQ(written(true), words.encode(time, {.add_special = true}));
+  EXPECT_NE(written(false), tiny_.tokenizer->encode(time));
   EXPECT_THROW(BatchBuilder(tiny_.tokenizer, tiny_.options, tiny_.prepare, {.time_tokenizer = "/no/such/vocab.txt"}), Error);
 }
 

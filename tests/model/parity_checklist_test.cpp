@@ -2,7 +2,10 @@
 // is right with what a slip would make of it. Labels and frames stand in tests/data, the runner in tests/train.
 #include "microemo/base/files.h"
 #include "microemo/checkpoint/hf_config.h"
+#include "microemo/checkpoint/load.h"
+#include "microemo/checkpoint/part.h"
 #include "microemo/model/bert.h"
+#include "microemo/model/decoder.h"
 #include "microemo/model/hf_qformer.h"
 #include "microemo/model/hf_vision.h"
 #include "microemo/model/hubert.h"
@@ -133,10 +136,13 @@ TEST(ParityChecklist, ImageBindHasAnExtraKeyOverlappingPatchesAScaledDirectionAn
 }
 
 TEST(ParityChecklist, RotaryPositionsPairTheHalvesOfAHead) {
-  const at::Tensor head = at::tensor({1.0f, 0.0f, 0.0f, 0.0f}).view({1, 1, 1, 4});
-  const at::Tensor turned = nn::apply_rotary(head, nn::rotary_table(4, 4, 10000), 2).flatten();
-  const at::Tensor halves = at::tensor({std::cos(2.0f), 0.0f, std::sin(2.0f), 0.0f});
-  EXPECT_LT(error_of(turned, halves), 1e-6);  // dimension 0 goes with 2, not with 1
+  for (const int64_t width : {4, 16, 128}) {
+    at::Tensor head = at::zeros({1, 1, 1, width}), halves = at::zeros({width});
+    head[0][0][0][0] = 1;
+    halves[0] = std::cos(2.0f);
+    halves[width / 2] = std::sin(2.0f);  // dimension 0 goes with the first of the second half, not with 1
+    EXPECT_LT(error_of(nn::apply_rotary(head, nn::rotary_table(4, width, 10000), 2).flatten(), halves), 1e-6) << width;
+  }
 }
 
 TEST(ParityChecklist, KeysThatAnOldConfigLacksHaveTheirDefaults) {
@@ -148,7 +154,33 @@ TEST(ParityChecklist, KeysThatAnOldConfigLacksHaveTheirDefaults) {
   EXPECT_EQ(config.num_key_value_heads, 4);
   EXPECT_EQ(config.head_dim, 16);
   EXPECT_EQ(config.rope_theta, 10000);
+  EXPECT_EQ(config.rope_scaling.rope_type, checkpoint::HfRopeType::none);
+  EXPECT_EQ(config.rms_norm_eps, 1e-6);
+  EXPECT_EQ(config.max_position_embeddings, 2048);
   EXPECT_FALSE(config.query_key_value_bias || config.output_bias || config.tie_word_embeddings);
+}
+
+TEST(ParityChecklist, NamesOfAdaptersHaveThePrefixOfPeftAndTheirNumbersAreFp32Here) {
+  const TemporaryFolder place;
+  checkpoint::NamedTensors file;
+  for (const std::string half : {"A", "B"})
+    file["base_model.model.model.layers.0.self_attn.q_proj.lora_" + half + ".weight"] = at::randn({4, 4}).to(at::kHalf);
+  checkpoint::write_tensors(place.path() / "adapter_model.safetensors", file);
+  Decoder decoder(
+      {.width = 4, .layers = 1, .heads = 2, .hidden = 4, .lora = {.rank = 4, .alpha = 4, .dropout = 0, .targets = {"query"}}}, 3);
+  checkpoint::load_into(decoder, checkpoint::read_part(place.path() / "adapter_model.safetensors", "decoder"),
+                        {.allow_missing = true});
+  for (const std::string half : {"A", "B"}) {
+    const at::Tensor ours = decoder.named_parameters()["block0.query.lora_" + half];
+    EXPECT_EQ(ours.scalar_type(), at::kFloat);
+    EXPECT_TRUE(ours.equal(file.at("base_model.model.model.layers.0.self_attn.q_proj.lora_" + half + ".weight").to(at::kFloat)));
+  }
+  nn::Linear linear(4, 4);
+  for (at::Tensor& parameter : linear.parameters()) parameter.requires_grad_(false);
+  linear.freeze(nn::FrozenDtype::bf16);
+  linear.attach_lora(2, 4);
+  EXPECT_EQ(linear.named_parameters()["weight"].scalar_type(), at::kBFloat16);
+  EXPECT_EQ(linear.named_parameters()["lora_A"].scalar_type(), at::kFloat);
 }
 
 TEST(ParityChecklist, CheckpointsHoldAdamsStateAndInt64BuffersThatAreLeftAside) {

@@ -1,3 +1,4 @@
+#include <map>
 #include <thread>
 
 #include "golden_kinds.h"
@@ -26,6 +27,20 @@ TEST(TokenizerKinds, GiveTheIdsOfThePublicLibraries) {
     for (size_t i = 0; i < wanted.size(); ++i)
       EXPECT_EQ(tokenizer.encode(golden.texts[i], kind.reading()), wanted[i]) << kind.name() << ": " << golden.texts[i];
   }
+}
+
+/// As TimeChat and Video-LLaMA tokenize, which transformers calls legacy.
+TEST(ParityChecklistOfTokenizers, TextBehindASpecialTokenHasAPrefixUnlessAFolderSaysThatItIsNotLegacy) {
+  std::map<std::string, std::vector<int64_t>> found;
+  for (const GoldenKind& kind : golden_kinds().kinds)
+    if (kind.name().find("llama") != std::string::npos)
+      found[kind.name()] = kind.open().encode("so</s>it is", {.find_special = true});
+  const std::vector<int64_t>&with = found.at("llama llama --legacy"), &without = found.at("llama llama --no-legacy");
+  EXPECT_EQ(found.at("folder llama-older"), with);  // says nothing
+  EXPECT_EQ(found.at("folder llama-newer"), without);
+  EXPECT_NE(with, without);
+  const Tokenizer tokenizer(text_data / "tokenizer.model");
+  EXPECT_EQ(with, joined({tokenizer.encode("so"), {tokenizer.end_id()}, tokenizer.encode("it is")}));
 }
 
 TEST(TokenizerKinds, PutBeginAndEndTokensAroundAsThePublicLibrariesDo) {
