@@ -1,6 +1,7 @@
 #include "microemo/model/bert.h"
 
 #include "microemo/base/files.h"
+#include "microemo/base/json.h"
 #include "microemo/checkpoint/load.h"
 #include "microemo/nn/on_meta.h"
 #include "public_reference.h"
@@ -81,6 +82,74 @@ TEST_F(BertModel, OfAnotherWidthIsNamedWithBothShapes) {
   write_file_atomic(place.path() / "config.json", config);
   expect_error(
       ErrorKind::checkpoint, [&] { load_bert(place.path()); }, "token_type: file [2, 12], model [3, 12]");
+}
+
+/// The golden folder with other tensors or another number in its config.
+class BertFolder : public testing::Test {
+ protected:
+  BertFolder() {
+    std::filesystem::copy(encoder_data / "bert", place_.path(), std::filesystem::copy_options::recursive);
+    tensors_ = checkpoint::read_tensors(encoder_data / "bert/model.safetensors");
+  }
+  std::shared_ptr<Bert> load() const {
+    checkpoint::write_tensors(place_.path() / "model.safetensors", tensors_);
+    return load_bert(place_.path());
+  }
+  void refused(const std::string& part) const {
+    expect_error(
+        ErrorKind::checkpoint, [&] { load(); }, part);
+  }
+  void configure(const std::string& key, int64_t value) const {
+    Json config = read_json(place_.path() / "config.json");
+    config[key] = value;
+    write_file_atomic(place_.path() / "config.json", config.dump());
+  }
+
+  const TemporaryFolder place_;
+  checkpoint::NamedTensors tensors_;
+};
+
+TEST_F(BertFolder, OfBertModelAloneHasNamesWithoutAPrefixAndNewerOnesOfItsNorms) {
+  checkpoint::NamedTensors renamed;
+  for (const auto& [old_name, tensor] : tensors_) {
+    if (!old_name.starts_with("bert.")) continue;
+    std::string name = old_name.substr(5);
+    for (const auto& [older, newer] : {std::pair{".gamma", ".weight"}, std::pair{".beta", ".bias"}})
+      if (name.ends_with(older)) name = name.substr(0, name.size() - std::string(older).size()) + newer;
+    renamed[name] = tensor;
+  }
+  renamed["embeddings.position_ids"] = at::arange(9).unsqueeze(0);
+  tensors_ = renamed;
+  const at::Tensor ids = at::arange(1, 8).view({1, 7});
+  EXPECT_TRUE(load()->forward(ids).back().equal(load_bert(encoder_data / "bert")->forward(ids).back()));
+}
+
+TEST_F(BertFolder, WithATensorTooFewOrTooManyIsAnErrorThatNamesIt) {
+  const at::Tensor key = tensors_.at("bert.encoder.layer.1.attention.self.key.bias");
+  tensors_.erase("bert.encoder.layer.1.attention.self.key.bias");
+  refused("bert.encoder.layer.1.attention.self.key.bias");
+  tensors_["bert.encoder.layer.1.attention.self.key.bias"] = key;
+  tensors_["bert.encoder.layer.1.attention.self.distance_embedding.weight"] = key;
+  refused("distance_embedding");
+}
+
+TEST_F(BertFolder, OfAnotherNumberOfBlocksIsAnError) {
+  configure("num_hidden_layers", 2);
+  refused("block2.");
+  configure("num_hidden_layers", 4);
+  refused("block3.");
+}
+
+TEST_F(BertFolder, WithPositionsThatAreNotAbsoluteIsAnError) {
+  Json config = read_json(place_.path() / "config.json");
+  config["position_embedding_type"] = "relative_key";
+  write_file_atomic(place_.path() / "config.json", config.dump());
+  refused("relative_key");
+}
+
+TEST_F(BertFolder, OfHeadsThatDoNotDivideItsWidthIsAnError) {
+  configure("num_attention_heads", 5);
+  refused("a width of 12 cannot have 5 heads");
 }
 
 }  // namespace
