@@ -1,6 +1,7 @@
 #include "microemo/train/microemo_task.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "microemo/base/log.h"
 #include "microemo/model/vit.h"
@@ -29,6 +30,11 @@ std::vector<double> lengths_of(const std::vector<data::Sample>& samples) {
   return lengths;
 }
 
+/// A clip of a step. A step of more clips than there are, or at the end of an epoch, has some of them again.
+struct DrawnClip {
+  int64_t clip = 0, repeat = 0;
+};
+
 /// Lays out the batches of steps; holds what they are made of.
 struct BatchSource {
   std::shared_ptr<const TrainingData> data;
@@ -39,11 +45,15 @@ struct BatchSource {
 
   uint64_t seed() const { return static_cast<uint64_t>(options.seed); }
 
-  model::ClipBatch build(const std::vector<data::Sample>& samples, const std::vector<int64_t>& clips, int64_t step) const {
+  /// `places` are those of the micro-batch among the clips of the step.
+  model::ClipBatch build(const std::vector<int64_t>& clips, const std::vector<int64_t>& places, int64_t step) const {
     std::vector<const data::Sample*> chosen;
     std::vector<data::Question> questions;
-    for (const int64_t clip : clips) {
-      const data::Sample& sample = samples[static_cast<size_t>(clip)];
+    std::vector<DrawnClip> drawn;
+    for (const int64_t place : places) {
+      const int64_t clip = clips[static_cast<size_t>(place)];
+      drawn.push_back({clip, std::count(clips.begin(), clips.begin() + place, clip)});
+      const data::Sample& sample = data->samples[static_cast<size_t>(clip)];
       for (const int64_t utterance :
            questions_of_step(seed(), step, sample.index, trainable_questions(sample.clip), options.questions_per_clip))
         questions.push_back({static_cast<int64_t>(chosen.size()), utterance});
@@ -51,17 +61,17 @@ struct BatchSource {
     }
     model::ClipBatch batch =
         builder.build(chosen, questions, data::Purpose::train, options.augment, augmentation_draw(seed(), step));
-    add_dropout_keys(batch, clips, questions, step);
+    add_dropout_keys(batch, drawn, questions, step);
     return batch;
   }
 
-  void add_dropout_keys(model::ClipBatch& batch, const std::vector<int64_t>& clips, const std::vector<data::Question>& questions,
-                        int64_t step) const {
-    const auto key = [&](int64_t clip, int64_t utterance) {
-      return nn::dropout_key(seed(), {uint64_t(step), uint64_t(clip), uint64_t(utterance)});
+  void add_dropout_keys(model::ClipBatch& batch, const std::vector<DrawnClip>& clips,
+                        const std::vector<data::Question>& questions, int64_t step) const {
+    const auto key = [&](const DrawnClip& drawn, int64_t utterance) {
+      return nn::dropout_key(seed(), {uint64_t(step), uint64_t(drawn.clip), uint64_t(drawn.repeat), uint64_t(utterance)});
     };
     std::vector<uint64_t> clip_keys, row_keys;
-    for (const int64_t clip : clips) clip_keys.push_back(key(clip, -1));
+    for (const DrawnClip& drawn : clips) clip_keys.push_back(key(drawn, -1));
     for (const data::Question& question : questions) row_keys.push_back(key(clips[size_t(question.sample)], question.utterance));
     batch.clip_keys = nn::DropoutKeys(std::move(clip_keys));
     batch.row_keys = nn::DropoutKeys(std::move(row_keys));
@@ -69,9 +79,10 @@ struct BatchSource {
 
   std::vector<model::ClipBatch> step(int64_t step) const {
     const auto clips = bucketed_clips_of_step(seed(), lengths, options.batch, options.length_buckets, step);
+    std::vector<int64_t> places(clips.size());
+    std::iota(places.begin(), places.end(), int64_t{0});
     std::vector<model::ClipBatch> batches;
-    for (const auto& piece : cut(share_of(clips, share), options.micro_batch))
-      batches.push_back(build(data->samples, piece, step));
+    for (const auto& piece : cut(share_of(places, share), options.micro_batch)) batches.push_back(build(clips, piece, step));
     return batches;
   }
 

@@ -1,5 +1,7 @@
 #include "microemo/train/microemo_task.h"
 
+#include <set>
+
 #include "infer/tiny_model.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/train/load_run.h"
@@ -56,6 +58,28 @@ TEST_F(RealModel, EveryTrainableParameterGetsAGradient) {
   const Task model = task();
   forward_backward(model, model.batches(0));
   for (const auto& item : model.module->named_parameters()) EXPECT_TRUE(item.value().grad().defined()) << item.key();
+}
+
+TEST_F(RealModel, AClipThatComesAgainInAStepDropsOtherNumbersHoweverTheStepIsCut) {
+  options_.train.batch = 40;  // of 16 clips
+  const auto keys = [&](int64_t micro_batch, Share share = {}) {
+    options_.train.micro_batch = micro_batch;
+    const Task cut = microemo_task(options_, data_, tiny_.tokenizer, build_model(options_, *tiny_.tokenizer), share);
+    std::vector<uint64_t> clips, rows;
+    for (const model::ClipBatch& batch : cut.batches(3)) {
+      clips.insert(clips.end(), batch.clip_keys.rows().begin(), batch.clip_keys.rows().end());
+      rows.insert(rows.end(), batch.row_keys.rows().begin(), batch.row_keys.rows().end());
+    }
+    return std::pair(clips, rows);
+  };
+  const auto [clips, rows] = keys(0);
+  EXPECT_EQ(clips.size(), 40u);
+  EXPECT_EQ(std::set<uint64_t>(clips.begin(), clips.end()).size(), clips.size());
+  EXPECT_EQ(std::set<uint64_t>(rows.begin(), rows.end()).size(), rows.size());
+  EXPECT_EQ(keys(7), std::pair(clips, rows));
+  const auto first = keys(3, {.rank = 0, .world = 2}), second = keys(3, {.rank = 1, .world = 2});
+  EXPECT_TRUE(std::equal(first.first.begin(), first.first.end(), clips.begin()));
+  EXPECT_TRUE(std::equal(second.first.begin(), second.first.end(), clips.begin() + 20));
 }
 
 TEST_F(RealModel, EveryTrainableParameterMovesInAFewSteps) {
