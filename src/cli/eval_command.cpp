@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include <torch/version.h>
 #include <CLI/CLI.hpp>
 
+#include "eval_rows.h"
 #include "freed_memory.h"
 #include "microemo/base/config.h"
 #include "microemo/base/files.h"
@@ -37,6 +39,7 @@ struct EvalOptions {
   std::string split, cache, wheel;
   bool allow_missing = false;
   int64_t resamples = 1000, threads = 1;
+  data::ControlOptions controls;
   infer::GenerateOptions generate;
 };
 template <class Visitor>
@@ -48,11 +51,12 @@ void describe(Visitor& option, EvalOptions& o) {
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
   option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1).max(1e6);
   option("threads", o.threads, "Threads of a matrix product. Answers may depend on it.").min(1).max(256);
+  describe(option, o.controls);
   option("generate", o.generate, "How answers are written.");
 }
 
 struct Words {
-  std::string run, manifest, out, checkpoint, wheel;
+  std::string run, manifest, out, checkpoint, checkpoints, wheel, grid;
   std::vector<std::string> more;  ///< configuration files, and key=value
   bool json = false;
 };
@@ -65,7 +69,8 @@ struct Evaluation {
   std::unique_ptr<const FolderLock> lock;  ///< of the folder
   data::Manifest manifest;
   data::Dataset dataset;
-  std::vector<data::Clip> clips;  ///< those of the dataset
+  std::vector<data::Sample> samples;  ///< those of the dataset, under the controls
+  std::vector<data::Clip> clips;      ///< those of the dataset
   eval::EmotionWheel wheel;
 };
 
@@ -86,6 +91,7 @@ EvalOptions read_options(const Words& words) {
       files.emplace_back(word);
   if (!words.wheel.empty()) overrides.push_back("wheel=" + words.wheel);
   load_config(options, files, overrides);
+  data::check_controls(options.controls);
   return options;
 }
 
@@ -100,8 +106,23 @@ fs::path output_folder(const Words& words, const Evaluation& evaluation) {
   if (!words.out.empty()) return words.out;
   if (evaluation.run_folder.empty())
     throw ConfigError("the evaluation has no folder").hint("give --out DIR: the checkpoint lies in no run folder");
-  return evaluation.run_folder / "eval" /
-         fmt::format("{}-{}", evaluation.manifest.path.stem().string(), evaluation.run.checkpoint.filename().string());
+  std::string name =
+      fmt::format("{}-{}", evaluation.manifest.path.stem().string(), evaluation.run.checkpoint.filename().string());
+  if (const std::string control = data::control_name(evaluation.options.controls); !control.empty()) name += "-" + control;
+  std::erase_if(name, [](char letter) { return letter == ',' || letter == ' '; });
+  return evaluation.run_folder / "eval" / name;
+}
+
+/// Takes the folder, and what the controls leave of the clips.
+void enter(Evaluation& evaluation, const fs::path& folder) {
+  evaluation.lock.reset();
+  evaluation.folder = folder;
+  evaluation.lock = std::make_unique<const FolderLock>(folder);
+  evaluation.samples = evaluation.dataset.samples;
+  const std::vector<std::string> same = data::apply_controls(evaluation.samples, evaluation.options.controls);
+  if (!same.empty())
+    log_warning(fmt::format("{} of {} clips have no words to change places, and stay as they are", same.size(),
+                            evaluation.samples.size()));
 }
 
 data::Manifest of_split(data::Manifest manifest, const std::string& split) {
@@ -124,8 +145,6 @@ Evaluation load(const Words& words) {
   evaluation.run = train::load_run(checkpoint_of(words));
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
-  evaluation.folder = output_folder(words, evaluation);
-  evaluation.lock = std::make_unique<const FolderLock>(evaluation.folder);
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
   evaluation.dataset =
       model::looks_or_listens(evaluation.run.options.model)
@@ -144,6 +163,7 @@ Json identity_of(const Evaluation& evaluation) {
           {"split", evaluation.options.split},
           {"clips", evaluation.clips.size()},
           {"prepare", options_to_json(evaluation.run.options.prepare)},
+          {"controls", options_to_json(evaluation.options.controls)},
           {"max_new_tokens", evaluation.options.generate.max_new_tokens},
           {"threads", evaluation.options.threads},
           {"cpu_capability", at::get_cpu_capability()},
@@ -227,9 +247,12 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
                {"clips", evaluation.clips.size()},
                {"answers", answers.size()},
                {"answers_without_end", cut},
+               {"controls", options_to_json(evaluation.options.controls)},
                {"missing_clips", evaluation.dataset.missing}};
   std::string text = fmt::format("{} clips, {} answers, {} of them without an end after {} tokens\n", evaluation.clips.size(),
                                  answers.size(), cut, evaluation.options.generate.max_new_tokens);
+  if (const std::string control = data::control_name(evaluation.options.controls); !control.empty())
+    text += fmt::format("control: {}\n", control);
   const std::vector<eval::LabelPair> pairs = infer::label_pairs(evaluation.clips, answers);
   if (pairs.empty()) return {json, text + "The manifest knows no labels: there is nothing to score.\n"};
 
@@ -250,24 +273,89 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
                     arms_table(arms) + breakdown_table(breakdown)};
 }
 
-int run(const Words& words) {
-  keep_freed_memory();
-  const Evaluation evaluation = load(words);
+/// What an evaluation gave; nothing when it was stopped.
+using Outcome = std::optional<std::pair<Json, std::string>>;
+
+Outcome evaluate(const Evaluation& evaluation) {
   infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
   const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,
                                    evaluation.run.options.prompt);
   if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
-  if (!infer::answer_dataset(*evaluation.run.model, builder, evaluation.dataset.samples, evaluation.options.generate, log)) {
+  if (!infer::answer_dataset(*evaluation.run.model, builder, evaluation.samples, evaluation.options.generate, log)) {
     std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());
-    return exit_code_resumable;
+    return std::nullopt;
   }
-  const auto [json, text] = write_scores(evaluation, log.records());
-  write_json(evaluation.folder / "scores.json", json);
-  write_file_atomic(evaluation.folder / "table.txt", text);
+  auto scores = write_scores(evaluation, log.records());
+  write_json(evaluation.folder / "scores.json", scores.first);
+  write_file_atomic(evaluation.folder / "table.txt", scores.second);
+  return scores;
+}
+
+/// Prints, and says where the rest lies.
+void print(const Words& words, const Json& json, const std::string& text, const fs::path& folder) {
   if (words.json)
     std::printf("%s\n", json.dump(2).c_str());
   else
-    std::printf("%s\nanswers, labels, scores: %s\n", text.c_str(), evaluation.folder.c_str());
+    std::printf("%s\nanswers, labels, scores: %s\n", text.c_str(), folder.c_str());
+}
+
+/// Several evaluations side by side: files beside their folders.
+void print_rows(const Words& words, const EvaluationRows& rows, const fs::path& folder) {
+  write_json(folder / (rows.name + ".json"), to_json(rows));
+  write_file_atomic(folder / (rows.name + ".txt"), rows_text(rows));
+  media::write_png(folder / (rows.name + ".png"), report::draw_bars(rows_chart(rows)));
+  print(words, to_json(rows), rows_text(rows), folder);
+}
+
+int run_grid(const Words& words) {
+  Evaluation evaluation = load(words);
+  const fs::path folder = output_folder(words, evaluation) += "-modalities";
+  EvaluationRows rows{.name = "modalities", .title = "what the model is given"};
+  for (const data::ControlOptions& controls : control_grid(evaluation.run.options.model, evaluation.options.controls)) {
+    evaluation.options.controls = controls;
+    const std::string name = controls.control == data::Control::question_only
+                                 ? "question_only"
+                                 : fmt::format("{}", fmt::join(controls.modalities, "+"));
+    log_info("given: " + name);
+    enter(evaluation, folder / name);
+    const Outcome outcome = evaluate(evaluation);
+    if (!outcome) return exit_code_resumable;
+    rows.rows.push_back({name, evaluation.folder, outcome->first});
+  }
+  print_rows(words, rows, folder);
+  return 0;
+}
+
+int run_checkpoints(const Words& words) {
+  EvaluationRows rows{.name = "checkpoints", .title = "checkpoint"};
+  fs::path folder;
+  for (const fs::path& checkpoint : checkpoints_of_range(words.run, words.checkpoints)) {
+    Words one = words;
+    one.checkpoint = checkpoint.filename().string();
+    Evaluation evaluation = load(one);
+    const std::string name = checkpoint.filename().string();
+    folder = words.out.empty() ? evaluation.run_folder / "eval" / (evaluation.manifest.path.stem().string() + "-checkpoints")
+                               : fs::path(words.out);
+    log_info("checkpoint: " + name);
+    enter(evaluation, folder / name);
+    const Outcome outcome = evaluate(evaluation);
+    if (!outcome) return exit_code_resumable;
+    rows.rows.push_back({name, evaluation.folder, outcome->first});
+  }
+  rows.over_checkpoints = true;
+  print_rows(words, rows, folder);
+  return 0;
+}
+
+int run(const Words& words) {
+  keep_freed_memory();
+  if (!words.grid.empty()) return run_grid(words);
+  if (!words.checkpoints.empty()) return run_checkpoints(words);
+  Evaluation evaluation = load(words);
+  enter(evaluation, output_folder(words, evaluation));
+  const Outcome outcome = evaluate(evaluation);
+  if (!outcome) return exit_code_resumable;
+  print(words, outcome->first, outcome->second, evaluation.folder);
   return 0;
 }
 
@@ -290,6 +378,17 @@ void add_eval_command(CLI::App& app, int& status) {
   command->add_option("CONFIG", words->more, "YAML or JSON files, and key=value (see below)");
   command->add_option("--out", words->out, "Folder of the evaluation; RUN/eval/MANIFEST-CHECKPOINT without it")->type_name("DIR");
   command->add_option("--checkpoint", words->checkpoint, "Another checkpoint of the run, such as step-00000500");
+  command
+      ->add_option(
+          "--checkpoints", words->checkpoints,
+          "Evaluate the checkpoints of steps A, A+STEP, … B of the run, and tell the last, mean and deviation, and the best")
+      ->type_name("A-B:STEP")
+      ->excludes("--checkpoint");
+  command
+      ->add_option("--grid", words->grid,
+                   "modalities: evaluate with every set of frames, face, sound and transcript that the model has")
+      ->check(CLI::IsMember({"modalities"}))
+      ->excludes("--checkpoints");
   command->add_option("--wheel", words->wheel, "The same as wheel=PATH")->type_name("PATH");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer([] {
@@ -297,7 +396,11 @@ void add_eval_command(CLI::App& app, int& status) {
     return std::string(files) + "\nOptions:\n" + help_text(schema_of(defaults)) +
            "\nExamples:\n"
            "  microemo eval runs/one data/test.jsonl\n"
-           "  microemo eval runs/one data/all.jsonl split=test generate.max_new_tokens=96 --json";
+           "  microemo eval runs/one data/all.jsonl split=test generate.max_new_tokens=96 --json\n"
+           "  microemo eval runs/one data/test.jsonl modalities=[frames,sound]\n"
+           "  microemo eval runs/one data/test.jsonl control=mismatched_video\n"
+           "  microemo eval runs/one data/test.jsonl --grid modalities\n"
+           "  microemo eval runs/one data/test.jsonl --checkpoints 500-2000:500";
   });
   command->callback([words, &status] {
     install_stop_signals();

@@ -12,7 +12,7 @@ namespace microemo::report {
 namespace {
 
 constexpr int page_width = 1200, top = 90, row_height = 34, heading_height = 48, below = 80;
-constexpr double left = 330, right = 1060, bar_height = 20;
+constexpr double left = 350, right = 1060, bar_height = 20;
 constexpr double text_scale = 0.65, title_scale = 0.95;
 constexpr size_t longest_name = 30;
 

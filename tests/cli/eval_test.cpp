@@ -3,6 +3,7 @@
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/base/lock.h"
+#include "microemo/checkpoint/folder.h"
 #include "support/command.h"
 #include "support/disk.h"
 #include "support/errors.h"
@@ -156,6 +157,68 @@ TEST_F(EvalCommand, SaysThatTheFolderCannotBeWritten) {
       test::run_on_disk("ro", {MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out", "x"});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
   EXPECT_THAT(result.standard_error, HasSubstr("Read-only file system"));
+}
+
+TEST_F(EvalCommand, TakesModalitiesAwayAndSaysSo) {
+  const test::CommandResult whole = eval({tiny->run, tiny->manifest}),
+                            part = eval({tiny->run, tiny->manifest, "modalities=[sound]"});
+  ASSERT_EQ(part.exit_code, 0) << part.standard_error;
+  EXPECT_THAT(part.standard_output, AllOf(HasSubstr("control: sound\n"), HasSubstr("-sound")));
+  const auto folder = std::filesystem::path(tiny->run) / "eval";
+  const auto with = [&](const std::string& ending) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().filename().string().ends_with(ending)) return entry.path();
+    throw std::runtime_error("no evaluation " + ending);
+  };
+  EXPECT_EQ(read_json(with("-sound") / "scores.json")["controls"]["modalities"], Json({"sound"}));
+  EXPECT_EQ(lines_of(with("-sound") / "answers.jsonl"), 6);
+}
+
+TEST_F(EvalCommand, TheGridHasEverySetOfModalitiesAndGoesOnWhereItStopped) {
+  const test::CommandResult first = eval_run({"--grid", "modalities"});
+  ASSERT_EQ(first.exit_code, 0) << first.standard_error;
+  const auto grid = out.string() + "-modalities";
+  const Json rows = read_json(std::filesystem::path(grid) / "modalities.json")["rows"];
+  EXPECT_EQ(rows.size(), 16u);
+  EXPECT_EQ(rows[0]["name"], "frames+face+sound+transcript");
+  EXPECT_EQ(rows[15]["name"], "question_only");
+  for (const Json& row : rows) EXPECT_EQ(lines_of(row["folder"].get<std::string>() + "/answers.jsonl"), 6) << row["name"];
+  EXPECT_THAT(first.standard_output, HasSubstr("what the model is given"));
+  EXPECT_EQ(read_file(std::filesystem::path(grid) / "modalities.png").substr(1, 3), "PNG");
+  const std::string answers = read_file(grid + "/frames+sound/answers.jsonl");
+  const auto written = std::filesystem::last_write_time(grid + "/frames+sound/answers.jsonl");
+  EXPECT_EQ(eval_run({"--grid", "modalities"}).exit_code, 0);
+  EXPECT_EQ(read_file(grid + "/frames+sound/answers.jsonl"), answers);
+  EXPECT_EQ(std::filesystem::last_write_time(grid + "/frames+sound/answers.jsonl"), written);
+}
+
+TEST_F(EvalCommand, TellsTheLastTheMeanAndTheBestOfCheckpoints) {
+  const auto steps = checkpoint::list_checkpoints(tiny->run);
+  const std::string last = std::to_string(steps.back().step);
+  const test::CommandResult result = eval_run({"--checkpoints", last + "-" + last + ":1", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json json = Json::parse(result.standard_output);
+  EXPECT_EQ(json["rows"].size(), 1u);
+  EXPECT_EQ(json["fixed"], json["rows"][0]["f_score"]);
+  EXPECT_EQ(json["mean"], json["fixed"]);
+  EXPECT_TRUE(json["standard_deviation"].is_null());
+  EXPECT_EQ(json["best"]["chosen_on"], "the same clips");
+}
+
+TEST_F(EvalCommand, RefusesRangesAndControlsThatCannotBe) {
+  const auto refused = [&](const std::vector<std::string>& more, ErrorKind kind, const std::string& message) {
+    const test::CommandResult result = eval_run(more);
+    EXPECT_EQ(result.exit_code, exit_code(kind)) << result.standard_output;
+    EXPECT_THAT(result.standard_error, HasSubstr(message));
+    EXPECT_FALSE(std::filesystem::exists(out));
+  };
+  for (const char* range :
+       {"5", "5-", "-5:1", "5-9", "9-5:1", "5-9:0", "5-9:x", "5-9:1:1", " 5-9:1", "5-9:-1", "99999999999999999999-9:1"})
+    refused({"--checkpoints", std::string("") + range}, ErrorKind::config, "is no range of steps");
+  refused({"--checkpoints", "901-903:1"}, ErrorKind::checkpoint, "no checkpoint of step 901, 902, 903; it has");
+  refused({"modalities=[fame]"}, ErrorKind::config, "there is no modality 'fame'");
+  refused({"modalities=[face]", "control=question_only"}, ErrorKind::config, "question_only takes every modality away");
+  refused({"modalities=[face]", "--grid", "modalities"}, ErrorKind::config, "the grid chooses the modalities");
 }
 
 TEST_F(EvalCommand, RefusesAFolderThatIsNoRun) {
