@@ -15,6 +15,7 @@
 #include "microemo/cli/commands.h"
 #include "microemo/media/crops.h"
 #include "microemo/media/face.h"
+#include "microemo/media/frame_reader.h"
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
 #include "microemo/media/video_reader.h"
@@ -29,8 +30,11 @@ using media::VideoInfo;
 using media::VideoReader;
 
 struct Words {
-  std::string video, sheet, wav;
-  int cells = 24, bands = 64;
+  std::string video, sheet, wav, rule;
+  std::vector<double> at;
+  std::vector<int64_t> index;
+  int64_t count = 0;
+  int cells = 24, bands = 64, rate = 16000;
   double threshold = media::FaceTrackOptions{}.threshold;
   bool json = false;
 };
@@ -99,31 +103,76 @@ void write_sheet(const Words& words, int64_t frame_count, MakeCell&& make_cell) 
 
 std::string caption(const VideoFrame& frame) { return fmt::format("{}  {:.3f} s", frame.index, rounded(frame.seconds, 3)); }
 
-void show_frames(const Words& words) {
+/// Prints frames as they come; JSON at the end.
+class FramePrinter {
+ public:
+  FramePrinter(const Words& words, const VideoInfo& info) : words_(words), info_(info) {
+    if (words.json) return;
+    print_info(info, words.video);
+    std::printf("%7s %12s %10s %4s  %s\n", "frame", "pts", "seconds", "key", "md5");
+  }
+  void add(const VideoFrame& frame) {
+    if (words_.json)
+      frames_.push_back({{"index", frame.index},
+                         {"pts", frame.pts},
+                         {"time_base", {info_.time_base_num, info_.time_base_den}},
+                         {"seconds", rounded(frame.seconds, 6)},
+                         {"key", frame.key},
+                         {"size", frame.bytes},
+                         {"damaged", frame.damaged},
+                         {"md5", frame.md5}});
+    else
+      std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame.index, (long long)frame.pts, rounded(frame.seconds, 4),
+                  frame.key ? "key" : "", frame.md5.c_str(), frame.damaged ? "  damaged" : "");
+  }
+  void finish(int64_t bad_packets) const {
+    if (words_.json)
+      print_json_lines({{"video", info_json(info_, words_.video)}, {"bad_packets", bad_packets}}, "frames", frames_);
+  }
+
+ private:
+  const Words& words_;
+  VideoInfo info_;
+  std::vector<Json> frames_;
+};
+
+VideoReader::Options hashes_alone() {
   VideoReader::Options options;
   options.rgb = false;
   options.md5 = true;
-  VideoReader reader(words.video, options);
-  std::vector<Json> frames;
-  if (!words.json) {
-    print_info(reader.info(), words.video);
-    std::printf("%7s %12s %10s %4s  %s\n", "frame", "pts", "seconds", "key", "md5");
-  }
+  return options;
+}
+
+/// What --at, --index or --rule asks for, in the order in which it is asked.
+std::vector<int64_t> chosen_frames(const Words& words, const media::FrameReader& reader) {
+  const auto total = int64_t(reader.frames().size());
+  std::vector<int64_t> frames = words.index;
+  for (const double seconds : words.at) frames.push_back(reader.shown_at(seconds));
+  if (words.rule == "uniform") return media::uniform_frames(total, words.count);
+  if (words.rule == "timechat") return media::timechat_frames(total, words.count);
+  if (words.rule == "middle") return media::middle_frames(total, words.count);
+  if (words.rule == "fps") return media::frames_at_rate(reader.frames(), reader.end_s(), double(words.count));
+  return frames;
+}
+
+void show_chosen_frames(const Words& words) {
+  if (!words.rule.empty() && words.count == 0)
+    throw ConfigError("--rule {} does not say how many frames", words.rule).hint("give --count N");
+  if (!words.sheet.empty())
+    throw ConfigError("a sheet shows the whole clip, and some frames are chosen").hint("leave --sheet or the choice out");
+  media::FrameReader reader(words.video, hashes_alone());
+  FramePrinter printer(words, reader.info());
+  for (const VideoFrame& frame : reader.read(chosen_frames(words, reader))) printer.add(frame);
+  printer.finish(0);
+}
+
+void show_frames(const Words& words) {
+  if (!words.at.empty() || !words.index.empty() || !words.rule.empty()) return show_chosen_frames(words);
+  VideoReader reader(words.video, hashes_alone());
+  FramePrinter printer(words, reader.info());
   int64_t count = 0;
-  for (; auto frame = reader.next(); ++count) {
-    if (words.json)
-      frames.push_back({{"index", frame->index},
-                        {"pts", frame->pts},
-                        {"seconds", rounded(frame->seconds, 6)},
-                        {"key", frame->key},
-                        {"damaged", frame->damaged},
-                        {"md5", frame->md5}});
-    else
-      std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame->index, (long long)frame->pts, rounded(frame->seconds, 4),
-                  frame->key ? "key" : "", frame->md5.c_str(), frame->damaged ? "  damaged" : "");
-  }
-  if (words.json)
-    print_json_lines({{"video", info_json(reader.info(), words.video)}, {"bad_packets", reader.bad_packets()}}, "frames", frames);
+  for (; auto frame = reader.next(); ++count) printer.add(*frame);
+  printer.finish(reader.bad_packets());
   if (!words.sheet.empty())
     write_sheet(words, count, [](const VideoFrame& frame) { return media::Cell{shrunk(frame.rgb), caption(frame)}; });
 }
@@ -234,7 +283,7 @@ void show_faces(const Words& words) {
 }
 
 void show_sound(const Words& words) {
-  const media::Sound sound = media::read_sound(words.video);
+  const media::Sound sound = media::read_sound(words.video, words.rate);
   double peak = 0, square = 0;
   for (const float sample : sound.samples) {
     peak = std::max(peak, std::abs(double(sample)));
@@ -283,6 +332,26 @@ std::string finite(const std::string& text) {
   return trouble == std::errc() && rest == end && std::isfinite(value) ? "" : text + " is not a number";
 }
 
+/// Some frames, decoded without all those before them.
+void add_choice(CLI::App& view, const std::shared_ptr<Words>& words) {
+  CLI::Option* at =
+      view.add_option("--at", words->at, "The frames that are shown at these seconds")->delimiter(',')->type_name("SECONDS,…");
+  CLI::Option* index =
+      view.add_option("--index", words->index, "The frames of these numbers, counted from 0")->delimiter(',')->type_name("N,…");
+  CLI::Option* rule =
+      view.add_option(
+              "--rule", words->rule,
+              "uniform: floor(i total / N); timechat: the same as NumPy rounds it; middle: of N equal stretches; fps: those "
+              "shown every 1 / N seconds")
+          ->check(CLI::IsMember({"uniform", "timechat", "middle", "fps"}));
+  at->excludes(index)->excludes(rule);
+  index->excludes(rule);
+  view.add_option("--count", words->count, "Frames of the rule, or frames a second")
+      ->check(CLI::Range(1, 1 << 20))
+      ->needs(rule)
+      ->type_name("N");
+}
+
 void add_cells(CLI::App& view, const std::shared_ptr<Words>& words) {
   view.add_option("--cells", words->cells, "Pictures on the contact sheet, spread over the clip")
       ->check(CLI::Range(1, 1000))
@@ -299,18 +368,22 @@ void add_media_command(CLI::App& app, int&) {
                               "Write a contact sheet of frames with their times", words, show_frames);
   CLI::App* faces = add_view(*command, "faces", "Every frame's faces: box, score, track, 68 landmarks",
                              "Write a contact sheet: boxes and points, the watched face's aligned crop", words, show_faces);
-  CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, 16 kHz",
+  add_choice(*frames, words);
+  CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, at 16 kHz or another rate",
                              "Write a picture of the log-mel filter banks", words, show_sound);
   add_cells(*frames, words);
   add_cells(*faces, words);
   faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
       ->check(finite)
       ->capture_default_str();
+  audio->add_option("--rate", words->rate, "Samples per second")->check(CLI::Range(1000, 384000))->capture_default_str();
   audio->add_option("--wav", words->wav, "Write the sound as a WAV file")->type_name("WAV");
   audio->add_option("--bands", words->bands, "Mel bands of the picture")->check(CLI::Range(1, 512))->capture_default_str();
   command->footer(
       "Examples:\n"
       "  microemo media frames clip.mp4 --sheet frames.png\n"
+      "  microemo media frames clip.mp4 --at 0.5,1.25 --json\n"
+      "  microemo media frames clip.mp4 --rule uniform --count 8\n"
       "  microemo media faces clip.mp4 --json > faces.json\n"
       "  microemo media audio clip.mp4 --wav sound.wav");
 }

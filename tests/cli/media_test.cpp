@@ -40,6 +40,60 @@ TEST_F(MediaCommand, PrintsEveryFrameWithItsTime) {
   EXPECT_EQ(json["frames"][25]["md5"].get<std::string>().size(), 32u);
 }
 
+std::vector<int64_t> indices_of(const Json& json) {
+  std::vector<int64_t> indices;
+  for (const Json& frame : json["frames"]) indices.push_back(frame["index"]);
+  return indices;
+}
+
+TEST_F(MediaCommand, PrintsTheFramesThatAreAskedForInTheirOrder) {
+  const std::string video = clip();
+  const Json all = json_of({"frames", video}), some = json_of({"frames", video, "--index", "40,3,3,12"}),
+             shown = json_of({"frames", video, "--at", "1.5,0,0.239"});
+  EXPECT_EQ(indices_of(some), (std::vector<int64_t>{40, 3, 3, 12}));
+  EXPECT_EQ(indices_of(shown), (std::vector<int64_t>{37, 0, 5}));
+  for (const Json& frame : some["frames"]) EXPECT_EQ(frame, all["frames"][frame["index"].get<size_t>()]);
+  EXPECT_EQ(some["frames"][0]["size"], 160 * 120 * 3 / 2);
+  EXPECT_EQ(some["frames"][0]["time_base"], all["video"]["time_base"]);
+}
+
+TEST_F(MediaCommand, PrintsTheFramesOfARule) {
+  const std::string video = clip();
+  EXPECT_EQ(indices_of(json_of({"frames", video, "--rule", "uniform", "--count", "4"})), (std::vector<int64_t>{0, 12, 25, 37}));
+  EXPECT_EQ(indices_of(json_of({"frames", video, "--rule", "timechat", "--count", "4"})), (std::vector<int64_t>{0, 12, 25, 37}));
+  EXPECT_EQ(indices_of(json_of({"frames", video, "--rule", "middle", "--count", "5"})),
+            (std::vector<int64_t>{5, 15, 25, 35, 45}));
+  EXPECT_EQ(indices_of(json_of({"frames", video, "--rule", "fps", "--count", "2"})), (std::vector<int64_t>{0, 12, 25, 37}));
+}
+
+TEST_F(MediaCommand, RefusesFramesThatCannotBeChosen) {
+  const std::string video = clip();
+  const auto refused = [&](std::vector<std::string> words, int exit_code, const std::string& message) {
+    words.insert(words.begin(), {"frames", video});
+    const CommandResult result = microemo(words);
+    EXPECT_EQ(result.exit_code, exit_code) << result.standard_output;
+    EXPECT_THAT(result.standard_error, HasSubstr(message));
+  };
+  refused({"--index", "50"}, 3, "there is no frame 50: the video has 50");
+  refused({"--at", "2.5"}, 3, "nothing is shown at 2.500 s: the pictures end at 2.000 s");
+  refused({"--at", "nan"}, 3, "nothing is shown at");
+  refused({"--at", "-1"}, 3, "nothing is shown at");
+  refused({"--rule", "uniform"}, 2, "--rule uniform does not say how many");
+  refused({"--rule", "best", "--count", "3"}, 2, "--rule");
+  refused({"--count", "3"}, 2, "--count");
+  refused({"--index", "1", "--at", "1"}, 2, "--at");
+  refused({"--index", "one"}, 2, "--index");
+  refused({"--index", "1", "--sheet", "sheet.png"}, 2, "a sheet shows the whole clip");
+}
+
+TEST_F(MediaCommand, WritesTheSoundAtTheRateThatIsAsked) {
+  const std::string wav = clips.path("sound.wav").string();
+  EXPECT_EQ(json_of({"audio", clip(), "--rate", "8000", "--wav", wav})["rate"], 8000);
+  EXPECT_EQ(
+      test::lines_of({"ffprobe", "-v", "quiet", "-show_entries", "stream=sample_rate,channels", "-of", "csv=p=0", wav}).at(0),
+      "8000,1");
+}
+
 TEST_F(MediaCommand, PrintsATableForPeople) {
   const CommandResult result = microemo({"frames", clip()});
   EXPECT_EQ(result.exit_code, 0);

@@ -30,7 +30,8 @@ void write_png(const std::filesystem::path& path, const Image& image);
 Image resize(const Image& image, int width, int height);
 Image to_gray(const Image& image);
 
-/// Drawing for contact sheets and timelines; coordinates in pixels, clipped at the border. `text` draws ASCII with OpenCV's Hershey font.
+/// Drawing for contact sheets and timelines; coordinates in pixels, clipped at the border. `text` draws ASCII with OpenCV's
+/// Hershey font.
 struct Color {
   uint8_t red = 0, green = 0, blue = 0;
 };

@@ -25,7 +25,8 @@ struct VideoInfo {
   bool has_video = false, has_audio = false;
 };
 
-/// Facts of a file without decoding it. Throws Error(data): missing, empty, a folder, not media, over a limit, no stream that can be read.
+/// Facts of a file without decoding it. Throws Error(data): missing, empty, a folder, not media, over a limit, no stream that can
+/// be read.
 VideoInfo probe(const std::filesystem::path& path, const ReadLimits& limits = {});
 
 struct VideoFrame {
@@ -35,11 +36,13 @@ struct VideoFrame {
   bool key = false;
   bool damaged = false;  ///< the decoder concealed errors in it
   std::string md5;       ///< of the decoded planes as ffmpeg's framemd5 prints it; filled when asked for
+  int64_t bytes = 0;     ///< of the decoded planes, with md5
   Image rgb;             ///< rotated upright
 };
 
-/// Decodes a video stream from the start, frame by frame, in presentation order; no frame is left out at the end (the decoder is drained).
-/// Local files only: playlists, concatenations and network addresses are refused. One decoder thread. Not thread-safe; one reader per thread.
+/// Decodes a video stream from the start, frame by frame, in presentation order; no frame is left out at the end (the decoder is
+/// drained). Local files only: playlists, concatenations and network addresses are refused. One decoder thread. Not thread-safe;
+/// one reader per thread.
 class VideoReader {
  public:
   struct Options {
@@ -54,8 +57,8 @@ class VideoReader {
   VideoReader(VideoReader&&) noexcept;
 
   const VideoInfo& info() const;
-  /// The next frame, or nothing at the end. Throws Error(data) "truncated or damaged" naming the second when packets cannot be decoded up to the end
-  /// that the container announces; single bad packets inside are counted and go on.
+  /// The next frame, or nothing at the end. Throws Error(data) "truncated or damaged" naming the second when packets cannot be
+  /// decoded up to the end that the container announces; single bad packets inside are counted and go on.
   std::optional<VideoFrame> next();
   int64_t bad_packets() const;
 

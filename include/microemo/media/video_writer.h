@@ -15,8 +15,8 @@ struct VideoWriterOptions {
   int sound_rate = 16000;
 };
 
-/// Writes an MP4 (H.264 yuv420p by libx264 "veryfast", one thread; AAC mono), atomically: the file appears at finish(). The same input
-/// gives the same bytes. Throws Error(environment) on encoder or disk trouble.
+/// Writes an MP4 (H.264 yuv420p by libx264 "veryfast", one thread; AAC mono), atomically: the file appears at finish(). The same
+/// input gives the same bytes. Throws Error(environment) on encoder or disk trouble.
 class VideoWriter {
  public:
   VideoWriter(const std::filesystem::path& path, const VideoWriterOptions& options);

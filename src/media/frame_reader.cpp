@@ -1,0 +1,266 @@
+#include "microemo/media/frame_reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "microemo/base/error.h"
+#include "video_decoder.h"
+
+namespace microemo::media {
+
+using namespace libav;
+
+namespace {
+
+/// What the packets of a stream tell.
+struct Index {
+  std::vector<IndexedFrame> frames;
+  std::vector<EntryPoint> entries;  ///< ascending
+  bool jumps = false;               ///< the packets have all times, so that what follows a jump can be recognised
+  double end_s = 0;
+};
+
+struct PacketFacts {
+  int64_t pts = AV_NOPTS_VALUE, duration = 0, position = -1;
+  bool key = false, shown = true;
+};
+
+std::vector<PacketFacts> packets_of(MediaFile& file) {
+  std::vector<PacketFacts> facts;
+  PacketReader packets(file);
+  const Packet packet = new_packet();
+  while (packets.next(file.video_stream, *packet)) {
+    facts.push_back({packet->pts, packet->duration, packet->pos, (packet->flags & AV_PKT_FLAG_KEY) != 0,
+                     (packet->flags & AV_PKT_FLAG_DISCARD) == 0});
+    av_packet_unref(packet.get());
+  }
+  packets.check_complete();
+  return facts;
+}
+
+/// Where the last frame ends: its packet's duration, else that of the frame before.
+double end_of(const MediaFile& file, const std::vector<IndexedFrame>& frames, int64_t last_duration) {
+  if (frames.empty()) return 0;
+  if (last_duration > 0) return file.seconds(file.video_stream, frames.back().pts + last_duration);
+  const double before = frames.size() > 1 ? frames.back().seconds - frames[frames.size() - 2].seconds : 0;
+  return frames.back().seconds + before;
+}
+
+/// Nothing when the packets do not have all times, or the same time twice.
+std::optional<Index> index_of_packets(const MediaFile& file, std::vector<PacketFacts> packets) {
+  Index index{.jumps = true};
+  for (const PacketFacts& packet : packets) {
+    if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
+    if (packet.key) index.entries.push_back({packet.pts, packet.position});
+  }
+  if (index.entries.empty()) return std::nullopt;
+  // What leads the first key frame refers to pictures that are not in the file: decoders drop it.
+  const int64_t first = index.entries.front().pts;
+  std::erase_if(packets, [&](const PacketFacts& packet) { return !packet.shown || packet.pts < first; });
+  std::ranges::sort(packets, {}, &PacketFacts::pts);
+  if (std::ranges::adjacent_find(packets, {}, &PacketFacts::pts) != packets.end()) return std::nullopt;
+  std::ranges::sort(index.entries, {}, &EntryPoint::pts);
+  for (const PacketFacts& packet : packets)
+    index.frames.push_back({packet.pts, file.seconds(file.video_stream, packet.pts), packet.key});
+  index.end_s = end_of(file, index.frames, packets.empty() ? 0 : packets.back().duration);
+  return index;
+}
+
+/// Decodes the file once.
+Index index_of_frames(const std::filesystem::path& path, VideoReader::Options options) {
+  options.rgb = options.md5 = false;
+  VideoDecoder decoder(path, options);
+  Index index;
+  int64_t duration = 0;
+  while (decoder.receive()) {
+    const VideoFrame frame = decoder.take(int64_t(index.frames.size()));
+    index.frames.push_back({frame.pts, frame.seconds, frame.key});
+    duration = decoder.last_duration;
+  }
+  decoder.check_end(int64_t(index.frames.size()));
+  index.end_s = end_of(decoder.file, index.frames, duration);
+  return index;
+}
+
+Error not_there(const std::filesystem::path& path, int64_t index, size_t count) {
+  return DataError("there is no frame {}: the video has {}", index, count)
+      .where(path)
+      .hint(fmt::format("frames are counted from 0 to {}", int64_t(count) - 1));
+}
+
+}  // namespace
+
+struct FrameReader::State {
+  State(const std::filesystem::path& path, const VideoReader::Options& reader_options)
+      : options(reader_options), file_path(path) {
+    auto decoder = std::make_unique<VideoDecoder>(path, options);
+    info = decoder->file.info;
+    std::optional<Index> packets = index_of_packets(decoder->file, packets_of(decoder->file));
+    index = packets ? std::move(*packets) : index_of_frames(path, options);
+    if (index.frames.empty()) throw truncated(decoder->file, 0, "no picture could be decoded");
+  }
+
+  VideoFrame frame(int64_t wanted);
+  bool decode_to(int64_t wanted);
+  bool shortens(size_t entry, int64_t wanted) const;
+  size_t entry_before(int64_t pts) const;
+  void restart();
+
+  VideoReader::Options options;
+  std::filesystem::path file_path;
+  VideoInfo info;
+  Index index;
+  std::unique_ptr<VideoDecoder> decoder;
+  int64_t at = -1;     ///< the frame in the decoder's hands; -1: none, decoding goes on from before the first
+  bool known = false;  ///< `at` says where decoding stands
+  int64_t decoded = 0;
+};
+
+void FrameReader::State::restart() {
+  decoder = std::make_unique<VideoDecoder>(file_path, options);
+  at = -1;
+  known = true;
+}
+
+/// The last entry point at or before a time.
+size_t FrameReader::State::entry_before(int64_t pts) const {
+  const auto behind = std::ranges::upper_bound(index.entries, pts, {}, &EntryPoint::pts);
+  return behind == index.entries.begin() ? 0 : size_t(behind - index.entries.begin()) - 1;
+}
+
+/// Whether a jump decodes less than going on from the frame at hand. What the decoder holds back comes without a jump.
+bool FrameReader::State::shortens(size_t entry, int64_t wanted) const {
+  if (!index.jumps) return false;
+  const auto key = std::ranges::lower_bound(index.frames, index.entries[entry].pts, {}, &IndexedFrame::pts);
+  const int64_t held = decoder->decoder->has_b_frames + 1;
+  return key - index.frames.begin() > at + 1 + held;
+}
+
+/// Decodes forward until the wanted frame is in the decoder's hands; false when it was passed or the file ended.
+bool FrameReader::State::decode_to(int64_t wanted) {
+  const int64_t pts = index.frames[size_t(wanted)].pts;
+  while (decoder->receive()) {
+    ++decoded;
+    // Without times in the packets frames are counted.
+    if (!index.jumps) {
+      if (++at == wanted) return true;
+      decoder->last_pts = decoder->timestamp(), decoder->last_duration = decoder->frame->pkt_duration;
+      continue;
+    }
+    const int64_t time = decoder->timestamp();
+    decoder->last_pts = time, decoder->last_duration = decoder->frame->pkt_duration;
+    if (time > pts) return false;
+    if (time == pts) {
+      at = wanted;
+      known = true;
+      return true;
+    }
+  }
+  return false;
+}
+
+VideoFrame FrameReader::State::frame(int64_t wanted) {
+  const int64_t pts = index.frames[size_t(wanted)].pts;
+  size_t entry = index.jumps ? entry_before(pts) : 0;
+  const bool ahead = decoder && known && at < wanted;
+  if (ahead && !shortens(entry, wanted)) {
+    if (decode_to(wanted)) return decoder->take(wanted);
+    known = false;
+  }
+  // From an entry point, an earlier one where the container lands too late, and from the start in the end.
+  for (bool tried = false; index.jumps && (entry > 0 || !tried); tried = true) {
+    if (!decoder) decoder = std::make_unique<VideoDecoder>(file_path, options);
+    known = false;
+    if (entry > 0 && decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
+      return decoder->take(wanted);
+    if (entry == 0) break;
+    --entry;
+  }
+  restart();
+  if (decode_to(wanted)) return decoder->take(wanted);
+  throw DataError("frame {} at {:.3f} s cannot be decoded", wanted, index.frames[size_t(wanted)].seconds)
+      .where(file_path)
+      .hint("copy or download the file again, or convert it with ffmpeg");
+}
+
+FrameReader::FrameReader(const std::filesystem::path& path, const VideoReader::Options& options)
+    : state_(std::make_unique<State>(path, options)) {}
+FrameReader::~FrameReader() = default;
+FrameReader::FrameReader(FrameReader&&) noexcept = default;
+
+const VideoInfo& FrameReader::info() const { return state_->info; }
+const std::vector<IndexedFrame>& FrameReader::frames() const { return state_->index.frames; }
+double FrameReader::end_s() const { return state_->index.end_s; }
+int64_t FrameReader::decoded() const { return state_->decoded; }
+
+int64_t FrameReader::shown_at(double seconds) const {
+  const auto& frames = state_->index.frames;
+  if (!(seconds >= 0) || seconds >= std::max(end_s(), frames.back().seconds + 1e-9))
+    throw DataError("nothing is shown at {:.3f} s: the pictures end at {:.3f} s", seconds, end_s())
+        .where(state_->file_path)
+        .hint("give times from 0 up to that end");
+  // Times come through decimal text: half a microsecond early is meant to be the frame.
+  const auto behind = std::ranges::upper_bound(frames, seconds + 5e-7, {}, &IndexedFrame::seconds);
+  return std::max<int64_t>(0, behind - frames.begin() - 1);
+}
+
+void FrameReader::read(const std::vector<int64_t>& indices, const std::function<void(const VideoFrame&)>& visit) {
+  State& s = *state_;
+  std::optional<VideoFrame> last;
+  for (const int64_t wanted : indices) {
+    if (wanted < 0 || wanted >= int64_t(frames().size())) throw not_there(s.file_path, wanted, frames().size());
+    MICROEMO_CHECK(!last || last->index <= wanted, "frame {} is asked for behind frame {}", wanted, last->index);
+    if (!last || last->index != wanted) last = s.frame(wanted);
+    visit(*last);
+  }
+}
+
+std::vector<VideoFrame> FrameReader::read(const std::vector<int64_t>& indices) {
+  std::vector<size_t> order(indices.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return indices[i]; });
+  std::vector<int64_t> ascending;
+  for (const size_t i : order) ascending.push_back(indices[i]);
+  std::vector<VideoFrame> frames(indices.size());
+  size_t next = 0;
+  read(ascending, [&](const VideoFrame& frame) { frames[order[next++]] = frame; });
+  return frames;
+}
+
+std::vector<int64_t> uniform_frames(int64_t total, int64_t count) {
+  std::vector<int64_t> frames;
+  const int64_t taken = std::min(count, total);
+  for (int64_t i = 0; i < taken; ++i) frames.push_back(i * total / taken);
+  return frames;
+}
+
+std::vector<int64_t> timechat_frames(int64_t total, int64_t count) {
+  std::vector<int64_t> frames;
+  const int64_t taken = std::min(count, total);
+  const double step = double(total) / double(taken);
+  for (int64_t i = 0; i < taken; ++i) frames.push_back(int64_t(double(i) * step));
+  return frames;
+}
+
+std::vector<int64_t> middle_frames(int64_t total, int64_t count) {
+  std::vector<int64_t> frames;
+  const int64_t taken = std::min(count, total);
+  for (int64_t i = 0; i < taken; ++i) frames.push_back((2 * i + 1) * total / (2 * taken));
+  return frames;
+}
+
+std::vector<int64_t> frames_at_rate(const std::vector<IndexedFrame>& frames, double end_s, double rate) {
+  constexpr double rounding_s = 1e-6;
+  std::vector<int64_t> taken;
+  size_t shown = 0;
+  for (int64_t k = 0; !frames.empty(); ++k) {
+    const double due_s = frames.front().seconds + double(k) / rate;
+    if (due_s >= end_s - rounding_s) break;
+    while (shown + 1 < frames.size() && frames[shown + 1].seconds <= due_s + rounding_s) ++shown;
+    if (taken.empty() || taken.back() != int64_t(shown)) taken.push_back(int64_t(shown));
+  }
+  return taken;
+}
+
+}  // namespace microemo::media

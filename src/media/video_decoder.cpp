@@ -1,0 +1,116 @@
+#include "video_decoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+
+extern "C" {
+#include <libavutil/md5.h>
+}
+
+#include "microemo/base/error.h"
+
+namespace microemo::media {
+
+using namespace libav;
+
+namespace {
+
+/// Of the planes without padding, as ffmpeg's framemd5 sees them.
+void add_md5(const AVFrame& frame, VideoFrame& result) {
+  const auto format = AVPixelFormat(frame.format);
+  const int size = av_image_get_buffer_size(format, frame.width, frame.height, 1);
+  if (size < 0) throw InternalError("a decoded frame without a known size: {}", reason(size));
+  std::vector<uint8_t> bytes(static_cast<size_t>(size));
+  av_image_copy_to_buffer(bytes.data(), size, frame.data, frame.linesize, format, frame.width, frame.height, 1);
+  std::array<uint8_t, 16> digest;
+  av_md5_sum(digest.data(), bytes.data(), bytes.size());
+  for (const uint8_t byte : digest) result.md5 += fmt::format("{:02x}", byte);
+  result.bytes = size;
+}
+
+}  // namespace
+
+VideoDecoder::VideoDecoder(const std::filesystem::path& path, const VideoReader::Options& reader_options)
+    : options(reader_options), file(open_media(path, reader_options.limits)), packets(file) {
+  if (!file.info.has_video)
+    throw DataError("the file has sound but no video stream").where(path).hint("give a video, or read its sound alone");
+  decoder = open_decoder(file, file.video_stream);
+}
+
+bool enters_by_byte(const MediaFile& file) {
+  const char* name = file.format->iformat->name;
+  return std::strcmp(name, "mpegts") == 0 || std::strcmp(name, "mpeg") == 0;
+}
+
+bool VideoDecoder::enter(const EntryPoint& entry) {
+  const bool by_byte = enters_by_byte(file);
+  if (by_byte && entry.position < 0) return false;
+  const int code = by_byte ? avformat_seek_file(file.format.get(), -1, std::numeric_limits<int64_t>::min(), entry.position,
+                                                entry.position, AVSEEK_FLAG_BYTE)
+                           : avformat_seek_file(file.format.get(), file.video_stream, std::numeric_limits<int64_t>::min(),
+                                                entry.pts, entry.pts, 0);
+  if (code < 0) return false;
+  avcodec_flush_buffers(decoder.get());
+  draining = false;
+  last_pts = AV_NOPTS_VALUE;
+  last_duration = 0;
+  return true;
+}
+
+/// One packet to the decoder, or the signal to drain after the last; false when that was given before.
+bool VideoDecoder::feed() {
+  if (draining) return false;
+  draining = !packets.next(file.video_stream, *packet);
+  const int code = avcodec_send_packet(decoder.get(), draining ? nullptr : packet.get());
+  av_packet_unref(packet.get());
+  if (code < 0 && code != AVERROR_EOF) ++bad_packets;
+  return true;
+}
+
+bool VideoDecoder::receive() {
+  for (;;) {
+    const int code = avcodec_receive_frame(decoder.get(), frame.get());
+    if (code >= 0) return true;
+    if (code == AVERROR_EOF) return false;
+    if (code != AVERROR(EAGAIN)) ++bad_packets;
+    if (!feed()) return false;
+  }
+}
+
+void VideoDecoder::check_end(int64_t frames) const {
+  packets.check_complete();
+  if (frames == 0) throw truncated(file, 0, "no picture could be decoded");
+  const double reached = file.seconds(file.video_stream, last_pts + last_duration);
+  if (reached + end_tolerance_s < packets.stream_end_s())
+    throw truncated(file, reached, fmt::format("later pictures, up to {:.3f} s, cannot be decoded", packets.stream_end_s()));
+}
+
+int64_t VideoDecoder::timestamp() const {
+  if (frame->best_effort_timestamp != AV_NOPTS_VALUE) return frame->best_effort_timestamp;
+  return last_pts == AV_NOPTS_VALUE ? 0 : last_pts + std::max<int64_t>(last_duration, 1);
+}
+
+VideoFrame VideoDecoder::take(int64_t index) {
+  const AVCodecParameters& expected = *file.stream(file.video_stream).codecpar;
+  VideoFrame result;
+  result.index = index;
+  result.pts = timestamp();
+  result.seconds = file.seconds(file.video_stream, result.pts);
+  if (frame->width != expected.width || frame->height != expected.height)
+    throw DataError("the picture size changes from {} x {} to {} x {} at {:.3f} s", expected.width, expected.height, frame->width,
+                    frame->height, result.seconds)
+        .where(file.path)
+        .hint("scale the video to one size, for instance with ffmpeg");
+  result.key = frame->key_frame != 0;
+  result.damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT);
+  if (options.md5) add_md5(*frame, result);
+  if (options.rgb) result.rgb = rotated(to_rgb(*frame, file.path), file.info.rotation);
+  last_pts = result.pts;
+  last_duration = frame->pkt_duration;
+  av_frame_unref(frame.get());
+  return result;
+}
+
+}  // namespace microemo::media

@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+
+#include "media_file.h"
+#include "microemo/media/video_reader.h"
+
+namespace microemo::media {
+
+/// Where a decoder can begin: a key frame's packet.
+struct EntryPoint {
+  int64_t pts = 0, position = -1;  ///< the packet's byte in the file; -1 where the container does not say
+};
+
+/// Decodes the video stream of a file forward, from its start or from an entry point.
+struct VideoDecoder {
+  VideoDecoder(const std::filesystem::path& path, const VideoReader::Options& reader_options);
+
+  /// Decodes up to the next frame; false at the end.
+  bool receive();
+  /// The decoded frame's own time; where the file gives none, the end of the frame before.
+  int64_t timestamp() const;
+  /// The decoded frame, as that of this number.
+  VideoFrame take(int64_t index);
+  /// Goes on from there: the container may land on an earlier or a later frame. False when it cannot go there at all.
+  bool enter(const EntryPoint& entry);
+  /// Throws Error(data) when the pictures ended long before the file announces.
+  void check_end(int64_t frames) const;
+
+  VideoReader::Options options;
+  MediaFile file;
+  PacketReader packets;
+  libav::CodecContext decoder;
+  libav::Packet packet = libav::new_packet();
+  libav::Frame frame = libav::new_frame();
+  libav::ToRgb to_rgb;
+  bool draining = false;
+  int64_t bad_packets = 0;
+  int64_t last_pts = AV_NOPTS_VALUE, last_duration = 0;
+
+ private:
+  bool feed();
+};
+
+/// Containers whose packets are found by their byte alone.
+bool enters_by_byte(const MediaFile& file);
+
+}  // namespace microemo::media
