@@ -13,16 +13,15 @@
 #include "microemo/cli/commands.h"
 #include "microemo/eval/score_table.h"
 #include "microemo/report/table.h"
+#include "score_metrics.h"
 
 namespace microemo::cli {
 namespace {
 
 constexpr size_t most_labels = 10;
 
-struct Words {
-  std::string predictions, truths, wheel, pairs;
-  eval::BootstrapOptions bootstrap;
-  bool json = false;
+struct Words : ScoreMetricsWords {
+  std::string wheel, pairs;
 };
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
@@ -64,7 +63,20 @@ void print_text(const eval::ScoreTable& table) {
 
 Json file_json(const eval::LabelFile& file) { return {{"path", file.path.string()}, {"sha256", file.hash}}; }
 
+/// An option that would change nothing is a mistake.
+void refuse(const std::string& value, const char* option, const char* reason) {
+  if (!value.empty())
+    throw ConfigError("{} does nothing {}", option, reason).at("command line").hint("leave it out; see microemo score --help");
+}
+
 void run(const Words& words) {
+  if (!words.metrics.empty()) {
+    refuse(words.wheel, "--wheel", "beside --metric");
+    refuse(words.pairs, "--per-sample", "beside --metric");
+    return score_with_metrics(words);
+  }
+  refuse(words.wheels, "--wheels", "without --metric");
+  refuse(words.synonyms, "--synonyms", "without --metric");
   const eval::EmotionWheel wheel =
       eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : std::filesystem::path(words.wheel));
   const eval::LabelFile predictions = eval::read_label_file(words.predictions), truths = eval::read_label_file(words.truths);
@@ -78,16 +90,27 @@ void run(const Words& words) {
 }
 
 constexpr const char* footer =
+    "Without --metric: F of every pair and of the set under one wheel. With it: the numbers of the public benchmarks.\n"
+    "\n"
+    "Metrics:\n"
+    "  ew2025-l1 -l2, ew2026-l1 -l2    sets of labels on ring 1 or 2 of MERTools' emotion wheels, mean over the five\n"
+    "  ew2025-w3-l2 and the like       one wheel; -m1 word forms, -m2 synonyms, -m-avg mean of all twelve\n"
+    "  hit2025-l1, mscore2025-l1 …     one true label among the predicted ones; 2025 or 2026, -l1, -l2, -w3-l2 …\n"
+    "  mer2024-gpt                     with cached groupings (--synonyms openset-synonym.zip)\n"
+    "  sentiment-acc, sentiment-waf    positive, negative and neutral against valences\n"
+    "  war, uar, waf                   single labels\n"
+    "\n"
     "Files of labels (predictions and truths alike):\n"
     "  .jsonl  {\"id\": \"clip1/0\", \"labels\": [\"happy\"]} or {\"id\": …, \"answer\": \"The person feels happy.\"} a line;\n"
-    "          a manifest serves as it is: the utterances of clip1 are clip1/0, clip1/1, …\n"
+    "          \"name\" and \"openset\" are read as well; a manifest serves as it is: the utterances of clip1 are clip1/0, …\n"
     "  .csv    columns name and openset, a list as text: \"['happy', 'sad']\"\n"
     "  .npz    arrays filenames and fileitems of the same\n"
-    "Both files must hold the same ids.\n"
+    "Every truth needs a prediction. Predictions without a truth are an error without --metric, and listed beside it.\n"
     "\n"
     "Examples:\n"
     "  microemo score runs/full/eval/predictions.jsonl data/synth/test.jsonl\n"
-    "  microemo score model-openset.npz check-openset.csv --wheel MER2026/emotion_wheel --json\n"
+    "  microemo score model-openset.npz check-openset.csv --metric ew2026-l1 --metric ew2025-l1 --wheels MERTools --json\n"
+    "  microemo score predict-openset.csv check-openset.csv --metric mer2024-gpt --synonyms openset-synonym.zip\n"
     "  microemo score predictions.csv truth.csv --per-sample pairs.csv";
 
 }  // namespace
@@ -97,17 +120,33 @@ void add_score_command(CLI::App& app, int&) {
   CLI::App* command = app.add_subcommand("score", "Score a file of predicted labels against true labels, without a model");
   command->add_option("PRED", words->predictions, "Predicted labels: .jsonl, .csv or .npz (see below)")->required();
   command->add_option("GT", words->truths, "True labels: .jsonl (a manifest, too), .csv or .npz")->required();
+  command->add_option("--metric", words->metrics, "A metric of the public benchmarks (see below); may be given several times")
+      ->type_name("NAME")
+      ->expected(1)
+      ->take_all();
+  command
+      ->add_option("--wheels", words->wheels,
+                   "MERTools' emotion wheels for --metric: a folder of wheel1.xlsx …, or one that holds such folders")
+      ->type_name("DIR");
+  command->add_option("--synonyms", words->synonyms, "Cached groupings for mer2024-gpt")->type_name("ZIP");
   command
       ->add_option(
           "--wheel", words->wheel,
-          "Emotion wheel: a file like data/wheels/microemo.csv, which is the default, or a folder of the MERTools wheels")
+          "Without --metric: a file like data/wheels/microemo.csv, which is the default, or a folder of MERTools' wheels")
       ->type_name("PATH");
-  command->add_option("--per-sample", words->pairs, "Also write the score of every pair")->type_name("FILE.csv");
-  command->add_option("--resamples", words->bootstrap.resamples, "Resamples of the bootstrap intervals")
-      ->check(CLI::Range(1, 1000000))
+  command->add_option("--per-sample", words->pairs, "Without --metric: also write the score of every pair")
+      ->type_name("FILE.csv");
+  command->add_option("--bootstrap", words->bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
+      ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
-  command->add_option("--seed", words->bootstrap.seed, "Seed of the bootstrap")
+  command->add_option("--seed", words->bootstrap.seed, "Seed of the resamples")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--clusters", words->clusters,
+                   "What resamples draw with --metric: clip, dialogue or speaker; best is the first of dialogue and speaker that "
+                   "every truth names, otherwise clip")
+      ->check(CLI::IsMember({"best", "clip", "dialogue", "speaker"}))
       ->capture_default_str();
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(footer);

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "microemo/base/error.h"
 #include "microemo/base/random.h"
+#include "percentile.h"
 
 namespace microemo::eval {
 namespace {
@@ -32,6 +34,15 @@ double percentile(const std::vector<double>& sorted, double fraction) {
 
 }  // namespace
 
+Interval central_part(std::vector<double> values, double confidence) {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  if (values.empty()) return {none, none};
+  std::ranges::sort(values);
+  const double tail = (1 - confidence) / 2;
+  return {percentile(values, tail), percentile(values, 1 - tail)};
+}
+
 Interval bootstrap_interval(const std::vector<std::string>& clusters,
                             const std::function<double(const std::vector<size_t>&)>& statistic, const BootstrapOptions& options) {
   MICROEMO_CHECK(!clusters.empty() && options.resamples > 0 && options.confidence > 0 && options.confidence < 1,
@@ -46,14 +57,9 @@ Interval bootstrap_interval(const std::vector<std::string>& clusters,
       const auto& cluster = members[random.below(members.size())];
       drawn.insert(drawn.end(), cluster.begin(), cluster.end());
     }
-    const double value = statistic(drawn);
-    if (std::isfinite(value)) values.push_back(value);
+    values.push_back(statistic(drawn));
   }
-  constexpr double none = std::numeric_limits<double>::quiet_NaN();
-  if (values.empty()) return {none, none};
-  std::sort(values.begin(), values.end());
-  const double tail = (1 - options.confidence) / 2;
-  return {percentile(values, tail), percentile(values, 1 - tail)};
+  return central_part(std::move(values), options.confidence);
 }
 
 }  // namespace microemo::eval

@@ -1,5 +1,6 @@
 #include "mertools_wheel.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
@@ -8,8 +9,10 @@
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/eval/labels.h"
+#include "microemo/eval/wheel_release.h"
 #include "microemo/formats/csv.h"
 #include "microemo/formats/xlsx.h"
+#include "text.h"
 
 namespace microemo::eval {
 namespace {
@@ -32,7 +35,7 @@ std::vector<Leaf> read_leaves(const std::filesystem::path& file) {
   for (const formats::TableRow& row : table.rows) {
     for (size_t ring = 0; ring < 3; ++ring) {
       const std::string& cell = row.fields[columns[ring]];
-      if (!cell.empty()) last[ring] = normalise_label(cell);
+      if (!is_missing(cell)) last[ring] = normalise_label(cell);
       if (last[ring].empty())
         throw DataError("the first row of the wheel is not complete").where(file, row.line).hint("fetch the wheel files again");
     }
@@ -43,24 +46,52 @@ std::vector<Leaf> read_leaves(const std::filesystem::path& file) {
 
 using Rings = std::unordered_map<std::string, std::string>;
 
-/// Later rows win, as in the public code.
-Rings ring1_of(const std::vector<Leaf>& leaves) {
+/// Texts in the order of their first appearance, each with what was said of it.
+template <class T>
+T& entry(std::vector<std::pair<std::string, T>>& entries, const std::string& key) {
+  for (auto& [name, value] : entries)
+    if (name == key) return value;
+  return entries.emplace_back(key, T()).second;
+}
+
+/// The public code keeps a wheel as dictionaries in dictionaries, so that rows of one inner word follow each other there also
+/// where they do not in the file.
+using Branch = std::vector<std::pair<std::string, std::vector<std::string>>>;
+using Tree = std::vector<std::pair<std::string, Branch>>;
+
+Tree tree_of(const std::vector<Leaf>& leaves) {
+  Tree tree;
+  for (const Leaf& leaf : leaves) entry(entry(tree, leaf.ring1), leaf.ring2).push_back(leaf.ring3);
+  return tree;
+}
+
+/// Later words win, as in the public code.
+Rings ring1_of(const Tree& tree) {
   Rings ring;
-  for (const Leaf& leaf : leaves)
-    for (const std::string* word : {&leaf.ring1, &leaf.ring2, &leaf.ring3}) ring[*word] = leaf.ring1;
+  for (const auto& [ring1, branch] : tree) {
+    ring[ring1] = ring1;
+    for (const auto& [ring2, words] : branch) {
+      ring[ring2] = ring1;
+      for (const std::string& word : words) ring[word] = ring1;
+    }
+  }
   return ring;
 }
 
-Rings ring2_of(const std::vector<Leaf>& leaves) {
-  std::map<std::string, std::set<std::string>> members;
-  for (const Leaf& leaf : leaves) members[leaf.ring1].insert(leaf.ring2);
+Rings ring2_of(const Tree& tree) {
   Rings ring;
-  for (const Leaf& leaf : leaves) {
-    ring[leaf.ring1] = *members[leaf.ring1].begin();
-    ring[leaf.ring2] = leaf.ring2;
-    ring[leaf.ring3] = leaf.ring2;
+  for (const auto& [ring1, branch] : tree) {
+    ring[ring1] = std::ranges::min_element(branch, {}, &Branch::value_type::first)->first;
+    for (const auto& [ring2, words] : branch) {
+      ring[ring2] = ring2;
+      for (const std::string& word : words) ring[word] = ring2;
+    }
   }
   return ring;
+}
+
+std::vector<std::string> list_in(const std::string& cell) {
+  return is_missing(cell) ? std::vector<std::string>() : string_to_list(cell);
 }
 
 /// Synonym to words of the wheels: eight pairs of columns, one for each run of the model that made them.
@@ -75,7 +106,7 @@ Choices read_synonyms(const std::filesystem::path& file, const std::set<std::str
       if (!wheel_words.contains(word))
         throw DataError("'{}' is a word of no wheel", word).where(file, row.line).hint("use wheels and synonyms of one release");
       words[word].insert(word);
-      for (const std::string& synonym : string_to_list(row.fields[list_column])) words[normalise_label(synonym)].insert(word);
+      for (const std::string& synonym : list_in(row.fields[list_column])) words[normalise_label(synonym)].insert(word);
     }
   }
   return words;
@@ -88,7 +119,7 @@ Choices read_forms(const std::filesystem::path& file) {
   for (const formats::TableRow& row : table.rows) {
     const std::string& name = row.fields[name_column];
     bases[name].insert(name);
-    for (const std::string& form : string_to_list(row.fields[list_column])) bases[form].insert(name);
+    for (const std::string& form : list_in(row.fields[list_column])) bases[form].insert(name);
   }
   return bases;
 }
@@ -117,27 +148,6 @@ Grouping ring_grouping(std::string name, const Choices& forms, const Choices& sy
   });
 }
 
-std::string release_of(const std::string& format_hash) {
-  if (format_hash.starts_with("ba6de7d61db8e129")) return "MERTools 2025";
-  if (format_hash.starts_with("82234299875465ec")) return "MERTools 2026";
-  return "MERTools (unknown release)";
-}
-
-std::vector<WheelFile> hash_files(const std::filesystem::path& folder) {
-  std::vector<WheelFile> files;
-  for (int k = 1; k <= wheel_count; ++k) files.push_back({folder / fmt::format("wheel{}.xlsx", k), {}});
-  files.push_back({folder / "synonym.xlsx", {}});
-  files.push_back({folder / "format.csv", {}});
-  for (WheelFile& file : files) {
-    if (!std::filesystem::exists(file.path))
-      throw DataError("the folder of wheels has no {}", file.path.filename().string())
-          .where(folder)
-          .hint("a MERTools folder emotion_wheel holds wheel1.xlsx to wheel5.xlsx, synonym.xlsx and format.csv");
-    file.hash = sha256_file(file.path);
-  }
-  return files;
-}
-
 /// The hash of a folder: of its files' names and hashes.
 std::string hash_of(const std::vector<WheelFile>& files) {
   std::string hashes;
@@ -161,8 +171,10 @@ Grouping first_wheel_word(const Choices& forms, const Choices& synonyms) {
 EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
   EmotionWheel wheel;
   wheel.path = folder;
-  wheel.files = hash_files(folder);
-  wheel.name = release_of(wheel.files.back().hash);
+  const std::vector<KnownWheelFile> files = identify_wheel_files(folder);
+  for (const KnownWheelFile& file : files) wheel.files.push_back({folder / file.name, file.hash});
+  wheel.release = release_of(files);
+  wheel.name = wheel.release.empty() ? "MERTools (unknown release)" : "MERTools " + wheel.release;
   wheel.hash = hash_of(wheel.files);
 
   std::vector<std::vector<Leaf>> wheels;
@@ -175,8 +187,8 @@ EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
   wheel.groupings = {first_base(forms), first_wheel_word(forms, synonyms)};
   for (size_t k = 0; k < wheels.size(); ++k) {
     wheel.headline.push_back(fmt::format("W{}-L1", k + 1));
-    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, synonyms, ring1_of(wheels[k])));
-    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, synonyms, ring2_of(wheels[k])));
+    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, synonyms, ring1_of(tree_of(wheels[k]))));
+    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, synonyms, ring2_of(tree_of(wheels[k]))));
   }
   return wheel;
 }

@@ -1,6 +1,7 @@
 #include "microemo/eval/score_table.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "microemo/base/error.h"
@@ -9,6 +10,8 @@
 
 namespace microemo::eval {
 namespace {
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
 /// The pairs' scores under each headline grouping.
 using Columns = std::vector<std::vector<std::optional<PairScore>>>;
@@ -101,7 +104,7 @@ ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionW
   const auto score = [&](double SetScore::*value, double& whole, Interval& interval) {
     const auto statistic = [&](const std::vector<size_t>& drawn) { return headline(columns, drawn, value); };
     whole = statistic(all);
-    interval = bootstrap_interval(clips, statistic, bootstrap);
+    interval = bootstrap.resamples > 0 ? bootstrap_interval(clips, statistic, bootstrap) : Interval{none, none};
   };
   score(&SetScore::pair_f, table.pair_f, table.pair_f_interval);
   score(&SetScore::f, table.set_f, table.set_f_interval);

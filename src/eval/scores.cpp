@@ -28,9 +28,15 @@ double f1(int64_t right, int64_t wrong) {
   return right == 0 ? 0 : 2.0 * static_cast<double>(right) / static_cast<double>(2 * right + wrong);
 }
 
-std::vector<std::string> cut(std::string_view text, std::string_view separators) {
-  std::vector<std::string> pieces = split(text, separators);
-  std::erase(pieces, ",");
+/// The pieces between separators, as they stand; those that are nothing but blanks and a comma go.
+std::vector<std::string_view> cut(std::string_view text, std::string_view separators) {
+  std::vector<std::string_view> pieces;
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find_first_of(separators, start), text.size());
+    const std::string_view piece = text.substr(start, end - start);
+    if (const std::string_view bare = strip(piece); !bare.empty() && bare != ",") pieces.push_back(piece);
+    start = end + 1;
+  }
   return pieces;
 }
 
@@ -110,9 +116,9 @@ SentimentScore score_sentiment(const std::vector<double>& truth, const std::vect
 
 std::unordered_map<std::string, std::string> parse_cached_groups(std::string_view text) {
   std::unordered_map<std::string, std::string> groups;
-  for (const std::string& group : cut(text, "[]")) {
-    const std::vector<std::string> members = cut(group, "'\"");
-    for (const std::string& member : members) groups[member] = members.front();
+  for (const std::string_view group : cut(text, "[]")) {
+    const std::vector<std::string_view> members = cut(group, "'\"");
+    for (const std::string_view member : members) groups[std::string(member)] = members.front();
   }
   return groups;
 }

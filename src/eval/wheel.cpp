@@ -84,7 +84,7 @@ EmotionWheel load_own_wheel(const std::filesystem::path& path) {
     }
   }
   const std::string hash = sha256_file(path);
-  return {path.stem().string(), path, {{path, hash}}, hash, {std::move(groups), std::move(sectors)}, {"group"}};
+  return {path.stem().string(), path, {{path, hash}}, hash, {std::move(groups), std::move(sectors)}, {"group"}, {}};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "microemo/base/error.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

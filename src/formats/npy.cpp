@@ -7,7 +7,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "npy_header.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {
@@ -87,29 +87,19 @@ std::string decode_text(std::string_view item) {
   return *text;
 }
 
-std::string_view header_text(std::string_view bytes, size_t& data_start) {
-  if (bytes.size() < 10 || bytes.substr(0, 6) != "\x93NUMPY")
-    throw DataError("this is no .npy array").hint("write it with numpy.save");
-  const int major = bytes[6];
-  if (major < 1 || major > 3) throw DataError("version {} of the .npy format is not known; 1 to 3 are", major);
-  const size_t length_bytes = major == 1 ? 2 : 4;
-  if (bytes.size() < 8 + length_bytes) throw DataError("the file ends within the header");
-  size_t length = 0;
-  for (size_t i = length_bytes; i-- > 0;) length = length << 8 | static_cast<unsigned char>(bytes[8 + i]);
-  data_start = 8 + length_bytes;
-  if (length > bytes.size() - data_start) throw DataError("the file ends within the header");
-  data_start += length;
-  return bytes.substr(data_start - length, length);
-}
-
 NpyArray parse(std::string_view bytes) {
   size_t data_start = 0;
-  const NpyHeader header = parse_npy_header(header_text(bytes, data_start));
+  const NpyHeader header = parse_npy_header(npy_header_text(bytes, data_start));
+  return decode_npy_items(header, bytes.substr(data_start));
+}
+
+}  // namespace
+
+NpyArray decode_npy_items(const NpyHeader& header, std::string_view data) {
   const ItemType type = parse_descr(header.descr);
   const int64_t count = count_of(header.shape);
   int64_t needed = 0;
   if (__builtin_mul_overflow(count, type.item_bytes, &needed)) throw DataError("the shape is too large for any file");
-  const std::string_view data = bytes.substr(data_start);
   if (static_cast<uint64_t>(needed) != data.size())
     throw DataError("the array needs {} bytes behind its header, {} are present", needed, data.size())
         .hint("fetch or write the file again, it is truncated or damaged");
@@ -127,8 +117,6 @@ NpyArray parse(std::string_view bytes) {
     array.texts.push_back(decode_text(std::string_view(items).substr(at, item_bytes)));
   return array;
 }
-
-}  // namespace
 
 int64_t NpyArray::size() const { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
 

@@ -82,6 +82,21 @@ std::string format_shape(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
+std::string_view npy_header_text(std::string_view bytes, size_t& data_start) {
+  if (bytes.size() < 10 || bytes.substr(0, 6) != "\x93NUMPY")
+    throw DataError("this is no .npy array").hint("write it with numpy.save");
+  const int major = bytes[6];
+  if (major < 1 || major > 3) throw DataError("version {} of the .npy format is not known; 1 to 3 are", major);
+  const size_t length_bytes = major == 1 ? 2 : 4;
+  if (bytes.size() < 8 + length_bytes) throw DataError("the file ends within the header");
+  size_t length = 0;
+  for (size_t i = length_bytes; i-- > 0;) length = length << 8 | static_cast<unsigned char>(bytes[8 + i]);
+  data_start = 8 + length_bytes;
+  if (length > bytes.size() - data_start) throw DataError("the file ends within the header");
+  data_start += length;
+  return bytes.substr(data_start - length, length);
+}
+
 NpyHeader parse_npy_header(std::string_view text) {
   NpyHeader header;
   Literal literal(text);

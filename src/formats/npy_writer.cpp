@@ -5,7 +5,7 @@
 #include "microemo/base/files.h"
 #include "microemo/formats/npy.h"
 #include "npy_header.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

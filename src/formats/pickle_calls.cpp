@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "pickle_machine.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {
@@ -96,6 +96,15 @@ void PickleMachine::push_call(const PickleValue& callee, const PickleValue& argu
   push_node(PickleKind::call, {callee, arguments});
 }
 
+void PickleMachine::set_state(const PickleValue& state) {
+  const PickleValue target = top();
+  if (!target.is(PickleKind::call)) return;
+  budget_.take(pickle_value_cost);
+  auto& node = out_.nodes_[target.node_];
+  node.resize(2);
+  node.push_back(state);
+}
+
 void PickleMachine::push_persistent() {
   push_node(PickleKind::persistent, pop_count(1));
   budget_.take(pickle_value_cost);
@@ -138,9 +147,7 @@ bool PickleMachine::run_call(uint8_t opcode) {
       return push_call(parts[1], parts[0]), true;
     }
     case 'b':  // BUILD
-      pop();
-      top();
-      return true;
+      return set_state(pop()), true;
     case 'P':  // PERSID
       push_view(PickleKind::text, take_line());
       return push_persistent(), true;

@@ -44,6 +44,7 @@ class PickleMachine {
   void push_persistent();
   void push_call(const PickleValue& callee, const PickleValue& arguments);
   bool push_known_call(const std::string& name, std::span<const PickleValue> arguments);
+  void set_state(const PickleValue& state);
   void push_pairs(std::span<const PickleValue> pairs);
   void push(const PickleValue& value);
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "microemo/formats/safetensors.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

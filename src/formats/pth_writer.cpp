@@ -5,7 +5,7 @@
 #include "microemo/formats/pth.h"
 #include "microemo/formats/safetensors.h"
 #include "pth_contents.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 #include "zip_stream.h"
 
 namespace microemo::formats {

@@ -11,7 +11,7 @@
 #include "microemo/formats/safetensors.h"
 #include "safetensors_dtypes.h"
 #include "safetensors_header.h"
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

@@ -1,4 +1,4 @@
-#include "utf8.h"
+#include "microemo/formats/utf8.h"
 
 #include <cstdint>
 

@@ -57,9 +57,9 @@ TEST_F(ScoreCommand, RefusesASeedBelowZero) {
 }
 
 TEST_F(ScoreCommand, RefusesMoreResamplesThanAnyoneWaitsFor) {
-  const test::CommandResult result = score({"predictions.jsonl", "truth.csv", "--resamples", "2000000000"});
+  const test::CommandResult result = score({"predictions.jsonl", "truth.csv", "--bootstrap", "2000000000"});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
-  EXPECT_THAT(result.standard_error, HasSubstr("--resamples"));
+  EXPECT_THAT(result.standard_error, HasSubstr("--bootstrap"));
 }
 
 TEST_F(ScoreCommand, EndsByASignal) {

@@ -25,7 +25,15 @@ TEST(Labels, AreSpelledInLowerCaseWithoutBlanksAround) {
   EXPECT_EQ(normalise_label(" \u3000Not Good Enough\n"), "not good enough");
 }
 
-TEST(Labels, LettersBeyondAsciiStayAsTheyAre) { EXPECT_EQ(normalise_label("Ärger"), "Ärger"); }
+TEST(Labels, LettersBeyondAsciiHaveALowerCaseToo) {
+  EXPECT_EQ(normalise_label("ÄRGER Гнев ΛΥΠΗ"), "ärger гнев λυπη");
+  EXPECT_EQ(normalise_label("\u212aeen"), "keen");
+  EXPECT_EQ(normalise_label("\u0130"), "i\u0307");
+}
+
+TEST(Labels, ScriptsWithoutCaseStayAsTheyAre) { EXPECT_EQ(normalise_label("高兴"), "高兴"); }
+
+TEST(Labels, BytesThatAreNoTextStayAsTheyAre) { EXPECT_EQ(normalise_label("A\xff"), "a\xff"); }
 
 TEST(Extraction, TakesWhatThePersonFeels) {
   EXPECT_THAT(extract_labels("The person feels joyful and amazed."), ElementsAre("joyful", "amazed"));

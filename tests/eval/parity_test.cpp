@@ -1,10 +1,14 @@
 // Scores of public predictions on the EMER files, against tests/reference/eval_parity.py, which agrees with the benchmark's own
 // code.
 
+#include <set>
+
 #include "formats/support.h"
 #include "microemo/base/json.h"
 #include "microemo/eval/labels.h"
+#include "microemo/eval/metrics.h"
 #include "microemo/eval/scores.h"
+#include "microemo/eval/wheel_release.h"
 #include "microemo/formats/csv.h"
 #include "microemo/formats/npy.h"
 #include "microemo/formats/zip.h"
@@ -47,6 +51,11 @@ TEST_P(Parity, TheReleaseIsTold) {
   EXPECT_EQ(wheel().name, "MERTools " + GetParam());
 }
 
+TEST_P(Parity, ItsContentHasTheHashOfTheReference) {
+  MICROEMO_SKIP_WITHOUT_EMER();
+  EXPECT_EQ(content_hash(wheel()), parity().at(GetParam()).at("content_hash").get<std::string>());
+}
+
 TEST_P(Parity, AsManyFormsHaveAClass) {
   MICROEMO_SKIP_WITHOUT_EMER();
   const Json expected = parity().at(GetParam()).at("forms");
@@ -87,6 +96,55 @@ TEST_P(Parity, HitRatesAgree) {
 
 INSTANTIATE_TEST_SUITE_P(Releases, Parity, testing::Values("2025", "2026"),
                          [](const auto& release) { return "Of" + release.param; });
+
+/// A metric on the public files, as `microemo score` computes it.
+std::vector<std::pair<std::string, double>> numbers_of(const std::string& metric, const std::string& predictions,
+                                                       const std::filesystem::path& truths) {
+  LabelFiles files = read_label_files(test::emer_folder() / predictions, truths, LabelContent::labels);
+  MetricSources sources;
+  sources.labels = &files;
+  const Metric parsed = parse_metric(metric);
+  if (needs_wheel(parsed)) sources.wheels.emplace(parsed.release, load_release(test::emer_folder(), parsed.release));
+  if (!needs_wheel(parsed)) sources.groups = read_cached_groups(test::emer_folder() / "openset-synonym.zip");
+  return score_metrics({parsed}, sources, ClusterKind::best, {.resamples = 0})[0].numbers;
+}
+
+/// Numbers that the benchmarks' own code printed (tests/reference/eval_parity.py holds them, too), in full.
+TEST(PublishedNumbers, AreMetToTheLastDigit) {
+  MICROEMO_SKIP_WITHOUT_EMER();
+  using Numbers = std::vector<std::pair<std::string, double>>;
+  const auto truths = test::emer_folder() / "check-openset.csv";
+  const Json published = parity().at("published");
+  for (const Json& row : published) {
+    Numbers expected;
+    for (const auto& [name, value] : row.at("numbers").items()) expected.emplace_back(name, value.get<double>());
+    const Numbers numbers = numbers_of(row.at("metric"), row.at("predictions"), truths);
+    ASSERT_EQ(numbers.size(), expected.size());
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      EXPECT_EQ(numbers[i].first, expected[i].first) << row;
+      EXPECT_EQ(numbers[i].second, expected[i].second) << row << " " << numbers[i].first;
+    }
+  }
+}
+
+TEST(PublishedNumbers, OfHitRateAreMet) {
+  MICROEMO_SKIP_WITHOUT_EMER();
+  const TemporaryFolder folder;
+  std::set<std::string> known;
+  for (const LabelledItem& item : read_label_file(test::emer_folder() / "check-openset.csv").items) known.insert(item.id);
+  std::vector<std::vector<std::string>> rows;
+  const auto single = formats::read_csv(test::emer_folder() / "emer-v1-gt-eng.csv");
+  for (const auto& row : single.rows)
+    if (const std::string& name = row.fields[single.column("names")]; known.contains(name))
+      rows.push_back({name, row.fields[single.column("emotions")]});
+  formats::write_csv(folder.path() / "t.csv", {"name", "openset"}, rows);
+  for (const std::string release : {"2025", "2026"}) {
+    EXPECT_NEAR(numbers_of("hit" + release + "-l1", "chat-univi-openset.npz", folder.path() / "t.csv")[0].second,
+                parity().at("published_hits").at("hit").get<double>(), 5e-13);
+    EXPECT_NEAR(numbers_of("mscore" + release + "-l1", "chat-univi-openset.npz", folder.path() / "t.csv")[0].second,
+                parity().at("published_hits").at("mscore").get<double>(), 5e-13);
+  }
+}
 
 TEST(CachedParity, AccuracyAndRecallOfMer2024Agree) {
   MICROEMO_SKIP_WITHOUT_EMER();

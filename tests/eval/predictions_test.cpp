@@ -77,7 +77,7 @@ TEST_F(LabelFiles, RefusesArraysOfTwoLengths) {
   formats::write_npz(path, {{"filenames", formats::make_npy(std::vector<std::string>{"a", "b"}, {2})},
                             {"fileitems", formats::make_npy(std::vector<std::string>{"[]"}, {1})}});
   expect_error(
-      ErrorKind::data, [&] { read_label_file(path); }, "filenames is text [2] and fileitems is text [1]", "p.npz");
+      ErrorKind::data, [&] { read_label_file(path); }, "filenames holds 2 items and fileitems 1 items", "p.npz");
 }
 
 TEST_F(LabelFiles, RefusesAnIdThatStandsTwice) {
@@ -87,7 +87,7 @@ TEST_F(LabelFiles, RefusesAnIdThatStandsTwice) {
 }
 
 TEST_F(LabelFiles, RefusesALineWithoutLabelsAndAnswer) {
-  expect_refused("p.jsonl", "{\"id\":\"a\",\"label\":[]}\n", "'a' has neither labels nor an answer", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"lable\":[]}\n", "'a' has neither labels nor an answer", ", line 1");
 }
 
 TEST_F(LabelFiles, RefusesALineWithoutId) {
@@ -102,7 +102,10 @@ TEST_F(LabelFiles, RefusesLabelsThatAreNoList) {
 
 TEST_F(LabelFiles, RefusesALineThatIsNoObject) { expect_refused("p.jsonl", "[1]\n", "an object", ", line 1"); }
 
-TEST_F(LabelFiles, RefusesATableWithOtherColumns) { expect_refused("p.csv", "id,labels\n", "no column 'name'", ""); }
+TEST_F(LabelFiles, RefusesATableWithOtherColumns) {
+  expect_refused("p.csv", "clip,openset\n", "no column 'name'", "");
+  expect_refused("p.csv", "name,words\n", "no column 'openset'", "");
+}
 
 TEST_F(LabelFiles, RefusesAFileWithoutItems) { expect_refused("p.jsonl", "\n", "the file holds no labels", ""); }
 

@@ -5,8 +5,8 @@
 
 namespace microemo::eval {
 
-/// A label as wheels spell it: ASCII letters in lower case, blanks at both ends removed (those of Unicode too, as Python's
-/// str.strip does).
+/// A label as wheels spell it: in lower case (of Unicode, as Python's str.lower, without its rule for a sigma at the end of a
+/// word), blanks at both ends removed (those of Unicode too, as Python's str.strip does).
 std::string normalise_label(std::string_view label);
 
 /// The public benchmarks' reading of a list that is kept as text (MERTools, toolkit/utils/functions.py, string_to_list): one "["

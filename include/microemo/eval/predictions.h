@@ -23,14 +23,7 @@ struct LabelFile {
 /// The id of an utterance in predictions: "<clip>/<number>", numbered from 0.
 std::string utterance_id(const std::string& clip, int64_t number);
 
-/// Predictions or truths. By the name's end:
-///  .jsonl  one object a line with "id" and either "labels" (a list) or "answer" (text, see extract_labels; "labels" wins); or
-///  with "utterances", a list of
-///          such objects without ids, as manifests have: they become utterance_id(id, 0), …, those without labels and answer
-///          empty. When no utterance has either, the clip's own labels count. Other keys are ignored.
-///  .csv    columns name and openset, a list kept as text (see string_to_list); "nan", "NA", "null" and the like are empty, as
-///  pandas reads them .npz    arrays filenames and fileitems of the same (the public "-openset.npz" files)
-/// Throws Error(data) with file and line for a missing key, an empty id, an id that stands twice, or a file without items.
+/// Predictions or truths in any of the forms of read_label_table, which says what is thrown.
 LabelFile read_label_file(const std::filesystem::path& path);
 
 /// A prediction beside its truth.

@@ -29,6 +29,7 @@ struct EmotionWheel {
   std::string hash;  ///< of the file; of several, SHA-256 over their names and hashes
   std::vector<Grouping> groupings;
   std::vector<std::string> headline;  ///< names of the groupings whose mean is the wheel's score
+  std::string release = {};           ///< "2025" or "2026" of MERTools wheels, where it is known
 
   /// Throws Error(config) that lists the groupings.
   const Grouping& grouping(std::string_view grouping_name) const;
@@ -49,7 +50,7 @@ std::vector<WheelWord> read_wheel_words(const std::filesystem::path& path);
 /// A file of the form above, with the groupings "group" (the score) and "sector"; or a folder of the MERTools emotion wheels
 /// (wheel1.xlsx … wheel5.xlsx, synonym.xlsx, format.csv), with the groupings "M1" (word form to base), "M2" (synonym to wheel
 /// word) and "W1-L1", "W1-L2" … "W5-L2" (ring 1 and 2 of each wheel); the score is the mean over the five L1. The release is told
-/// from the hash of format.csv. The folder's maps are built as the public code builds them (MERTools,
+/// from the hashes of the files. The folder's maps are built as the public code builds them (MERTools,
 /// my_affectgpt/evaluation/wheel.py). Throws Error(data).
 EmotionWheel load_wheel(const std::filesystem::path& path);
 

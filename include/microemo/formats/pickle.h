@@ -28,7 +28,7 @@ enum class PickleKind : uint8_t {
   set,
   dict,        ///< items() are key, value, key, value, …
   global,      ///< a class or function; items() are the texts of module and name
-  call,        ///< items() are the callee and its arguments (a tuple); state that was set on the result is dropped
+  call,        ///< items() are the callee, its arguments (a tuple) and, where it was set, the result's state
   persistent,  ///< a value kept outside the pickle; items() is its id
 };
 

@@ -1,0 +1,218 @@
+#include "score_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/log.h"
+#include "microemo/eval/wheel_release.h"
+#include "microemo/report/table.h"
+
+namespace microemo::cli {
+namespace {
+
+using eval::Metric;
+using eval::MetricFamily;
+using eval::MetricResult;
+
+constexpr size_t most_labels = 10;
+
+/// Everything that is read for the metrics.
+struct Inputs {
+  std::vector<Metric> metrics;
+  std::optional<eval::LabelFiles> labels, sentiment;
+  eval::MetricSources sources;
+};
+
+std::vector<Metric> parse_metrics(const std::vector<std::string>& names) {
+  std::vector<Metric> metrics;
+  for (const std::string& name : names) {
+    if (std::ranges::find(metrics, name, &Metric::name) != metrics.end())
+      throw ConfigError("the metric '{}' is named twice", name).at("--metric").hint("name it once");
+    metrics.push_back(eval::parse_metric(name));
+  }
+  return metrics;
+}
+
+bool is_cached(const Metric& metric) { return metric.family == MetricFamily::cached_groups; }
+
+void check_option(const char* option, const std::string& value, const Metric* user, const char* what, const char* users) {
+  if (value.empty() && user != nullptr)
+    throw ConfigError("the metric '{}' needs {}", user->name, what).at("command line").hint(fmt::format("add {}", option));
+  if (!value.empty() && user == nullptr)
+    throw ConfigError("none of the metrics uses {}", option)
+        .at("command line")
+        .hint(fmt::format("leave it out, or name a metric that does: {}", users));
+}
+
+const Metric* first_of(const std::vector<Metric>& metrics, bool (*is)(const Metric&)) {
+  const auto found = std::ranges::find_if(metrics, is);
+  return found == metrics.end() ? nullptr : &*found;
+}
+
+void check_options(const ScoreMetricsWords& words, const std::vector<Metric>& metrics) {
+  check_option("--wheels DIR", words.wheels, first_of(metrics, eval::needs_wheel), "the emotion wheels of MERTools",
+               "those with ew, hit and mscore");
+  check_option("--synonyms ZIP", words.synonyms, first_of(metrics, is_cached), "cached groupings", "mer2024-gpt");
+}
+
+Inputs read_inputs(const ScoreMetricsWords& words) {
+  Inputs inputs;
+  inputs.metrics = parse_metrics(words.metrics);
+  check_options(words, inputs.metrics);
+  for (const Metric& metric : inputs.metrics)
+    if (eval::needs_wheel(metric) && !inputs.sources.wheels.contains(metric.release))
+      inputs.sources.wheels.emplace(metric.release, eval::load_release(words.wheels, metric.release));
+  if (!words.synonyms.empty()) inputs.sources.groups = eval::read_cached_groups(words.synonyms);
+  const auto sentiment = [](const Metric& metric) { return eval::is_of_sentiment(metric); };
+  if (!std::ranges::all_of(inputs.metrics, sentiment))
+    inputs.labels = eval::read_label_files(words.predictions, words.truths, eval::LabelContent::labels);
+  if (std::ranges::any_of(inputs.metrics, sentiment))
+    inputs.sentiment = eval::read_label_files(words.predictions, words.truths, eval::LabelContent::sentiment);
+  return inputs;
+}
+
+eval::ClusterKind cluster_kind(const std::string& name) {
+  if (name == "clip") return eval::ClusterKind::clip;
+  if (name == "dialogue") return eval::ClusterKind::dialogue;
+  return name == "speaker" ? eval::ClusterKind::speaker : eval::ClusterKind::best;
+}
+
+const eval::LabelFiles& files_of(const Inputs& inputs, const Metric& metric) {
+  return eval::is_of_sentiment(metric) ? *inputs.sentiment : *inputs.labels;
+}
+
+/// What a reader has to know beside the numbers.
+std::vector<std::string> notes_of(const Inputs& inputs, const MetricResult& result) {
+  std::vector<std::string> notes = result.notes;
+  const eval::LabelFiles& files = files_of(inputs, result.metric);
+  if (!files.match.extra.empty()) {
+    std::vector<std::string> ids;
+    for (const uint32_t item : files.match.extra) ids.emplace_back(files.predictions.id(item));
+    notes.push_back(fmt::format("{} of {} predictions have no truth and are not scored: {}", ids.size(), files.predictions.size(),
+                                eval::list_ids(ids)));
+  }
+  if (!eval::needs_wheel(result.metric)) return notes;
+  const eval::EmotionWheel& wheel = inputs.sources.wheels.at(result.metric.release);
+  if (wheel.release.empty())
+    notes.push_back(fmt::format("the wheels in {} are of no known release; scored with the rules of {}", wheel.path.string(),
+                                result.metric.release));
+  return notes;
+}
+
+Json file_json(const eval::LabelTable& file) {
+  return {{"path", file.path.string()}, {"sha256", file.hash}, {"labels_from", file.keys}};
+}
+
+Json wheel_json(const eval::EmotionWheel& wheel) {
+  return {{"release", wheel.release.empty() ? Json("unknown") : Json(wheel.release)},
+          {"path", wheel.path.string()},
+          {"sha256", wheel.hash}};
+}
+
+Json interval_json(const std::optional<eval::Interval>& interval) {
+  return interval ? Json::array({interval->low, interval->high}) : Json(nullptr);
+}
+
+/// Text of a file need not be UTF-8 where it is a path; labels are.
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
+Json result_json(const Inputs& inputs, const MetricResult& result, const std::string& clusters,
+                 const eval::BootstrapOptions& bootstrap) {
+  Json json = {{"n", result.n}};
+  if (!result.n_per_wheel.empty()) json["n_per_wheel"] = result.n_per_wheel;
+  for (const auto& [name, value] : result.numbers) json[name] = value;
+  json["interval"] = interval_json(result.interval);
+  json["unknown_labels"] = {{"count", result.unknown.count()},
+                            {"distinct", result.unknown.distinct()},
+                            {"predicted", result.unknown.predicted},
+                            {"truth", result.unknown.truth}};
+  json["bootstrap"] = {
+      {"resamples", bootstrap.resamples}, {"confidence", bootstrap.confidence}, {"seed", bootstrap.seed}, {"clusters", clusters}};
+  if (eval::needs_wheel(result.metric)) json["wheels"] = wheel_json(inputs.sources.wheels.at(result.metric.release));
+  const eval::LabelFiles& files = files_of(inputs, result.metric);
+  json["predictions"] = file_json(files.predictions);
+  json["truths"] = file_json(files.truths);
+  json["notes"] = notes_of(inputs, result);
+  return json;
+}
+
+std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
+
+std::string named(const MetricResult& result, const char* first, const char* second) {
+  for (const auto& [name, value] : result.numbers)
+    if (name == first || name == second) return number(value);
+  return "";
+}
+
+report::Table table_of(const std::vector<MetricResult>& results) {
+  report::Table table{{"metric", "n", "n per wheel", "precision", "recall", "score", "interval", "unknown labels"}, {}};
+  for (const MetricResult& result : results) {
+    const auto& interval = result.interval;
+    const bool several = result.numbers.size() > 1;
+    table.rows.push_back({result.metric.name, std::to_string(result.n), fmt::format("{}", fmt::join(result.n_per_wheel, " ")),
+                          several ? named(result, "precision", "accuracy") : "", several ? named(result, "recall", "recall") : "",
+                          number(result.numbers.back().second),
+                          interval ? fmt::format("[{}, {}]", number(interval->low), number(interval->high)) : "",
+                          fmt::format("{} ({} distinct)", result.unknown.count(), result.unknown.distinct())});
+  }
+  return table;
+}
+
+std::string most_frequent(const eval::UnknownLabels& unknown) {
+  std::map<std::string, int64_t> counts = unknown.predicted;
+  for (const auto& [label, count] : unknown.truth) counts[label] += count;
+  std::vector<std::pair<std::string, int64_t>> ranked(counts.begin(), counts.end());
+  std::ranges::stable_sort(ranked, std::ranges::greater(), &std::pair<std::string, int64_t>::second);
+  std::string text;
+  for (size_t i = 0; i < std::min(ranked.size(), most_labels); ++i)
+    text += fmt::format("{}{} ({})", i > 0 ? ", " : "", ranked[i].first, ranked[i].second);
+  return ranked.size() > most_labels ? fmt::format("{} and {} more; --json lists all", text, ranked.size() - most_labels) : text;
+}
+
+void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, const std::string& clusters,
+                const eval::BootstrapOptions& bootstrap) {
+  for (const auto& [release, wheel] : inputs.sources.wheels)
+    std::printf("wheels %s: %s (sha256 %s)\n", release.c_str(), wheel.path.c_str(), wheel.hash.substr(0, 16).c_str());
+  std::printf("%s\n", report::format_table(table_of(results)).c_str());
+  if (bootstrap.resamples > 0)
+    std::printf("%s\n", fmt::format("interval: {:g} % bootstrap over {}s, {} resamples, seed {}", 100 * bootstrap.confidence,
+                                    clusters, bootstrap.resamples, bootstrap.seed)
+                            .c_str());
+  std::set<std::string> said;
+  for (const MetricResult& result : results)
+    if (const std::string words = most_frequent(result.unknown); !words.empty() && said.insert(words).second)
+      std::printf("unknown to %s: %s\n", result.metric.name.c_str(), words.c_str());
+}
+
+std::string clusters_of(const Inputs& inputs, const Metric& metric, eval::ClusterKind kind) {
+  return eval::make_clusters(files_of(inputs, metric).truths, kind).kind;
+}
+
+}  // namespace
+
+void score_with_metrics(const ScoreMetricsWords& words) {
+  Inputs inputs = read_inputs(words);
+  inputs.sources.labels = inputs.labels ? &*inputs.labels : nullptr;
+  inputs.sources.sentiment = inputs.sentiment ? &*inputs.sentiment : nullptr;
+  const eval::ClusterKind kind = cluster_kind(words.clusters);
+  const auto results = eval::score_metrics(inputs.metrics, inputs.sources, kind, words.bootstrap);
+  std::set<std::string> said;
+  for (const MetricResult& result : results)
+    for (const std::string& note : notes_of(inputs, result))
+      if (said.insert(note).second) log_warning(note);
+  if (!words.json) return print_text(inputs, results, clusters_of(inputs, inputs.metrics[0], kind), words.bootstrap);
+  Json json = Json::object();
+  for (const MetricResult& result : results)
+    json[result.metric.name] = result_json(
+        inputs, result, words.bootstrap.resamples > 0 ? clusters_of(inputs, result.metric, kind) : "none", words.bootstrap);
+  std::printf("%s\n", json_text(json).c_str());
+}
+
+}  // namespace microemo::cli

@@ -1,0 +1,160 @@
+#include "formats/support.h"
+#include "microemo/base/hash.h"
+#include "microemo/base/json.h"
+#include "support/command.h"
+
+namespace microemo {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string wheels = test::data_folder() / "eval" / "wheels";
+
+struct ScoreMetrics : ::testing::Test {
+  TemporaryFolder place;
+
+  ScoreMetrics() {
+    file("truth.csv", "name,openset\na,\"['glad', 'keen']\"\nb,[gloomy]\nc,[neutral]\n");
+    file("predictions.jsonl",
+         "{\"name\":\"c\",\"openset\":[]}\n{\"name\":\"a\",\"openset\":[\"Jolly\"]}\n{\"name\":\"b\",\"openset\":[\"gloom\","
+         "\"xyzzy\"]}\n");
+  }
+  void file(const std::string& name, const std::string& text) const { test::write(place.path() / name, text); }
+  test::CommandResult score(std::vector<std::string> words, const std::string& predictions = "predictions.jsonl",
+                            const std::string& truths = "truth.csv") const {
+    words.insert(words.begin(), {MICROEMO_BINARY, "score", predictions, truths});
+    return test::run_command(words, {.folder = place.path()});
+  }
+  Json json(std::vector<std::string> words) const {
+    words.push_back("--json");
+    return parse_json(score(words).standard_output, "standard output");
+  }
+  void expect_refused(const std::vector<std::string>& words, ErrorKind kind, const std::string& reason) const {
+    const test::CommandResult result = score(words);
+    EXPECT_EQ(result.exit_code, exit_code(kind)) << result.standard_error;
+    EXPECT_THAT(result.standard_error, HasSubstr(reason));
+    EXPECT_EQ(result.standard_output, "");
+  }
+};
+
+TEST_F(ScoreMetrics, PrintAnObjectFromNameToNumbers) {
+  const Json scores =
+      json({"--metric", "ew2026-w1-l1", "--metric", "hit2025-w1-l1", "--metric", "ew2026-l1", "--wheels", wheels});
+  ASSERT_EQ(scores.size(), 3u);
+  const Json& one = scores.at("ew2026-w1-l1");
+  EXPECT_EQ(one.at("n"), 2);
+  EXPECT_EQ(one.at("precision"), 1.0);
+  EXPECT_EQ(one.at("recall"), 1.0);
+  EXPECT_EQ(one.at("f_score"), 1.0);
+  EXPECT_EQ(one.at("interval").at(1), 1.0);
+  EXPECT_EQ(one.at("unknown_labels").at("count"), 2);
+  EXPECT_EQ(one.at("unknown_labels").at("distinct"), 2);
+  EXPECT_EQ(one.at("unknown_labels").at("predicted"), Json({{"xyzzy", 1}}));
+  EXPECT_FALSE(one.contains("n_per_wheel"));
+  EXPECT_EQ(scores.at("hit2025-w1-l1").at("value"), 1.0);
+  EXPECT_EQ(scores.at("ew2026-l1").at("n_per_wheel").size(), 5u);
+}
+
+TEST_F(ScoreMetrics, PrintWhatNoOptionNamed) {
+  const Json one = json({"--metric", "ew2026-l1", "--wheels", wheels}).at("ew2026-l1");
+  EXPECT_EQ(one.at("bootstrap"), Json({{"resamples", 1000}, {"confidence", 0.95}, {"seed", 0}, {"clusters", "clip"}}));
+  EXPECT_EQ(one.at("wheels").at("release"), "unknown");
+  EXPECT_EQ(one.at("predictions").at("labels_from"), Json::array({"openset"}));
+  EXPECT_EQ(one.at("truths").at("sha256").get<std::string>(), sha256_file(place.path() / "truth.csv"));
+  EXPECT_THAT(one.at("notes")[0].get<std::string>(), HasSubstr("are of no known release; scored with the rules of 2026"));
+}
+
+TEST_F(ScoreMetrics, ANumberThatIsNoneIsNull) {
+  file("truth.csv", "name,openset\na,glad\n");
+  file("predictions.jsonl", "{\"id\":\"a\",\"labels\":[\"blue\"]}\n");
+  const Json one = json({"--metric", "ew2025-w1-l1", "--wheels", wheels}).at("ew2025-w1-l1");
+  EXPECT_TRUE(one.at("f_score").is_null());
+  EXPECT_EQ(one.at("precision"), 0.0);
+  EXPECT_EQ(one.at("interval"), Json::array({nullptr, nullptr}));
+}
+
+TEST_F(ScoreMetrics, WithoutResamplesTheIntervalIsNull) {
+  EXPECT_TRUE(json({"--metric", "ew2026-l1", "--wheels", wheels, "--bootstrap", "0"}).at("ew2026-l1").at("interval").is_null());
+}
+
+TEST_F(ScoreMetrics, PredictionsWithoutATruthAreListedAndNotScored) {
+  file("predictions.jsonl",
+       "{\"id\":\"a\",\"labels\":[\"glad\"]}\n{\"id\":\"b\",\"labels\":[]}\n{\"id\":\"c\",\"labels\":[]}\n{\"id\":\"zz\","
+       "\"labels\":[]}\n");
+  const test::CommandResult result = score({"--metric", "ew2026-l1", "--wheels", wheels, "--json"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.standard_error, HasSubstr("1 of 4 predictions have no truth and are not scored: zz"));
+  EXPECT_THAT(result.standard_output, HasSubstr("1 of 4 predictions have no truth and are not scored: zz"));
+}
+
+TEST_F(ScoreMetrics, PrintATableForPeople) {
+  const test::CommandResult result = score({"--metric", "ew2026-w1-l1", "--metric", "ew2026-l1", "--wheels", wheels});
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, HasSubstr("ew2026-w1-l1  2"));
+  EXPECT_THAT(result.standard_output, HasSubstr("interval: 95 % bootstrap over clips, 1000 resamples, seed 0"));
+  EXPECT_THAT(result.standard_output, HasSubstr("unknown to ew2026-w1-l1: neutral (1), xyzzy (1)"));
+}
+
+TEST_F(ScoreMetrics, OfSentimentAndSingleLabelsNeedNoWheel) {
+  file("truth.csv", "name,openset\na,1.5\nb,-2\nc,0\n");
+  file("predictions.jsonl",
+       "{\"id\":\"a\",\"labels\":[\"positive\"]}\n{\"id\":\"b\",\"labels\":[\"neutral\"]}\n{\"id\":\"c\",\"labels\":[]}\n");
+  const Json scores = json({"--metric", "sentiment-acc", "--metric", "sentiment-waf", "--metric", "war"});
+  EXPECT_EQ(scores.at("sentiment-acc").at("n"), 2);
+  EXPECT_EQ(scores.at("sentiment-acc").at("value"), 1.0);
+  EXPECT_EQ(scores.at("war").at("value"), 0.0);
+}
+
+TEST_F(ScoreMetrics, RefuseATruthWithoutPrediction) {
+  file("truth.csv", "name,openset\na,glad\nq,glad\n");
+  expect_refused({"--metric", "ew2026-l1", "--wheels", wheels}, ErrorKind::data, "1 of 2 truths have no prediction: q");
+}
+
+TEST_F(ScoreMetrics, RefuseAnUnknownName) {
+  expect_refused({"--metric", "ew2027-l1", "--wheels", wheels}, ErrorKind::config, "there is no metric 'ew2027-l1'");
+}
+
+TEST_F(ScoreMetrics, RefuseANameTwice) {
+  expect_refused({"--metric", "war", "--metric", "war"}, ErrorKind::config, "'war' is named twice");
+}
+
+TEST_F(ScoreMetrics, RefuseAWheelMetricWithoutWheels) {
+  expect_refused({"--metric", "war", "--metric", "ew2026-l1"}, ErrorKind::config, "'ew2026-l1' needs the emotion wheels");
+}
+
+TEST_F(ScoreMetrics, RefuseGroupingsThatAreNotNamed) {
+  expect_refused({"--metric", "mer2024-gpt"}, ErrorKind::config, "'mer2024-gpt' needs cached groupings");
+}
+
+TEST_F(ScoreMetrics, RefuseOptionsThatChangeNothing) {
+  expect_refused({"--metric", "war", "--wheels", wheels}, ErrorKind::config, "none of the metrics uses --wheels");
+  expect_refused({"--metric", "war", "--synonyms", "x.zip"}, ErrorKind::config, "none of the metrics uses --synonyms");
+  expect_refused({"--metric", "war", "--wheel", "x.csv"}, ErrorKind::config, "--wheel does nothing beside --metric");
+  expect_refused({"--wheels", wheels}, ErrorKind::config, "--wheels does nothing without --metric");
+}
+
+TEST_F(ScoreMetrics, RefuseClustersThatAreNotNamedEverywhere) {
+  expect_refused({"--metric", "ew2026-l1", "--wheels", wheels, "--clusters", "speaker"}, ErrorKind::data,
+                 "3 of 3 truths name no speaker: a, b, c");
+}
+
+TEST_F(ScoreMetrics, RefuseNumbersOfResamplesThatAreNone) {
+  expect_refused({"--metric", "war", "--bootstrap", "-1"}, ErrorKind::config, "--bootstrap");
+}
+
+TEST_F(ScoreMetrics, MeetThePublishedNumbers) {
+  MICROEMO_SKIP_WITHOUT_EMER();
+  const std::string folder = test::emer_folder();
+  const test::CommandResult result = score({"--metric", "mer2024-gpt", "--synonyms", folder + "/openset-synonym.zip", "--metric",
+                                            "ew2025-m1", "--wheels", folder, "--json", "--bootstrap", "0"},
+                                           folder + "/predict-openset.csv", folder + "/check-openset.csv");
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json scores = parse_json(result.standard_output, "standard output");
+  EXPECT_EQ(scores.at("mer2024-gpt").at("average").get<double>(), 0.5397841365461847);
+  EXPECT_EQ(scores.at("mer2024-gpt").at("n"), 332);
+  EXPECT_EQ(scores.at("ew2025-m1").at("n"), 331);
+  EXPECT_EQ(scores.at("ew2025-m1").at("wheels").at("release"), "2025");
+}
+
+}  // namespace
+}  // namespace microemo

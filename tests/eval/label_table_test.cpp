@@ -1,0 +1,205 @@
+#include "microemo/eval/label_table.h"
+
+#include "formats/support.h"
+#include "microemo/base/hash.h"
+#include "microemo/eval/metrics.h"
+#include "microemo/formats/npy.h"
+
+namespace microemo::eval {
+namespace {
+
+using test::expect_error;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+class LabelTables : public testing::Test {
+ protected:
+  LabelTable read(const std::string& name, const std::string& text, LabelContent content = LabelContent::labels) {
+    return read_label_table(test::write(folder_.path() / name, text), words_, content);
+  }
+  LabelTable read_golden(const std::string& name, LabelContent content = LabelContent::labels) {
+    return read_label_table(test::data_folder() / "eval" / name, words_, content);
+  }
+  std::vector<std::string> labels(const LabelTable& table, size_t item) const {
+    std::vector<std::string> texts;
+    for (const uint32_t word : table.labels_of(item)) texts.push_back(words_.text(word));
+    return texts;
+  }
+  void expect_refused(const std::string& name, const std::string& text, const std::string& reason, const std::string& place) {
+    expect_error(
+        ErrorKind::data, [&] { read(name, text); }, reason, name + place);
+  }
+  Vocabulary words_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(LabelTables, LinesHaveAnIdOrANameAndLabelsInSeveralForms) {
+  const LabelTable table = read("p.jsonl", R"({"id":"a","labels":["Happy","sad"]}
+{"name":"b","openset":["calm"]}
+{"name":"c","openset":"['happy', \"proud\"]"}
+{"id":"d","answer":"The person feels tired."}
+{"id":"e","emotion":"anger"}
+{"id":"f","openset":null}
+)");
+  ASSERT_EQ(table.size(), 6u);
+  EXPECT_THAT(labels(table, 0), ElementsAre("Happy", "sad"));
+  EXPECT_THAT(labels(table, 1), ElementsAre("calm"));
+  EXPECT_THAT(labels(table, 2), ElementsAre("happy", "proud"));
+  EXPECT_THAT(labels(table, 3), ElementsAre("tired"));
+  EXPECT_THAT(labels(table, 4), ElementsAre("anger"));
+  EXPECT_THAT(labels(table, 5), IsEmpty());
+  EXPECT_EQ(table.id(3), "d");
+  EXPECT_EQ(table.lines[5], 6u);
+  EXPECT_THAT(table.keys, UnorderedElementsAre("answer", "emotion", "labels", "openset"));
+  EXPECT_EQ(table.hash, sha256_file(table.path));
+}
+
+TEST_F(LabelTables, PlainLinesAndLinesWithEscapesReadAlike) {
+  const LabelTable plain = read("a.jsonl", "{\"id\":\"a\",\"labels\":[\"高兴\",\"\"],\"dialogue\":\"d\"}");
+  const LabelTable escaped = read("b.jsonl", "{\"id\":\"a\",\"labels\":[\"\\u9ad8\\u5174\",\"\"],\"dialogue\":\"d\"}");
+  EXPECT_THAT(labels(plain, 0), ElementsAre("高兴", ""));
+  EXPECT_EQ(labels(plain, 0), labels(escaped, 0));
+  EXPECT_EQ(plain.dialogues.size(), escaped.dialogues.size());
+}
+
+TEST_F(LabelTables, ElementsOfAListStayAsTheyAre) {
+  EXPECT_THAT(labels(read("p.jsonl", R"({"id":"a","labels":["happy, sad"," x "]})"), 0), ElementsAre("happy, sad", " x "));
+}
+
+TEST_F(LabelTables, DialoguesAndSpeakersAreNamedWhereTheLineHasThem) {
+  const LabelTable table =
+      read("m.jsonl", R"({"id":"c","speaker":"ann","utterances":[{"labels":["a"]},{"labels":["b"],"speaker":"bob"}]}
+{"id":"d","labels":[]}
+)");
+  ASSERT_EQ(table.speakers.size(), 3u);
+  EXPECT_EQ(table.people.text(table.speakers[0]), "ann");
+  EXPECT_EQ(table.people.text(table.speakers[1]), "bob");
+  EXPECT_EQ(table.speakers[2], no_number);
+  EXPECT_THAT(table.dialogues, IsEmpty());
+}
+
+TEST_F(LabelTables, TablesMayUseOtherNamesForTheirColumns) {
+  const LabelTable table = read("g.csv", "names,emotions,subtitles\na,angry,\"no, never\"\nb,\"happy, sad\",\n");
+  EXPECT_EQ(table.id(0), "a");
+  EXPECT_THAT(labels(table, 0), ElementsAre("angry"));
+  EXPECT_THAT(labels(table, 1), ElementsAre("happy", "sad"));
+}
+
+TEST_F(LabelTables, PickledListsAreReadAsData) {
+  const LabelTable table = read_golden("objects-openset.npz");
+  ASSERT_EQ(table.size(), 3u);
+  EXPECT_THAT(labels(table, 0), ElementsAre("happy", "sad"));
+  EXPECT_THAT(labels(table, 1), IsEmpty());
+  EXPECT_THAT(labels(table, 2), ElementsAre("Angry"));
+}
+
+TEST_F(LabelTables, ListsOfOneLengthAreAMatrix) {
+  EXPECT_THAT(labels(read_golden("matrix-openset.npz"), 1), ElementsAre("calm", "proud"));
+}
+
+TEST_F(LabelTables, PickledTextsListsAndNothingMayBeMixed) {
+  const LabelTable table = read_golden("mixed-openset.npz");
+  EXPECT_THAT(labels(table, 0), ElementsAre("happy", "sad"));
+  EXPECT_THAT(labels(table, 1), ElementsAre("calm", "proud"));
+  EXPECT_THAT(labels(table, 2), IsEmpty());
+}
+
+TEST_F(LabelTables, ADictionaryOfAnswersGivesTheirLabels) {
+  const LabelTable table = read_golden("answers.npz");
+  EXPECT_EQ(table.id(1), "b");
+  EXPECT_THAT(labels(table, 1), ElementsAre("sad", "tired"));
+}
+
+TEST_F(LabelTables, SentimentPrefersItsOwnKeys) {
+  const LabelTable table =
+      read("s.jsonl", "{\"id\":\"a\",\"labels\":[\"happy\"],\"val\":-0.4}\n{\"id\":\"b\",\"sentiment\":\"positive\"}",
+           LabelContent::sentiment);
+  EXPECT_THAT(labels(table, 0), ElementsAre("-0.4"));
+  EXPECT_THAT(labels(table, 1), ElementsAre("positive"));
+  EXPECT_THAT(labels(read_golden("valences.npz", LabelContent::sentiment), 1), ElementsAre("-0.25"));
+}
+
+TEST_F(LabelTables, RefuseAPickledObjectByItsName) {
+  expect_error(
+      ErrorKind::data, [&] { read_golden("stranger.npz"); }, "Stranger", "stranger.npz");
+}
+
+TEST_F(LabelTables, RefuseAnArchiveWithoutTheArrays) {
+  const auto path = folder_.path() / "x.npz";
+  formats::write_npz(path, {{"names", formats::make_npy(std::vector<std::string>{"a"}, {1})}});
+  expect_error(
+      ErrorKind::data, [&] { read_label_table(path, words_); }, "filenames.npy", "x.npz");
+}
+
+TEST_F(LabelTables, RefuseBrokenFiles) {
+  expect_refused("x.npz", "PK\x03\x04 and no more", "zip", "");
+  expect_refused("p.csv", "name,openset\na,[happy, sad]\n", "the record has 3 fields, the header has 2", ", line 2");
+  expect_refused("p.csv", "name,openset\na\n", "the record has 1 fields", ", line 2");
+  expect_refused("p.csv", "name,openset\na,\"[happy]\n", "does not end", ", line 2");
+  expect_refused("p.csv", "name,openset\na,\xff\n", "not UTF-8", ", line 2");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"labels\":[\"x\"]\n", "broken JSON", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"labels\":[\"\xff\"]}\n", "broken JSON", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"openset\":{\"x\":1}}\n", "neither text, a number, nor a list of them", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"openset\":true}\n", "neither text, a number, nor a list of them", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"openset\":[[]]}\n", "neither text, a number, nor a list of them", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":\"a\",\"labels\":[],\"labels\":[]}\n", "a second time", ", line 1");
+  expect_refused("p.jsonl", "{\"id\":1,\"labels\":[]}\n", "'id' is 1", ", line 1");
+}
+
+TEST_F(LabelTables, RefuseACutArchive) {
+  const std::string whole = read_file(test::data_folder() / "eval" / "matrix-openset.npz");
+  for (size_t size = 0; size < whole.size(); size += 7)
+    expect_error(
+        ErrorKind::data, [&] { read("d.npz", whole.substr(0, size)); }, "d.npz");
+}
+
+TEST_F(LabelTables, AnArchiveWithADamagedByteIsReadRightOrRefused) {
+  const std::string whole = read_file(test::data_folder() / "eval" / "matrix-openset.npz");
+  for (size_t at = 0; at < whole.size(); ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(~damaged[at]);
+    try {
+      EXPECT_THAT(labels(read("d.npz", damaged), 1), ElementsAre("calm", "proud")) << at;
+    } catch (const Error& mistake) {
+      EXPECT_EQ(mistake.kind(), ErrorKind::data) << at;
+    }
+  }
+}
+
+TEST_F(LabelTables, RefuseATwinAmongManyIds) {
+  std::string lines;
+  for (int i = 0; i < 1000; ++i) lines += fmt::format("{{\"id\":\"clip{}\",\"labels\":[]}}\n", i);
+  EXPECT_EQ(read("many.jsonl", lines).size(), 1000u);
+  expect_refused("many.jsonl", lines + "{\"name\":\"clip500\",\"openset\":[]}\n", "the id 'clip500' stands on line 501 already",
+                 ", line 1001");
+}
+
+TEST_F(LabelTables, RefuseMoreLabelsThanAnyoneNames) {
+  std::string line = "{\"id\":\"a\",\"labels\":[\"x\"";
+  for (int i = 0; i < 65'535; ++i) line += ",\"x\"";
+  expect_refused("p.jsonl", line + "]}", "'a' has 65536 labels", ", line 1");
+}
+
+TEST_F(LabelTables, MatchInTheOrderOfTheTruths) {
+  const LabelTable predictions = read("p.csv", "name,openset\na,x\nb,y\nc,z\n"),
+                   truths = read("t.csv", "name,openset\nc,z\na,x\n");
+  const TableMatch match = match_tables(predictions, truths);
+  EXPECT_THAT(match.prediction_of, ElementsAre(2u, 0u));
+  EXPECT_THAT(match.extra, ElementsAre(1u));
+}
+
+TEST_F(LabelTables, ATruthWithoutPredictionIsListedBesideWhatIsTooMuch) {
+  const LabelTable predictions = read("p.csv", "name,openset\na,x\nq,y\n"), truths = read("t.csv", "name,openset\nc,z\na,x\n");
+  expect_error(
+      ErrorKind::data, [&] { match_tables(predictions, truths); },
+      "1 of 2 truths have no prediction: c; 1 of 2 predictions have no truth: q", "p.csv against");
+}
+
+TEST(ClipIds, AreWhatStandsBeforeTheNumberOfAnUtterance) {
+  EXPECT_EQ(clip_of_id("a/b/12"), "a/b");
+  for (const char* id : {"a", "a/", "/1", "a/x1", "a/1x", ""}) EXPECT_EQ(clip_of_id(id), id);
+}
+
+}  // namespace
+}  // namespace microemo::eval
