@@ -68,7 +68,7 @@ Inputs read_inputs(const ScoreMetricsWords& words) {
   check_options(words, inputs.metrics);
   for (const Metric& metric : inputs.metrics)
     if (eval::needs_wheel(metric) && !inputs.sources.wheels.contains(metric.release))
-      inputs.sources.wheels.emplace(metric.release, eval::load_release(words.wheels, metric.release));
+      inputs.sources.wheels.emplace(metric.release, eval::load_release_wheels(words.wheels, metric.release));
   if (!words.synonyms.empty()) inputs.sources.groups = eval::read_cached_groups(words.synonyms);
   const auto sentiment = [](const Metric& metric) { return eval::is_of_sentiment(metric); };
   if (!std::ranges::all_of(inputs.metrics, sentiment))
@@ -99,7 +99,7 @@ std::vector<std::string> notes_of(const Inputs& inputs, const MetricResult& resu
                                 eval::list_ids(ids)));
   }
   if (!eval::needs_wheel(result.metric)) return notes;
-  const eval::EmotionWheel& wheel = inputs.sources.wheels.at(result.metric.release);
+  const eval::EmotionWheel& wheel = inputs.sources.wheels.at(result.metric.release).wheel;
   if (wheel.release.empty())
     notes.push_back(fmt::format("the wheels in {} are of no known release; scored with the rules of {}", wheel.path.string(),
                                 result.metric.release));
@@ -135,7 +135,7 @@ Json result_json(const Inputs& inputs, const MetricResult& result, const std::st
                             {"truth", result.unknown.truth}};
   json["bootstrap"] = {
       {"resamples", bootstrap.resamples}, {"confidence", bootstrap.confidence}, {"seed", bootstrap.seed}, {"clusters", clusters}};
-  if (eval::needs_wheel(result.metric)) json["wheels"] = wheel_json(inputs.sources.wheels.at(result.metric.release));
+  if (eval::needs_wheel(result.metric)) json["wheels"] = wheel_json(inputs.sources.wheels.at(result.metric.release).wheel);
   const eval::LabelFiles& files = files_of(inputs, result.metric);
   json["predictions"] = file_json(files.predictions);
   json["truths"] = file_json(files.truths);
@@ -178,8 +178,9 @@ std::string most_frequent(const eval::UnknownLabels& unknown) {
 
 void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, const std::string& clusters,
                 const eval::BootstrapOptions& bootstrap) {
-  for (const auto& [release, wheel] : inputs.sources.wheels)
-    std::printf("wheels %s: %s (sha256 %s)\n", release.c_str(), wheel.path.c_str(), wheel.hash.substr(0, 16).c_str());
+  for (const auto& [release, wheels] : inputs.sources.wheels)
+    std::printf("wheels %s: %s (sha256 %s)\n", release.c_str(), wheels.wheel.path.c_str(),
+                wheels.wheel.hash.substr(0, 16).c_str());
   std::printf("%s\n", report::format_table(table_of(results)).c_str());
   if (bootstrap.resamples > 0)
     std::printf("%s\n", fmt::format("interval: {:g} % bootstrap over {}s, {} resamples, seed {}", 100 * bootstrap.confidence,

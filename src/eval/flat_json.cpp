@@ -101,10 +101,6 @@ class Scanner {
   FlatObject& object_;
 };
 
-bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 }  // namespace
 
 const FlatMember* FlatObject::find(std::string_view key) const {
@@ -115,7 +111,7 @@ const FlatMember* FlatObject::find(std::string_view key) const {
 bool scan_flat_object(std::string_view line, FlatObject& object) {
   object.members.clear();
   object.elements.clear();
-  return (is_ascii(line) || formats::is_utf8(line)) && Scanner(line, object).object();
+  return formats::is_utf8(line) && Scanner(line, object).object();
 }
 
 }  // namespace microemo::eval

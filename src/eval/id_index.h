@@ -8,38 +8,52 @@
 
 namespace microemo::eval {
 
-/// Finds items of a table by their ids. Open addressing over item numbers: 8 to 16 bytes an item, where a map of texts takes
-/// eighty.
+/// Finds items of a table by their ids: open addressing over item numbers.
 class IdIndex {
  public:
-  explicit IdIndex(const LabelTable& table) : table_(table), slots_(16, no_number) {}
+  explicit IdIndex(const LabelTable& table) : table_(table), slots_(16) {}
 
   /// The item of this id, no_number when there is none.
-  uint32_t find(std::string_view id) const { return slots_[slot_of(id)]; }
+  uint32_t find(std::string_view id) const { return slots_[slot_of(id, std::hash<std::string_view>()(id))].item; }
 
-  /// Enters the table's item of that number, whose id must not be there yet.
-  void add(uint32_t item) {
+  /// The item that has the id of the table's item `item`; without one, enters `item` and returns no_number.
+  uint32_t add(uint32_t item, std::string_view id) {
     if (2 * (used_ + 1) > slots_.size()) grow();
-    slots_[slot_of(table_.id(item))] = item;
+    const size_t hash = std::hash<std::string_view>()(id);
+    Slot& slot = slots_[slot_of(id, hash)];
+    if (slot.item != no_number) return slot.item;
+    slot = {hash, item};
     ++used_;
+    return no_number;
   }
 
  private:
-  size_t slot_of(std::string_view id) const {
+  /// The hash stands beside the item, so that the ids of others are hardly ever looked at.
+  struct Slot {
+    size_t hash = 0;
+    uint32_t item = no_number;
+  };
+
+  size_t slot_of(std::string_view id, size_t hash) const {
     const size_t mask = slots_.size() - 1;
-    size_t slot = std::hash<std::string_view>()(id) & mask;
-    while (slots_[slot] != no_number && table_.id(slots_[slot]) != id) slot = (slot + 1) & mask;
-    return slot;
+    size_t at = hash & mask;
+    while (slots_[at].item != no_number && (slots_[at].hash != hash || table_.id(slots_[at].item) != id)) at = (at + 1) & mask;
+    return at;
   }
   void grow() {
-    std::vector<uint32_t> old(2 * slots_.size(), no_number);
+    std::vector<Slot> old(2 * slots_.size());
     old.swap(slots_);
-    for (const uint32_t item : old)
-      if (item != no_number) slots_[slot_of(table_.id(item))] = item;
+    const size_t mask = slots_.size() - 1;
+    for (const Slot& slot : old) {
+      if (slot.item == no_number) continue;
+      size_t at = slot.hash & mask;
+      while (slots_[at].item != no_number) at = (at + 1) & mask;
+      slots_[at] = slot;
+    }
   }
 
   const LabelTable& table_;
-  std::vector<uint32_t> slots_;
+  std::vector<Slot> slots_;
   size_t used_ = 0;
 };
 

@@ -55,7 +55,7 @@ class Reader {
   template <class Texts>
   void add(std::string_view id, int64_t line, const Texts& labels) {
     if (id.empty()) throw DataError("the id is empty").where(table_.path, line);
-    if (const uint32_t twin = ids_.find(id); twin != no_number)
+    if (const uint32_t twin = ids_.add(static_cast<uint32_t>(table_.size()), id); twin != no_number)
       throw DataError("the id '{}' stands on line {} already", id, table_.lines[twin])
           .where(table_.path, line)
           .hint("give every id one line");
@@ -66,7 +66,6 @@ class Reader {
     for (const auto& label : labels) table_.labels.push_back(words_.number(label));
     table_.label_ends.push_back(table_.labels.size());
     table_.lines.push_back(static_cast<uint32_t>(line));
-    ids_.add(static_cast<uint32_t>(table_.size() - 1));
   }
 
   void use_key(std::string_view key) {

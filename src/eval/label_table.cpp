@@ -1,5 +1,7 @@
 #include "microemo/eval/label_table.h"
 
+#include <optional>
+
 #include "id_index.h"
 #include "microemo/base/error.h"
 
@@ -10,6 +12,12 @@ std::vector<std::string> ids_of(const LabelTable& table, const std::vector<uint3
   std::vector<std::string> ids;
   for (const uint32_t item : items) ids.emplace_back(table.id(item));
   return ids;
+}
+
+IdIndex index_of(const LabelTable& table) {
+  IdIndex index(table);
+  for (uint32_t item = 0; item < table.size(); ++item) index.add(item, table.id(item));
+  return index;
 }
 
 }  // namespace
@@ -46,14 +54,17 @@ std::string list_ids(const std::vector<std::string>& ids) {
 }
 
 TableMatch match_tables(const LabelTable& predictions, const LabelTable& truths) {
-  IdIndex index(predictions);
-  for (uint32_t item = 0; item < predictions.size(); ++item) index.add(item);
   TableMatch match;
   std::vector<uint32_t> missing;
   std::vector<bool> used(predictions.size());
   match.prediction_of.reserve(truths.size());
+  std::optional<IdIndex> index;  // files in the same order need none
   for (uint32_t item = 0; item < truths.size(); ++item) {
-    const uint32_t found = index.find(truths.id(item));
+    uint32_t found = item;
+    if (item >= predictions.size() || predictions.id(item) != truths.id(item)) {
+      if (!index) index.emplace(index_of(predictions));
+      found = index->find(truths.id(item));
+    }
     match.prediction_of.push_back(found);
     if (found == no_number)
       missing.push_back(item);

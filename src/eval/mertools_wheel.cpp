@@ -17,10 +17,7 @@
 namespace microemo::eval {
 namespace {
 
-constexpr int wheel_count = 5;
-
-/// Every place a word can stand for, in code-point order: the public code breaks ties by sorting.
-using Choices = std::map<std::string, std::set<std::string>>;
+constexpr size_t wheel_count = 5;
 
 struct Leaf {
   std::string ring1, ring2, ring3;
@@ -44,7 +41,12 @@ std::vector<Leaf> read_leaves(const std::filesystem::path& file) {
   return leaves;
 }
 
-using Rings = std::unordered_map<std::string, std::string>;
+/// Words of the wheels in code-point order, in which the public code breaks ties: a word's number is its rank.
+using WordNumbers = std::map<std::string, uint32_t, std::less<>>;
+using Numbers = std::vector<uint32_t>;
+
+/// Of every word its class, nothing where the wheel does not have the word.
+using Rings = std::vector<const std::string*>;
 
 /// Texts in the order of their first appearance, each with what was said of it.
 template <class T>
@@ -66,25 +68,25 @@ Tree tree_of(const std::vector<Leaf>& leaves) {
 }
 
 /// Later words win, as in the public code.
-Rings ring1_of(const Tree& tree) {
-  Rings ring;
+Rings ring1_of(const Tree& tree, const WordNumbers& words) {
+  Rings ring(words.size());
   for (const auto& [ring1, branch] : tree) {
-    ring[ring1] = ring1;
-    for (const auto& [ring2, words] : branch) {
-      ring[ring2] = ring1;
-      for (const std::string& word : words) ring[word] = ring1;
+    ring[words.at(ring1)] = &ring1;
+    for (const auto& [ring2, outer] : branch) {
+      ring[words.at(ring2)] = &ring1;
+      for (const std::string& word : outer) ring[words.at(word)] = &ring1;
     }
   }
   return ring;
 }
 
-Rings ring2_of(const Tree& tree) {
-  Rings ring;
+Rings ring2_of(const Tree& tree, const WordNumbers& words) {
+  Rings ring(words.size());
   for (const auto& [ring1, branch] : tree) {
-    ring[ring1] = std::ranges::min_element(branch, {}, &Branch::value_type::first)->first;
-    for (const auto& [ring2, words] : branch) {
-      ring[ring2] = ring2;
-      for (const std::string& word : words) ring[word] = ring2;
+    ring[words.at(ring1)] = &std::ranges::min_element(branch, {}, &Branch::value_type::first)->first;
+    for (const auto& [ring2, outer] : branch) {
+      ring[words.at(ring2)] = &ring2;
+      for (const std::string& word : outer) ring[words.at(word)] = &ring2;
     }
   }
   return ring;
@@ -94,57 +96,72 @@ std::vector<std::string> list_in(const std::string& cell) {
   return is_missing(cell) ? std::vector<std::string>() : string_to_list(cell);
 }
 
+void sort_once(Numbers& numbers) {
+  std::ranges::sort(numbers);
+  numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
+}
+
 /// Synonym to words of the wheels: eight pairs of columns, one for each run of the model that made them.
-Choices read_synonyms(const std::filesystem::path& file, const std::set<std::string>& wheel_words) {
+std::unordered_map<std::string, Numbers> read_synonyms(const std::filesystem::path& file, const WordNumbers& words) {
   const formats::Table table = formats::read_xlsx(file);
-  Choices words;
+  std::unordered_map<std::string, Numbers> words_of;
   for (int run = 1; run <= 8; ++run) {
     const size_t word_column = table.column(fmt::format("word_run{}", run)),
                  list_column = table.column(fmt::format("synonym_run{}", run));
     for (const formats::TableRow& row : table.rows) {
       const std::string word = normalise_label(row.fields[word_column]);
-      if (!wheel_words.contains(word))
+      const auto known = words.find(word);
+      if (known == words.end())
         throw DataError("'{}' is a word of no wheel", word).where(file, row.line).hint("use wheels and synonyms of one release");
-      words[word].insert(word);
-      for (const std::string& synonym : list_in(row.fields[list_column])) words[normalise_label(synonym)].insert(word);
+      words_of[word].push_back(known->second);
+      for (const std::string& synonym : list_in(row.fields[list_column]))
+        words_of[normalise_label(synonym)].push_back(known->second);
     }
   }
-  return words;
+  for (auto& [synonym, numbers] : words_of) sort_once(numbers);
+  return words_of;
 }
 
-Choices read_forms(const std::filesystem::path& file) {
+/// Every word form with what it is a form of: names in order of spelling, and the words of the wheels that these stand for.
+struct Form {
+  std::set<std::string> bases;
+  Numbers words;
+};
+using Forms = std::map<std::string, Form>;
+
+Forms read_forms(const std::filesystem::path& file, const std::unordered_map<std::string, Numbers>& words_of) {
   const formats::Table table = formats::read_csv(file);
   const size_t name_column = table.column("name"), list_column = table.column("format");
-  Choices bases;
+  Forms forms;
   for (const formats::TableRow& row : table.rows) {
     const std::string& name = row.fields[name_column];
-    bases[name].insert(name);
-    for (const std::string& form : list_in(row.fields[list_column])) bases[form].insert(name);
+    std::vector<std::string> spellings = list_in(row.fields[list_column]);
+    spellings.push_back(name);
+    const auto found = words_of.find(name);
+    for (const std::string& spelling : spellings) {
+      Form& form = forms[spelling];
+      if (form.bases.insert(name).second && found != words_of.end())
+        form.words.insert(form.words.end(), found->second.begin(), found->second.end());
+    }
   }
-  return bases;
+  for (auto& [spelling, form] : forms) sort_once(form.words);
+  return forms;
 }
 
-std::set<std::string> wheel_words_of(const std::set<std::string>& bases, const Choices& synonyms) {
-  std::set<std::string> words;
-  for (const std::string& base : bases)
-    if (const auto found = synonyms.find(base); found != synonyms.end()) words.insert(found->second.begin(), found->second.end());
-  return words;
-}
-
-/// Classes of every form: the first of its candidates, in code-point order, that `choose` accepts.
+/// Classes of every form: what `choose` says, nothing where it is null.
 template <class Choose>
-Grouping make_grouping(std::string name, const Choices& forms, const Choose& choose) {
+Grouping make_grouping(std::string name, const Forms& forms, const Choose& choose) {
   Grouping grouping{std::move(name), {}};
-  for (const auto& [form, bases] : forms)
-    if (const std::optional<std::string> chosen = choose(bases)) grouping.class_of[form] = *chosen;
+  grouping.class_of.reserve(forms.size());
+  for (const auto& [spelling, form] : forms)
+    if (const std::string* chosen = choose(form)) grouping.class_of.emplace(spelling, *chosen);
   return grouping;
 }
 
-Grouping ring_grouping(std::string name, const Choices& forms, const Choices& synonyms, const Rings& ring) {
-  return make_grouping(std::move(name), forms, [&](const std::set<std::string>& bases) -> std::optional<std::string> {
-    for (const std::string& word : wheel_words_of(bases, synonyms))
-      if (const auto found = ring.find(word); found != ring.end()) return found->second;
-    return std::nullopt;
+Grouping ring_grouping(std::string name, const Forms& forms, const Rings& ring) {
+  return make_grouping(std::move(name), forms, [&](const Form& form) {
+    const auto found = std::ranges::find_if(form.words, [&](uint32_t word) { return ring[word] != nullptr; });
+    return found == form.words.end() ? nullptr : ring[*found];
   });
 }
 
@@ -155,15 +172,29 @@ std::string hash_of(const std::vector<WheelFile>& files) {
   return sha256(hashes);
 }
 
-Grouping first_base(const Choices& forms) {
-  return make_grouping("M1", forms, [](const std::set<std::string>& bases) { return std::optional(*bases.begin()); });
+Grouping first_base(const Forms& forms) {
+  return make_grouping("M1", forms, [](const Form& form) { return &*form.bases.begin(); });
 }
 
-Grouping first_wheel_word(const Choices& forms, const Choices& synonyms) {
-  return make_grouping("M2", forms, [&](const std::set<std::string>& bases) -> std::optional<std::string> {
-    const auto found = synonyms.find(*bases.begin());
-    return found == synonyms.end() ? std::nullopt : std::optional(*found->second.begin());
+Grouping first_wheel_word(const Forms& forms, const std::unordered_map<std::string, Numbers>& words_of,
+                          const WordNumbers& words) {
+  std::vector<const std::string*> texts;
+  for (const auto& [word, number] : words) texts.push_back(&word);
+  return make_grouping("M2", forms, [&](const Form& form) -> const std::string* {
+    const auto found = words_of.find(*form.bases.begin());
+    return found == words_of.end() ? nullptr : texts[found->second.front()];
   });
+}
+
+/// The words of all wheels, numbered by rank.
+WordNumbers number_words(const std::vector<std::vector<Leaf>>& wheels) {
+  WordNumbers words;
+  for (const auto& leaves : wheels)
+    for (const Leaf& leaf : leaves)
+      for (const std::string* word : {&leaf.ring1, &leaf.ring2, &leaf.ring3}) words[*word] = 0;
+  uint32_t rank = 0;
+  for (auto& [word, number] : words) number = rank++;
+  return words;
 }
 
 }  // namespace
@@ -178,17 +209,16 @@ EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
   wheel.hash = hash_of(wheel.files);
 
   std::vector<std::vector<Leaf>> wheels;
-  std::set<std::string> words;
-  for (int k = 0; k < wheel_count; ++k) {
-    wheels.push_back(read_leaves(wheel.files[static_cast<size_t>(k)].path));
-    for (const Leaf& leaf : wheels.back()) words.insert({leaf.ring1, leaf.ring2, leaf.ring3});
-  }
-  const Choices synonyms = read_synonyms(folder / "synonym.xlsx", words), forms = read_forms(folder / "format.csv");
-  wheel.groupings = {first_base(forms), first_wheel_word(forms, synonyms)};
-  for (size_t k = 0; k < wheels.size(); ++k) {
+  for (size_t k = 0; k < wheel_count; ++k) wheels.push_back(read_leaves(wheel.files[k].path));
+  const WordNumbers words = number_words(wheels);
+  const auto words_of = read_synonyms(folder / "synonym.xlsx", words);
+  const Forms forms = read_forms(folder / "format.csv", words_of);
+  wheel.groupings = {first_base(forms), first_wheel_word(forms, words_of, words)};
+  for (size_t k = 0; k < wheel_count; ++k) {
+    const Tree tree = tree_of(wheels[k]);
     wheel.headline.push_back(fmt::format("W{}-L1", k + 1));
-    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, synonyms, ring1_of(tree_of(wheels[k]))));
-    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, synonyms, ring2_of(tree_of(wheels[k]))));
+    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, ring1_of(tree, words)));
+    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, ring2_of(tree, words)));
   }
   return wheel;
 }

@@ -6,6 +6,7 @@
 #include "metric_parts.h"
 #include "microemo/base/error.h"
 #include "microemo/eval/labels.h"
+#include "microemo/eval/wheel_release.h"
 #include "microemo/formats/npy.h"
 #include "microemo/formats/zip.h"
 
@@ -26,28 +27,33 @@ class Columns {
     auto& column = columns_[{release, grouping}];
     const LabelFiles& files = *sources_.labels;
     if (column.empty())
-      column = count_sets(files.predictions, files.truths, files.match,
-                          classify_words(files.words, sources_.wheels.at(release).grouping(grouping)));
+      column = count_sets(files.predictions, files.truths, files.match, forms(release),
+                          sources_.wheels.at(release).classes.column(grouping));
     return column;
+  }
+  /// Of every word, under all groupings of a release.
+  const std::vector<uint32_t>& forms(const std::string& release) {
+    auto& forms = forms_[release];
+    if (forms.empty()) forms = find_forms(sources_.labels->words, sources_.wheels.at(release).classes);
+    return forms;
   }
 
  private:
   const MetricSources& sources_;
   std::map<std::pair<std::string, std::string>, std::vector<SetCounts>> columns_;
+  std::map<std::string, std::vector<uint32_t>> forms_;
 };
 
 /// Words without an entry in the wheel's table of word forms, which every grouping drops.
-UnknownLabels unknown_words(const LabelFiles& files, const EmotionWheel& wheel) {
-  const Grouping& forms = wheel.grouping("M1");
+UnknownLabels unknown_words(const LabelFiles& files, const std::vector<uint32_t>& forms) {
   std::vector<int64_t> truth(files.words.size()), predicted(files.words.size());
   for (const uint32_t word : files.truths.labels) ++truth[word];
   for (const uint32_t item : files.match.prediction_of)
     for (const uint32_t word : files.predictions.labels_of(item)) ++predicted[word];
   UnknownLabels unknown;
   for (uint32_t word = 0; word < files.words.size(); ++word) {
-    if (truth[word] + predicted[word] == 0) continue;
+    if (forms[word] != no_number || truth[word] + predicted[word] == 0) continue;
     const std::string label = normalise_label(files.words.text(word));
-    if (forms.class_of.contains(label)) continue;
     if (truth[word] > 0) unknown.truth[label] += truth[word];
     if (predicted[word] > 0) unknown.predicted[label] += predicted[word];
   }
@@ -90,7 +96,7 @@ ComputedMetric compute(const Metric& metric, const MetricSources& sources, Colum
   const auto counts = columns.of(metric);
   ComputedMetric computed =
       metric.family == MetricFamily::wheel_sets ? compute_sets(metric, counts) : compute_hits(metric, counts);
-  computed.result.unknown = unknown_words(files, sources.wheels.at(metric.release));
+  computed.result.unknown = unknown_words(files, columns.forms(metric.release));
   if (with_parts) add_parts(computed, counts);
   return computed;
 }
@@ -201,6 +207,12 @@ std::map<std::string, std::string> read_cached_groups(const std::filesystem::pat
         .where(zip_file)
         .hint("a cache of groupings has one .npy text for every sample, as MER2024's openset-synonym.zip");
   return groups;
+}
+
+ReleaseWheels load_release_wheels(const std::filesystem::path& folder, const std::string& release) {
+  EmotionWheel wheel = load_release(folder, release);
+  ClassTable classes = make_class_table(wheel);
+  return {std::move(wheel), std::move(classes)};
 }
 
 std::vector<MetricResult> score_metrics(const std::vector<Metric>& metrics, const MetricSources& sources, ClusterKind clusters,

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
+#include "microemo/base/error.h"
 #include "microemo/eval/labels.h"
 
 namespace microemo::eval {
@@ -54,46 +54,78 @@ class Marks {
   std::vector<uint32_t> last_;
 };
 
-std::vector<bool> classes_of_truths(const LabelTable& truths, const WordClasses& classes) {
-  std::vector<bool> known(classes.names.size());
+/// The class of every word, -1 without one.
+std::vector<int32_t> classes_of_words(std::span<const uint32_t> forms, const ClassTable::Column& classes) {
+  std::vector<int32_t> of_words;
+  of_words.reserve(forms.size());
+  for (const uint32_t form : forms) of_words.push_back(form == no_number ? -1 : classes.class_of[form]);
+  return of_words;
+}
+
+std::vector<bool> classes_of_truths(const LabelTable& truths, std::span<const int32_t> class_of, size_t classes) {
+  std::vector<bool> known(classes);
   for (const uint32_t word : truths.labels)
-    if (const int32_t of_class = classes.class_of[word]; of_class >= 0) known[static_cast<size_t>(of_class)] = true;
+    if (class_of[word] >= 0) known[static_cast<size_t>(class_of[word])] = true;
   return known;
 }
 
 }  // namespace
 
-WordClasses classify_words(const Vocabulary& words, const Grouping& grouping) {
-  std::map<std::string_view, int32_t> numbers;
-  for (const auto& [form, name] : grouping.class_of) numbers[name] = 0;
-  WordClasses classes;
-  for (auto& [name, number] : numbers) {
-    number = static_cast<int32_t>(classes.names.size());
-    classes.names.emplace_back(name);
+const ClassTable::Column& ClassTable::column(std::string_view grouping) const {
+  std::string names;
+  for (const Column& candidate : columns) {
+    if (candidate.grouping == grouping) return candidate;
+    names += (names.empty() ? "" : ", ") + candidate.grouping;
   }
+  throw ConfigError("the wheel has no grouping '{}'", grouping).hint("its groupings are " + names);
+}
+
+ClassTable make_class_table(const EmotionWheel& wheel) {
+  ClassTable table;
+  for (const Grouping& grouping : wheel.groupings)
+    for (const auto& [form, name] : grouping.class_of)
+      table.form_numbers.emplace(form, static_cast<uint32_t>(table.form_numbers.size()));
+  for (const Grouping& grouping : wheel.groupings) {
+    ClassTable::Column& column = table.columns.emplace_back();
+    column.grouping = grouping.name;
+    column.class_of.assign(table.form_numbers.size(), -1);
+    std::unordered_map<std::string_view, int32_t> numbers;
+    for (const auto& [form, name] : grouping.class_of) {
+      const auto [place, is_new] = numbers.emplace(name, static_cast<int32_t>(numbers.size()));
+      if (is_new) column.names.push_back(name);
+      column.class_of[table.form_numbers.at(form)] = place->second;
+    }
+  }
+  return table;
+}
+
+std::vector<uint32_t> find_forms(const Vocabulary& words, const ClassTable& table) {
+  std::vector<uint32_t> forms;
+  forms.reserve(words.size());
   for (uint32_t word = 0; word < words.size(); ++word) {
-    const auto found = grouping.class_of.find(normalise_label(words.text(word)));
-    classes.class_of.push_back(found == grouping.class_of.end() ? -1 : numbers[found->second]);
+    const auto found = table.form_numbers.find(normalise_label(words.text(word)));
+    forms.push_back(found == table.form_numbers.end() ? no_number : found->second);
   }
-  return classes;
+  return forms;
 }
 
 std::vector<SetCounts> count_sets(const LabelTable& predictions, const LabelTable& truths, const TableMatch& match,
-                                  const WordClasses& classes) {
-  const std::vector<bool> known = classes_of_truths(truths, classes);
+                                  std::span<const uint32_t> forms, const ClassTable::Column& classes) {
+  const std::vector<int32_t> class_of = classes_of_words(forms, classes);
+  const std::vector<bool> known = classes_of_truths(truths, class_of, classes.names.size());
   Marks true_marks(classes.names.size()), predicted_marks(classes.names.size());
   std::vector<SetCounts> counts(truths.size());
   for (uint32_t item = 0; item < truths.size(); ++item) {
     SetCounts& count = counts[item];
     for (const uint32_t word : truths.labels_of(item))
-      if (const int32_t found = classes.class_of[word]; found >= 0)
-        count.truth += true_marks.add(static_cast<size_t>(found), item);
+      if (class_of[word] >= 0) count.truth += true_marks.add(static_cast<size_t>(class_of[word]), item);
     for (const uint32_t word : predictions.labels_of(match.prediction_of[item])) {
-      const int32_t found = classes.class_of[word];
-      if (found < 0 || !predicted_marks.add(static_cast<size_t>(found), item)) continue;
+      if (class_of[word] < 0) continue;
+      const auto found = static_cast<size_t>(class_of[word]);
+      if (!predicted_marks.add(found, item)) continue;
       ++count.predicted;
-      count.shared += true_marks.has(static_cast<size_t>(found), item);
-      count.rivals += known[static_cast<size_t>(found)];
+      count.shared += true_marks.has(found, item);
+      count.rivals += known[found];
     }
   }
   return counts;

@@ -36,6 +36,8 @@ std::string lower_beyond_ascii(std::string text) {
 }  // namespace
 
 std::string_view strip(std::string_view text) {
+  const auto is_bare = [](char c) { return c > ' ' && static_cast<unsigned char>(c) < 0x80; };
+  if (text.empty() || (is_bare(text.front()) && is_bare(text.back()))) return text;
   const auto cut = [&](auto matches, auto remove) {
     for (bool found = true; found;) {
       found = false;

@@ -51,9 +51,14 @@ void append(std::string& text, char32_t c) {
 }  // namespace
 
 bool is_utf8(std::string_view text) {
-  while (!text.empty())
+  for (;;) {
+    // ASCII, which is most of most files, needs no look at what follows it.
+    size_t ascii = 0;
+    while (ascii < text.size() && static_cast<unsigned char>(text[ascii]) < 0x80) ++ascii;
+    text.remove_prefix(ascii);
+    if (text.empty()) return true;
     if (!take(text)) return false;
-  return true;
+  }
 }
 
 std::optional<std::u32string> decode_utf8(std::string_view text) {

@@ -34,8 +34,8 @@ class Metrics : public testing::Test {
   /// Of p.jsonl against t.jsonl, or of other files.
   std::vector<MetricResult> score(const std::vector<std::string>& names, int64_t resamples = 0,
                                   const char* predictions = "p.jsonl", const char* truths = "t.jsonl") {
-    sources_.wheels.emplace("2025", load_release(golden / "wheels", "2025"));
-    sources_.wheels.emplace("2026", load_release(golden / "wheels", "2026"));
+    sources_.wheels.emplace("2025", load_release_wheels(golden / "wheels", "2025"));
+    sources_.wheels.emplace("2026", load_release_wheels(golden / "wheels", "2026"));
     labels_ = read_label_files(folder_.path() / predictions, folder_.path() / truths, LabelContent::labels);
     sources_.labels = &labels_;
     std::vector<Metric> metrics;

@@ -104,7 +104,7 @@ std::vector<std::pair<std::string, double>> numbers_of(const std::string& metric
   MetricSources sources;
   sources.labels = &files;
   const Metric parsed = parse_metric(metric);
-  if (needs_wheel(parsed)) sources.wheels.emplace(parsed.release, load_release(test::emer_folder(), parsed.release));
+  if (needs_wheel(parsed)) sources.wheels.emplace(parsed.release, load_release_wheels(test::emer_folder(), parsed.release));
   if (!needs_wheel(parsed)) sources.groups = read_cached_groups(test::emer_folder() / "openset-synonym.zip");
   return score_metrics({parsed}, sources, ClusterKind::best, {.resamples = 0})[0].numbers;
 }

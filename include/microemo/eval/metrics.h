@@ -12,6 +12,7 @@
 #include "microemo/eval/label_table.h"
 #include "microemo/eval/metric_name.h"
 #include "microemo/eval/resample.h"
+#include "microemo/eval/set_counts.h"
 #include "microemo/eval/wheel.h"
 
 namespace microemo::eval {
@@ -58,12 +59,20 @@ struct MetricResult {
   std::vector<std::string> notes = {};  ///< what a reader has to know: rules that had to be used on this data
 };
 
+/// The wheels of one release, ready for many labels.
+struct ReleaseWheels {
+  EmotionWheel wheel;
+  ClassTable classes;
+};
+/// Throws as load_release.
+ReleaseWheels load_release_wheels(const std::filesystem::path& folder, const std::string& release);
+
 /// What the metrics are computed from.
 struct MetricSources {
-  const LabelFiles* labels = nullptr;          ///< for all but sentiment
-  const LabelFiles* sentiment = nullptr;       ///< for sentiment
-  std::map<std::string, EmotionWheel> wheels;  ///< by release
-  std::map<std::string, std::string> groups;   ///< of mer2024-gpt: cached groups by id (see parse_cached_groups)
+  const LabelFiles* labels = nullptr;           ///< for all but sentiment
+  const LabelFiles* sentiment = nullptr;        ///< for sentiment
+  std::map<std::string, ReleaseWheels> wheels;  ///< by release
+  std::map<std::string, std::string> groups;    ///< of mer2024-gpt: cached groups by id (see parse_cached_groups)
 };
 
 /// Cached groups, one NumPy text a sample: the .npy files of a zip such as MER2024's openset-synonym.zip, by their names. Throws

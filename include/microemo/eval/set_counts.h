@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "microemo/eval/label_table.h"
@@ -9,12 +11,23 @@
 
 namespace microemo::eval {
 
-/// The class of every word of a vocabulary under one grouping.
-struct WordClasses {
-  std::vector<std::string> names;  ///< of the classes, in the order of spelling
-  std::vector<int32_t> class_of;   ///< of every word: a position in `names`, or -1 where the grouping does not know it
+/// A wheel's classes as numbers, for many labels: every form is known by one number under all groupings.
+struct ClassTable {
+  struct Column {
+    std::string grouping;
+    std::vector<std::string> names;  ///< of the classes
+    std::vector<int32_t> class_of;   ///< of every form: a position in `names`, or -1 where it has no class
+  };
+  std::unordered_map<std::string, uint32_t> form_numbers;
+  std::vector<Column> columns;
+
+  /// Throws Error(config) that lists the groupings.
+  const Column& column(std::string_view grouping) const;
 };
-WordClasses classify_words(const Vocabulary& words, const Grouping& grouping);
+ClassTable make_class_table(const EmotionWheel& wheel);
+
+/// The form of every word of a vocabulary, spelled as normalise_label leaves it; no_number where the wheel has none.
+std::vector<uint32_t> find_forms(const Vocabulary& words, const ClassTable& table);
 
 /// Two sets of labels after their words were put into classes and doubles removed, as counts. Y and P are the classes of truth
 /// and prediction.
@@ -25,9 +38,9 @@ struct SetCounts {
   uint16_t rivals = 0;     ///< |P∩A|, A the classes of all truths of the file
 };
 
-/// Of every truth, in their order. O(labels).
+/// Of every truth, in their order; `forms` are those of find_forms. O(labels).
 std::vector<SetCounts> count_sets(const LabelTable& predictions, const LabelTable& truths, const TableMatch& match,
-                                  const WordClasses& classes);
+                                  std::span<const uint32_t> forms, const ClassTable::Column& classes);
 
 /// The mean of float64 numbers with the sums in NumPy's order (pairwise, in blocks of 128 with eight partial sums), so that it is
 /// bit for bit numpy.mean. NaN without numbers.
