@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "import_command.h"
 #include "microemo/base/error.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/check.h"
@@ -112,7 +113,7 @@ CLI::App* add(CLI::App& parent, const char* name, const char* description, Words
 
 void add_data_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
-  CLI::App* command = app.add_subcommand("data", "Audit manifests");
+  CLI::App* command = app.add_subcommand("data", "Audit manifests, take over public files");
   command->require_subcommand(1);
   add(*command, "check",
       "List everything that is wrong with manifests and their clips, with line and remedy; exit code 3 when there is an error",
@@ -122,6 +123,7 @@ void add_data_command(CLI::App& app, int& status) {
   add(*command, "stats", "Count clips, utterances, labels, people and formats", *words)
       ->footer("Example:\n  microemo data stats data/train.jsonl --json")
       ->callback([words] { show_stats(*words); });
+  add_import_command(*command, status);
 }
 
 }  // namespace microemo::cli

@@ -21,7 +21,7 @@ namespace {
 constexpr size_t most_labels = 10;
 
 struct Words : ScoreMetricsWords {
-  std::string wheel, pairs;
+  std::string wheel;
 };
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
@@ -70,11 +70,12 @@ void refuse(const std::string& value, const char* option, const char* reason) {
 }
 
 void run(const Words& words) {
-  if (!words.metrics.empty()) {
+  if (!words.metrics.empty() || !words.dataset.empty()) {
     refuse(words.wheel, "--wheel", "beside --metric");
-    refuse(words.pairs, "--per-sample", "beside --metric");
     return score_with_metrics(words);
   }
+  refuse(words.per_class, "--per-class", "without --metric");
+  refuse(words.confusion, "--confusion", "without --metric");
   refuse(words.wheels, "--wheels", "without --metric");
   refuse(words.synonyms, "--synonyms", "without --metric");
   const eval::EmotionWheel wheel =
@@ -82,7 +83,7 @@ void run(const Words& words) {
   const eval::LabelFile predictions = eval::read_label_file(words.predictions), truths = eval::read_label_file(words.truths);
   const std::vector<eval::LabelPair> pairs = eval::match_labels(predictions, truths);
   const eval::ScoreTable table = eval::score_predictions(pairs, wheel, words.bootstrap);
-  if (!words.pairs.empty()) eval::write_pair_scores(words.pairs, pairs, wheel);
+  if (!words.per_sample.empty()) eval::write_pair_scores(words.per_sample, pairs, wheel);
   if (!words.json) return print_text(table);
   Json json = {{"predictions", file_json(predictions)}, {"truths", file_json(truths)}};
   json.update(eval::to_json(table));
@@ -111,6 +112,7 @@ constexpr const char* footer =
     "  microemo score runs/full/eval/predictions.jsonl data/synth/test.jsonl\n"
     "  microemo score model-openset.npz check-openset.csv --metric ew2026-l1 --metric ew2025-l1 --wheels MERTools --json\n"
     "  microemo score predict-openset.csv check-openset.csv --metric mer2024-gpt --synonyms openset-synonym.zip\n"
+    "  microemo score model-openset.npz label-6way.npz --dataset mer2023 --wheels MERTools\n"
     "  microemo score predictions.csv truth.csv --per-sample pairs.csv";
 
 }  // namespace
@@ -134,7 +136,17 @@ void add_score_command(CLI::App& app, int&) {
           "--wheel", words->wheel,
           "Without --metric: a file like data/wheels/microemo.csv, which is the default, or a folder of MERTools' wheels")
       ->type_name("PATH");
-  command->add_option("--per-sample", words->pairs, "Without --metric: also write the score of every pair")
+  command
+      ->add_option(
+          "--dataset", words->dataset,
+          "A set of MER-UniBench in the place of --metric: mer2023, mer2024, meld, iemocapfour, cmumosi, cmumosei, sims, "
+          "simsv2 or ovmerdplus; GT may be its public label file")
+      ->type_name("NAME");
+  command->add_option("--per-sample", words->per_sample, "Also write the score of every item, and what its labels became")
+      ->type_name("FILE.csv");
+  command->add_option("--per-class", words->per_class, "Also write the scores of every class of the wheels")
+      ->type_name("FILE.csv");
+  command->add_option("--confusion", words->confusion, "Also write which class of the wheels was taken for which")
       ->type_name("FILE.csv");
   command->add_option("--bootstrap", words->bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
       ->check(CLI::Range(0, 1000000))

@@ -11,6 +11,8 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/log.h"
+#include "microemo/eval/label_report.h"
+#include "microemo/eval/unibench.h"
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
 
@@ -62,19 +64,38 @@ void check_options(const ScoreMetricsWords& words, const std::vector<Metric>& me
   check_option("--synonyms ZIP", words.synonyms, first_of(metrics, is_cached), "cached groupings", "mer2024-gpt");
 }
 
+std::vector<std::string> metric_names_of(const ScoreMetricsWords& words) {
+  if (words.dataset.empty()) return words.metrics;
+  const eval::UniBenchSet& set = eval::unibench_set(words.dataset);
+  if (!words.metrics.empty())
+    throw ConfigError("--dataset {} has metrics of its own: {}", set.name, set.metric)
+        .at("command line")
+        .hint("leave --metric or --dataset out");
+  std::vector<std::string> names = {set.metric};
+  names.insert(names.end(), set.others.begin(), set.others.end());
+  return names;
+}
+
+eval::LabelFiles read_files(const ScoreMetricsWords& words, eval::LabelContent content) {
+  if (words.dataset.empty()) return eval::read_label_files(words.predictions, words.truths, content);
+  eval::LabelFiles files;
+  files.predictions = eval::read_label_table(words.predictions, files.words, content);
+  files.truths = eval::read_unibench_truths(words.truths, eval::unibench_set(words.dataset), files.words);
+  files.match = eval::match_tables(files.predictions, files.truths);
+  return files;
+}
+
 Inputs read_inputs(const ScoreMetricsWords& words) {
   Inputs inputs;
-  inputs.metrics = parse_metrics(words.metrics);
+  inputs.metrics = parse_metrics(metric_names_of(words));
   check_options(words, inputs.metrics);
   for (const Metric& metric : inputs.metrics)
     if (eval::needs_wheel(metric) && !inputs.sources.wheels.contains(metric.release))
       inputs.sources.wheels.emplace(metric.release, eval::load_release_wheels(words.wheels, metric.release));
   if (!words.synonyms.empty()) inputs.sources.groups = eval::read_cached_groups(words.synonyms);
   const auto sentiment = [](const Metric& metric) { return eval::is_of_sentiment(metric); };
-  if (!std::ranges::all_of(inputs.metrics, sentiment))
-    inputs.labels = eval::read_label_files(words.predictions, words.truths, eval::LabelContent::labels);
-  if (std::ranges::any_of(inputs.metrics, sentiment))
-    inputs.sentiment = eval::read_label_files(words.predictions, words.truths, eval::LabelContent::sentiment);
+  if (!std::ranges::all_of(inputs.metrics, sentiment)) inputs.labels = read_files(words, eval::LabelContent::labels);
+  if (std::ranges::any_of(inputs.metrics, sentiment)) inputs.sentiment = read_files(words, eval::LabelContent::sentiment);
   return inputs;
 }
 
@@ -196,6 +217,37 @@ std::string clusters_of(const Inputs& inputs, const Metric& metric, eval::Cluste
   return eval::make_clusters(files_of(inputs, metric).truths, kind).kind;
 }
 
+/// The groupings that the tables are of: those of all metrics under one release.
+std::pair<std::string, std::vector<std::string>> groupings_of_tables(const std::vector<Metric>& metrics) {
+  std::string release;
+  std::vector<std::string> groupings;
+  for (const Metric& metric : metrics) {
+    if (!eval::needs_wheel(metric)) continue;
+    if (!release.empty() && metric.release != release)
+      throw ConfigError("--per-sample, --per-class and --confusion are of one release, and metrics of 2025 and 2026 are named")
+          .at("command line")
+          .hint("name metrics of one release");
+    release = metric.release;
+    for (const std::string& grouping : metric.groupings)
+      if (std::ranges::find(groupings, grouping) == groupings.end()) groupings.push_back(grouping);
+  }
+  if (release.empty())
+    throw ConfigError("--per-sample, --per-class and --confusion need a metric of the emotion wheels")
+        .at("command line")
+        .hint("name one with ew, hit or mscore");
+  return {release, groupings};
+}
+
+void write_tables(const ScoreMetricsWords& words, const Inputs& inputs) {
+  if (words.per_sample.empty() && words.per_class.empty() && words.confusion.empty()) return;
+  const auto [release, groupings] = groupings_of_tables(inputs.metrics);
+  const eval::ReleaseWheels& wheels = inputs.sources.wheels.at(release);
+  if (!words.per_sample.empty()) eval::write_item_table(words.per_sample, *inputs.labels, wheels, groupings);
+  if (!words.per_class.empty()) eval::write_class_table(words.per_class, eval::class_rows(*inputs.labels, wheels, groupings));
+  if (!words.confusion.empty())
+    eval::write_confusion_table(words.confusion, eval::confusion_cells(*inputs.labels, wheels, groupings));
+}
+
 }  // namespace
 
 void score_with_metrics(const ScoreMetricsWords& words) {
@@ -204,6 +256,7 @@ void score_with_metrics(const ScoreMetricsWords& words) {
   inputs.sources.sentiment = inputs.sentiment ? &*inputs.sentiment : nullptr;
   const eval::ClusterKind kind = cluster_kind(words.clusters);
   const auto results = eval::score_metrics(inputs.metrics, inputs.sources, kind, words.bootstrap);
+  write_tables(words, inputs);
   std::set<std::string> said;
   for (const MetricResult& result : results)
     for (const std::string& note : notes_of(inputs, result))

@@ -9,7 +9,8 @@ namespace microemo::cli {
 
 /// What `score --metric` was told.
 struct ScoreMetricsWords {
-  std::string predictions, truths, wheels, synonyms, clusters = "best";
+  std::string predictions, truths, wheels, synonyms, dataset, clusters = "best";
+  std::string per_sample, per_class, confusion;  ///< CSV files to write; empty: none
   std::vector<std::string> metrics;
   eval::BootstrapOptions bootstrap;
   bool json = false;

@@ -37,6 +37,13 @@ class Reader {
     table_.path = path;
   }
 
+  LabelTable take(const std::vector<std::pair<std::string, Labels>>& items) {
+    table_.hash = sha256_file(table_.path);
+    int64_t line = 0;
+    for (const auto& [id, labels] : items) add(id, ++line, labels);
+    return std::move(table_);
+  }
+
   LabelTable read() {
     const std::string end = table_.path.extension();
     if (end == ".jsonl")
@@ -254,6 +261,11 @@ class Reader {
 };
 
 }  // namespace
+
+LabelTable make_label_table(const std::filesystem::path& path, const std::vector<std::pair<std::string, Labels>>& items,
+                            Vocabulary& words) {
+  return Reader(path, words, LabelContent::labels).take(items);
+}
 
 LabelTable read_label_table(const std::filesystem::path& path, Vocabulary& words, LabelContent content) {
   return Reader(path, words, content).read();

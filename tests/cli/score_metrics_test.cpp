@@ -105,6 +105,44 @@ TEST_F(ScoreMetrics, OfSentimentAndSingleLabelsNeedNoWheel) {
   EXPECT_EQ(scores.at("war").at("value"), 0.0);
 }
 
+TEST_F(ScoreMetrics, WriteTablesOfItemsClassesAndConfusion) {
+  const test::CommandResult result =
+      score({"--metric", "ew2026-w1-l1", "--metric", "ew2026-w2-l1", "--wheels", wheels, "--per-sample", "items.csv",
+             "--per-class", "classes.csv", "--confusion", "confusion.csv"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(read_file(place.path() / "items.csv"), HasSubstr("b,gloomy,gloom; xyzzy,gloomy=cross,gloom=cross; xyzzy=,1,1"));
+  EXPECT_THAT(read_file(place.path() / "classes.csv"), HasSubstr("W1-L1,cross,1,1,1,1,1,1\n"));
+  EXPECT_THAT(read_file(place.path() / "confusion.csv"), HasSubstr("W1-L1,glad,glad,1\n"));
+}
+
+TEST_F(ScoreMetrics, RefuseTablesOfTwoReleasesOrNone) {
+  expect_refused({"--metric", "ew2025-l1", "--metric", "ew2026-l1", "--wheels", wheels, "--per-class", "c.csv"},
+                 ErrorKind::config, "are of one release");
+  file("truth.csv", "name,openset\na,glad\nb,gloomy\nc,calm\n");
+  expect_refused({"--metric", "war", "--confusion", "c.csv"}, ErrorKind::config, "need a metric of the emotion wheels");
+  expect_refused({"--per-class", "c.csv"}, ErrorKind::config, "--per-class does nothing without --metric");
+}
+
+TEST_F(ScoreMetrics, OfASetOfUniBenchAreItsOwn) {
+  std::string truths = "name,openset\n", predictions = truths;
+  for (int i = 0; i < 686; ++i) {
+    truths += fmt::format("clip{},{}\n", i, i % 2 == 0 ? "1.5" : "-1");
+    predictions += fmt::format("clip{},positive\n", i);
+  }
+  file("t.csv", truths);
+  file("p.csv", predictions);
+  const test::CommandResult result = score({"--dataset", "cmumosi", "--json"}, "p.csv", "t.csv");
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json scores = parse_json(result.standard_output, "standard output");
+  EXPECT_EQ(scores.at("sentiment-acc").at("value"), 0.5);
+  EXPECT_DOUBLE_EQ(scores.at("sentiment-waf").at("value").get<double>(), 1.0 / 3);
+}
+
+TEST_F(ScoreMetrics, RefuseASetBesideAMetric) {
+  expect_refused({"--dataset", "sims", "--metric", "war"}, ErrorKind::config,
+                 "--dataset sims has metrics of its own: sentiment-waf");
+}
+
 TEST_F(ScoreMetrics, RefuseATruthWithoutPrediction) {
   file("truth.csv", "name,openset\na,glad\nq,glad\n");
   expect_refused({"--metric", "ew2026-l1", "--wheels", wheels}, ErrorKind::data, "1 of 2 truths have no prediction: q");

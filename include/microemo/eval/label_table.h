@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace microemo::eval {
@@ -75,6 +76,10 @@ std::string_view clip_of_id(std::string_view id);
 /// Throws Error(data) with file and line for a missing key, an empty id, an id that stands twice, more than 65,535 labels of one
 /// item, or a file without items.
 LabelTable read_label_table(const std::filesystem::path& path, Vocabulary& words, LabelContent content = LabelContent::labels);
+
+/// The same of labels that were read elsewhere. Throws Error(data) as read_label_table.
+LabelTable make_label_table(const std::filesystem::path& path,
+                            const std::vector<std::pair<std::string, std::vector<std::string>>>& items, Vocabulary& words);
 
 /// Which prediction belongs to which truth.
 struct TableMatch {
