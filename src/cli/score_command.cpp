@@ -13,6 +13,7 @@
 #include "microemo/cli/commands.h"
 #include "microemo/eval/score_table.h"
 #include "microemo/report/table.h"
+#include "score_explanations.h"
 #include "score_metrics.h"
 
 namespace microemo::cli {
@@ -21,7 +22,8 @@ namespace {
 constexpr size_t most_labels = 10;
 
 struct Words : ScoreMetricsWords {
-  std::string wheel;
+  std::string wheel, judge;
+  bool timeline = false, explanations = false;
 };
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
@@ -69,15 +71,21 @@ void refuse(const std::string& value, const char* option, const char* reason) {
     throw ConfigError("{} does nothing {}", option, reason).at("command line").hint("leave it out; see microemo score --help");
 }
 
-void run(const Words& words) {
-  if (!words.metrics.empty() || !words.dataset.empty()) {
-    refuse(words.wheel, "--wheel", "beside --metric");
-    return score_with_metrics(words);
-  }
-  refuse(words.per_class, "--per-class", "without --metric");
-  refuse(words.confusion, "--confusion", "without --metric");
-  refuse(words.wheels, "--wheels", "without --metric");
-  refuse(words.synonyms, "--synonyms", "without --metric");
+void run_metrics(const Words& words) {
+  refuse(words.wheel, "--wheel", "beside --metric");
+  refuse(words.judge, "--judge", "without --explanations");
+  score_with_metrics(words);
+}
+
+void run_texts(const Words& words) {
+  refuse(words.per_sample, "--per-sample", "beside --timeline and --explanations");
+  refuse(words.timeline ? words.judge : "", "--judge", "without --explanations");
+  const ScoreTextsWords texts{words.predictions, words.truths, words.wheel, words.judge, words.json};
+  if (words.timeline) return score_timeline_files(texts);
+  score_explanation_files(texts);
+}
+
+void run_pairs(const Words& words) {
   const eval::EmotionWheel wheel =
       eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : std::filesystem::path(words.wheel));
   const eval::LabelFile predictions = eval::read_label_file(words.predictions), truths = eval::read_label_file(words.truths);
@@ -88,6 +96,22 @@ void run(const Words& words) {
   Json json = {{"predictions", file_json(predictions)}, {"truths", file_json(truths)}};
   json.update(eval::to_json(table));
   print(json.dump(2));
+}
+
+void run(const Words& words) {
+  const bool metrics = !words.metrics.empty() || !words.dataset.empty();
+  if (metrics + words.timeline + words.explanations > 1)
+    throw ConfigError("--metric or --dataset, --timeline and --explanations are three ways to score")
+        .at("command line")
+        .hint("name one of them");
+  if (metrics) return run_metrics(words);
+  refuse(words.per_class, "--per-class", "without --metric");
+  refuse(words.confusion, "--confusion", "without --metric");
+  refuse(words.wheels, "--wheels", "without --metric");
+  refuse(words.synonyms, "--synonyms", "without --metric");
+  if (words.timeline || words.explanations) return run_texts(words);
+  refuse(words.judge, "--judge", "without --explanations");
+  run_pairs(words);
 }
 
 constexpr const char* footer =
@@ -124,8 +148,7 @@ void add_score_command(CLI::App& app, int&) {
   command->add_option("GT", words->truths, "True labels: .jsonl (a manifest, too), .csv or .npz")->required();
   command->add_option("--metric", words->metrics, "A metric of the public benchmarks (see below); may be given several times")
       ->type_name("NAME")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   command
       ->add_option("--wheels", words->wheels,
                    "MERTools' emotion wheels for --metric: a folder of wheel1.xlsx …, or one that holds such folders")
@@ -160,6 +183,15 @@ void add_score_command(CLI::App& app, int&) {
                    "every truth names, otherwise clip")
       ->check(CLI::IsMember({"best", "clip", "dialogue", "speaker"}))
       ->capture_default_str();
+  command->add_flag(
+      "--timeline", words->timeline,
+      "Score over time: both files are manifests or answers whose utterances have start_s, end_s and labels or answer");
+  command->add_flag(
+      "--explanations", words->explanations,
+      "Score texts: the visual, acoustic and lexical clues of GT's texts that PRED's name, and PRED's labels against "
+      "its texts");
+  command->add_option("--judge", words->judge, "With --explanations: kept answers of a judge, a line {\"id\", \"answer\"} each")
+      ->type_name("FILE.jsonl");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(footer);
   command->callback([words] { run(*words); });

@@ -55,6 +55,14 @@ TEST_F(ScoreMetrics, PrintAnObjectFromNameToNumbers) {
   EXPECT_EQ(scores.at("ew2026-l1").at("n_per_wheel").size(), 5u);
 }
 
+TEST_F(ScoreMetrics, TakeOneNameAnOptionSoThatFilesMayFollow) {
+  const test::CommandResult result = test::run_command({MICROEMO_BINARY, "score", "--metric", "ew2026-w1-l1", "predictions.jsonl",
+                                                        "--metric", "hit2026-w1-l1", "truth.csv", "--wheels", wheels, "--json"},
+                                                       {.folder = place.path()});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(parse_json(result.standard_output, "standard output").size(), 2u);
+}
+
 TEST_F(ScoreMetrics, PrintWhatNoOptionNamed) {
   const Json one = json({"--metric", "ew2026-l1", "--wheels", wheels}).at("ew2026-l1");
   EXPECT_EQ(one.at("bootstrap"), Json({{"resamples", 1000}, {"confidence", 0.95}, {"seed", 0}, {"clusters", "clip"}}));
@@ -178,6 +186,51 @@ TEST_F(ScoreMetrics, RefuseClustersThatAreNotNamedEverywhere) {
 
 TEST_F(ScoreMetrics, RefuseNumbersOfResamplesThatAreNone) {
   expect_refused({"--metric", "war", "--bootstrap", "-1"}, ErrorKind::config, "--bootstrap");
+}
+
+struct ScoreTexts : ScoreMetrics {};
+
+TEST_F(ScoreTexts, OverTimeWeighBySeconds) {
+  file("t.jsonl",
+       R"({"id":"x","utterances":[{"start_s":0,"end_s":3,"labels":["happy"]},{"start_s":3,"end_s":4,"labels":["sad"]}]})");
+  file("p.jsonl", R"({"id":"x","utterances":[{"start_s":0,"end_s":4,"answer":"The person feels happy."}]})");
+  const test::CommandResult result = score({"--timeline", "--json"}, "p.jsonl", "t.jsonl");
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json json = parse_json(result.standard_output, "standard output");
+  EXPECT_EQ(json.at("groupings")[0].at("f"), 0.75);
+  EXPECT_THAT(score({"--timeline"}, "p.jsonl", "t.jsonl").standard_output, HasSubstr("0.7500"));
+}
+
+TEST_F(ScoreTexts, OfExplanationsNeedNoJudge) {
+  file("t.csv", "name,reason\na,\"He smiles, his voice is loud.\"\n");
+  file("p.jsonl", "{\"id\":\"a\",\"answer\":\"A smile: the person feels happy.\",\"labels\":[\"happy\"]}\n");
+  const test::CommandResult result = score({"--explanations", "--json"}, "p.jsonl", "t.csv");
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json json = parse_json(result.standard_output, "standard output");
+  EXPECT_EQ(json.at("clues").at("visual").at("coverage"), 1.0);
+  EXPECT_EQ(json.at("clues").at("acoustic").at("coverage"), 0.0);
+  EXPECT_TRUE(json.at("clues").at("lexical").at("coverage").is_null());
+  EXPECT_EQ(json.at("agreement").at("f"), 1.0);
+  EXPECT_TRUE(json.at("judge").is_null());
+}
+
+TEST_F(ScoreTexts, TakeKeptAnswersOfAJudge) {
+  file("t.csv", "name,reason\na,x\nb,x\n");
+  file("p.csv", "name,reason\na,x\nb,x\n");
+  file("j.jsonl", "{\"id\":\"a\",\"answer\":\"9\"}\n{\"id\":\"b\",\"answer\":\"6\"}\n");
+  const test::CommandResult result = score({"--explanations", "--judge", "j.jsonl"}, "p.csv", "t.csv");
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, HasSubstr("judge: mean 7.5 of 10 over 2 items"));
+  file("j.jsonl", "{\"id\":\"a\",\"answer\":\"9\"}\n");
+  EXPECT_THAT(score({"--explanations", "--judge", "j.jsonl"}, "p.csv", "t.csv").standard_error,
+              HasSubstr("1 of 2 items have no judged answer: b"));
+}
+
+TEST_F(ScoreTexts, AreOneWayToScore) {
+  expect_refused({"--timeline", "--explanations"}, ErrorKind::config, "are three ways to score");
+  expect_refused({"--timeline", "--metric", "war"}, ErrorKind::config, "are three ways to score");
+  expect_refused({"--judge", "j.jsonl"}, ErrorKind::config, "--judge does nothing without --explanations");
+  expect_refused({"--explanations", "--per-sample", "x.csv"}, ErrorKind::config, "--per-sample does nothing beside --timeline");
 }
 
 TEST_F(ScoreMetrics, MeetThePublishedNumbers) {

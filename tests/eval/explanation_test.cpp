@@ -69,6 +69,45 @@ TEST(Judges, AreRefusedWithoutANumberFromOneToTen) {
         ErrorKind::data, [&] { judged_score(answer); }, "the judge's");
 }
 
+class ExplanationFiles : public testing::Test {
+ protected:
+  std::vector<ExplainedItem> read(const std::string& name, const std::string& text) const {
+    return read_explanations(test::write(folder_.path() / name, text));
+  }
+  void expect_refused(const std::string& name, const std::string& text, const std::string& reason) const {
+    expect_error(
+        ErrorKind::data, [&] { read(name, text); }, reason, name);
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ExplanationFiles, AreLinesTablesAndDictionaries) {
+  const auto lines =
+      read("x.jsonl", "{\"id\":\"a\",\"answer\":\"He smiles.\",\"labels\":[\"happy\"]}\n{\"name\":\"b\",\"reason\":\"\"}\n");
+  EXPECT_EQ(lines[0].text, "He smiles.");
+  EXPECT_TRUE(lines[0].has_labels && !lines[1].has_labels);
+  EXPECT_EQ(read("x.csv", "names,emotions,reasons\na,angry,\"loud, fast\"\n")[0].text, "loud, fast");
+  EXPECT_EQ(read_explanations(test::data_folder() / "eval" / "answers.npz")[1].id, "b");
+}
+
+TEST_F(ExplanationFiles, RefuseWhatIsNoText) {
+  expect_refused("x.jsonl", "{\"id\":\"a\",\"labels\":[]}\n", "there is no text");
+  expect_refused("x.jsonl", "{\"id\":\"a\",\"answer\":\"\"}\n{\"id\":\"a\",\"answer\":\"\"}\n", "'a' stands a second time");
+  expect_refused("x.jsonl", "{\"id\":\"\",\"answer\":\"\"}\n", "the id is empty");
+  expect_refused("x.jsonl", "\n", "holds no texts");
+  expect_refused("x.csv", "name,openset\na,[x]\n", "there is no text");
+  expect_refused("x.txt", "", "not '.txt'");
+}
+
+TEST_F(ExplanationFiles, OfOtherIdsAreListed) {
+  expect_error(
+      ErrorKind::data,
+      [] {
+        match_explanations({{"a", "", {}, false}, {"b", "", {}, false}}, {{"b", "", {}, false}, {"c", "", {}, false}});
+      },
+      "1 references have no answer: a; 1 answers have no reference: c");
+}
+
 class JudgeFiles : public testing::Test {
  protected:
   void expect_refused(const std::string& lines, const std::string& reason, const std::string& place) const {

@@ -48,6 +48,23 @@ struct Agreement {
 };
 Agreement agree_with_labels(const std::vector<AgreementItem>& items, const Grouping& grouping);
 
+/// A text that explains, and the labels that stand beside it.
+struct ExplainedItem {
+  std::string id, text;
+  std::vector<std::string> labels;
+  bool has_labels = false;
+};
+
+/// Texts by the name's end: .jsonl with "id" or "name", the first of "answer", "reason", "reasons", "explanation", "english" and
+/// "chinese", and "labels" (a list) where there are some; .csv with such columns; .npz with one dictionary name2reason, which is
+/// read as data. Throws Error(data) with file and line for a missing or empty id, an id that stands twice, an item without a text
+/// key, and a file without items.
+std::vector<ExplainedItem> read_explanations(const std::filesystem::path& path);
+
+/// In the order of the references. Throws Error(data) that lists the ids which only one side has.
+std::vector<ExplanationPair> match_explanations(const std::vector<ExplainedItem>& references,
+                                                const std::vector<ExplainedItem>& answers);
+
 /// A judge's score, 1 to 10, out of its answer as EMER's first version reads it (AffectGPT 2024, evaluation.py): the first number
 /// of the text, "8" of "8/10". Throws Error(data) when there is none, it is not written as a number is, or it is outside 1 to 10.
 double judged_score(std::string_view answer);
