@@ -29,6 +29,7 @@ void add_commands(CLI::App& app, int& status) {
   add_train_command(app, status);
   add_launch_command(app, status);
   add_eval_command(app, status);
+  add_compare_command(app, status);
   add_predict_command(app, status);
   add_score_command(app, status);
   add_generate_command(app, status);

@@ -124,9 +124,8 @@ void check_png_name(const std::filesystem::path& path) {
     throw ConfigError("pictures are written as PNG, and this name says something else").where(path).hint("end the name in .png");
 }
 
-void write_png(const std::filesystem::path& path, const Image& image) {
+std::string png_bytes(const Image& image) {
   silence();
-  check_png_name(path);
   MICROEMO_CHECK(image.width > 0 && image.height > 0, "an empty picture has no PNG form");
   const CodecContext encoder = png_encoder(image);
   const Frame frame = padded(image);
@@ -137,9 +136,13 @@ void write_png(const std::filesystem::path& path, const Image& image) {
     avcodec_send_frame(encoder.get(), nullptr);
     code = avcodec_receive_packet(encoder.get(), packet.get());
   }
-  if (code < 0)
-    throw EnvironmentError("the PNG encoder failed: {}", reason(code)).where(path).hint("install Debian's libavcodec");
-  write_file_atomic(path, {reinterpret_cast<const char*>(packet->data), size_t(packet->size)});
+  if (code < 0) throw EnvironmentError("the PNG encoder failed: {}", reason(code)).hint("install Debian's libavcodec");
+  return {reinterpret_cast<const char*>(packet->data), size_t(packet->size)};
+}
+
+void write_png(const std::filesystem::path& path, const Image& image) {
+  check_png_name(path);
+  write_file_atomic(path, png_bytes(image));
 }
 
 }  // namespace microemo::media

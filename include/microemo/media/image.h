@@ -23,6 +23,8 @@ struct Point {
 Image read_image(const std::filesystem::path& path);
 /// Throws Error(config) for a name that does not end in ".png": a picture is what its name says. For checks before long work.
 void check_png_name(const std::filesystem::path& path);
+/// A PNG's bytes.
+std::string png_bytes(const Image& image);
 /// Writes a PNG, atomically. Throws as check_png_name does.
 void write_png(const std::filesystem::path& path, const Image& image);
 

@@ -1,0 +1,106 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "media/clips.h"
+#include "microemo/base/error.h"
+#include "microemo/base/files.h"
+#include "microemo/base/json.h"
+
+namespace microemo {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+/// Two evaluations of a clip of two seconds with two utterances.
+class CompareCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    clips_.make("a.mp4");
+    clips_.write(
+        "clips.jsonl",
+        R"({"id": "a", "video": "a.mp4", "utterances": [{"start_s": 0, "end_s": 0.9, "text": "Really?"}, {"start_s": 1, "end_s": 1.9, "text": "<Yes>."}]})");
+    evaluation("first", "happy", "happy");
+    evaluation("second", "happy", "sad");
+  }
+  void evaluation(const std::string& name, const std::string& one, const std::string& two,
+                  const std::string& truth = "sad") const {
+    const auto folder = clips_.path(name);
+    std::filesystem::create_directories(folder);
+    const auto line = [&](int number, const std::string& label, const std::string& right) {
+      return Json{{"id", "a/" + std::to_string(number)}, {"clip", "a"}, {"labels", {label}}, {"truth", {right}}}.dump() + "\n";
+    };
+    write_file_atomic(folder / "labels.jsonl", line(0, one, "happy") + line(1, two, truth));
+    const auto answer = [](int number, const std::string& label) {
+      return Json{{"clip", "a"}, {"utterance", number}, {"answer", "The person feels " + label + "."}}.dump() + "\n";
+    };
+    write_file_atomic(folder / "answers.jsonl", answer(0, one) + answer(1, two));
+    write_json(folder / "scores.json", {{"manifest", clips_.path("clips.jsonl").string()}});
+  }
+  test::CommandResult compare(std::vector<std::string> words) const {
+    words.insert(words.begin(), {MICROEMO_BINARY, "compare"});
+    return test::run_command(words, {.folder = clips_.path("")});
+  }
+
+  test::Clips clips_;
+};
+
+TEST_F(CompareCommand, TellsScoresTestsAndDifferences) {
+  const test::CommandResult result = compare({"first", "second"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, AllOf(HasSubstr("first"), HasSubstr("0.500"), HasSubstr("+0.500"),
+                                            HasSubstr("paired randomisation"), HasSubstr("a/1")));
+  EXPECT_THAT(result.standard_output, Not(HasSubstr("a/0")));
+}
+
+TEST_F(CompareCommand, PrintsJson) {
+  const test::CommandResult result = compare({"first", "second", "--json"});
+  const Json json = Json::parse(result.standard_output);
+  EXPECT_EQ(json["pairs"], 2);
+  EXPECT_EQ(json["evaluations"][1]["f_score"], 1.0);
+  EXPECT_EQ(json["against_first"][0]["difference"], 0.5);
+  EXPECT_EQ(json["differences"][0]["id"], "a/1");
+  EXPECT_EQ(json["differences"][0]["labels"], Json::array({Json::array({"happy"}), Json::array({"sad"})}));
+}
+
+TEST_F(CompareCommand, WritesAPageWithFramesWordsAndAnswers) {
+  const test::CommandResult result = compare({"first", "second", "--html", "page.html"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const std::string page = read_file(clips_.path("page.html"));
+  EXPECT_THAT(page, AllOf(HasSubstr("data:image/png;base64,"), HasSubstr("&lt;Yes&gt;."), HasSubstr("The person feels sad."),
+                          HasSubstr("1.00 to 1.90 s")));
+}
+
+TEST_F(CompareCommand, TakesTheOnlyEvaluationOfARun) {
+  std::filesystem::create_directories(clips_.path("run/eval"));
+  std::filesystem::rename(clips_.path("first"), clips_.path("run/eval/test-1"));
+  EXPECT_EQ(compare({"run", "second"}).exit_code, 0);
+  std::filesystem::copy(clips_.path("run/eval/test-1"), clips_.path("run/eval/test-2"));
+  const test::CommandResult result = compare({"run", "second"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("the run has 2 evaluations"));
+}
+
+TEST_F(CompareCommand, RefusesWhatCannotBeCompared) {
+  const auto refused = [&](const std::vector<std::string>& words, ErrorKind kind, const std::string& message) {
+    const test::CommandResult result = compare(words);
+    EXPECT_EQ(result.exit_code, exit_code(kind)) << result.standard_output;
+    EXPECT_THAT(result.standard_error, AllOf(HasSubstr(message), HasSubstr("  next  ")));
+  };
+  refused({"first"}, ErrorKind::config, "one evaluation has nothing to be compared with");
+  refused({"first", "none"}, ErrorKind::data, "this is no evaluation");
+  evaluation("third", "happy", "sad", "angry");
+  refused({"first", "third"}, ErrorKind::data, "third has other true labels than first: a/1");
+  clips_.write("second/labels.jsonl", "{\"id\": \"a/0\"}\n");
+  refused({"first", "second"}, ErrorKind::data, "clip");
+  clips_.write("second/labels.jsonl", "not json\n");
+  refused({"first", "second"}, ErrorKind::data, "labels.jsonl");
+  evaluation("second", "happy", "sad");
+  std::filesystem::remove(clips_.path("clips.jsonl"));
+  refused({"first", "second", "--html", "page.html"}, ErrorKind::data, "the manifest that was evaluated is not there");
+  EXPECT_FALSE(std::filesystem::exists(clips_.path("page.html")));
+}
+
+}  // namespace
+}  // namespace microemo
