@@ -38,6 +38,7 @@ void add_commands(CLI::App& app, int& status) {
   add_inspect_command(app, status);
   add_convert_command(app, status);
   add_verify_command(app, status);
+  add_watch_ranks_command(app, status);
 }
 
 /// "microemo media frames": the command that the words lead to.

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,7 @@
 #include "microemo/cli/commands.h"
 #include "microemo/parallel/group.h"
 #include "microemo/parallel/same.h"
+#include "microemo/parallel/side_watch.h"
 #include "microemo/train/cost.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
@@ -84,6 +86,18 @@ void check_run_folder(const fs::path& run) {
         .hint("name the folder that holds checkpoints/");
 }
 
+/// --resume auto is --continue: for a job that is started by the same words again and again.
+void settle_resume(Words& words) {
+  if (words.resume == "auto") {
+    words.go_on = true;
+    words.resume.clear();
+  } else if (!words.resume.empty() && !words.out.empty()) {
+    throw ConfigError("--resume {} names the run folder, and --out {} another one", words.resume, words.out)
+        .at("command line")
+        .hint("leave out --out, or give --resume auto");
+  }
+}
+
 Plan make_plan(const Words& words) {
   Plan plan;
   std::vector<fs::path> files;
@@ -118,7 +132,7 @@ void take_run_folder(Plan& plan, const Words& words, const parallel::LaunchConte
   if (group.first()) {
     if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
     // Behind the lock: another process would replace what is found here. A launcher that starts the job again means to go on.
-    found = checkpoint_to_resume(words, plan.run, words.go_on || (context.watched && context.attempt > 0)).string();
+    found = checkpoint_to_resume(words, plan.run, words.go_on || context.attempt > 0).string();
     group.publish("run", fs::absolute(plan.run).string());
   }
   plan.checkpoint = group.from_first(found);
@@ -137,7 +151,11 @@ std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, co
     show_progress(false);
     open_log(LogLevel::warning);
   }
-  return std::make_shared<parallel::Group>(context, plan.options.train.ranks, end_by_verdict);
+  // Gloo writes to connections that a rank which has ended has closed: an error that can be told, and not the end of this one.
+  if (context.world > 1) ::signal(SIGPIPE, SIG_IGN);
+  const parallel::RankOptions& ranks = plan.options.train.ranks;
+  const auto watched = parallel::with_side_watch(context, {"/proc/self/exe", "watch-ranks"}, ranks.start_limit_s);
+  return std::make_shared<parallel::Group>(watched, ranks, end_by_verdict);
 }
 
 /// Settles device and threads, before anything is computed; says why.
@@ -289,9 +307,11 @@ void add_train_command(CLI::App& app, int& status) {
   command->add_option("CONFIG", words->arguments, "YAML or JSON files, read from left to right, and key=value (see below)");
   command->add_option("--out", words->out, "Run folder; the same as train.out=FOLDER");
   command
-      ->add_option("--resume", words->resume, "Continue the run in this folder, bit for bit; without CONFIG as it was configured")
-      ->excludes("--out");
-  command->add_flag("--continue", words->go_on, "Continue the run in train.out if it has a checkpoint, else start it");
+      ->add_option("--resume", words->resume,
+                   "Continue the run in this folder, bit for bit; without CONFIG as it was configured. auto: continue the run in "
+                   "--out or train.out if it has a checkpoint, else start it")
+      ->type_name("RUN|auto");
+  command->add_flag("--continue", words->go_on, "The same as --resume auto");
   command->add_flag("--allow-change", words->allow_change,
                     "Continue though configuration, data or machine changed; every change is named");
   command
@@ -310,10 +330,12 @@ void add_train_command(CLI::App& app, int& status) {
            "\nExamples:\n"
            "  microemo train train.yaml train.seed=1 model.local.enabled=false --out runs/one\n"
            "  microemo train --resume runs/one\n"
+           "  microemo train train.yaml --out runs/one --resume auto\n"
            "  microemo train train.yaml --out runs/one --dry-run";
   });
   command->callback([&app, words, &status] {
     install_stop_signals();
+    settle_resume(*words);
     words->quiet = app.get_option("--quiet")->count() > 0;
     status = run(*words);
   });

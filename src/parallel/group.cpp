@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <sstream>
 
 #include <ATen/ops/zeros.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "heartbeat.h"
 #include "key_server.h"
+#include "mail_box.h"
 #include "microemo/base/error.h"
 #include "network.h"
 #include "store.h"
@@ -50,11 +53,20 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> make_gloo(const c10::intrusive_ptr<c1
 
 struct Group::Impl {
   LaunchContext context;
+  RankOptions options{};
+  int64_t boxes = 0;
   std::unique_ptr<KeyServer> server{};
   c10::intrusive_ptr<c10d::Store> store;
   std::unique_ptr<Heartbeat> heartbeat;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   std::atomic<bool> lost{false};
+  int exceptions = std::uncaught_exceptions();
+
+  ~Impl() {
+    if (!heartbeat) return;
+    const bool failed = std::uncaught_exceptions() > exceptions;
+    heartbeat->leave(lost ? farewell_lost : failed ? farewell_failed : farewell_ended);
+  }
 
   /// Runs a part of the communication and says where it failed.
   template <class Work>
@@ -89,8 +101,9 @@ Group::Group(const LaunchContext& context, const RankOptions& options, std::func
   if (context.world == 1) return;
   impl_ = std::make_unique<Impl>();
   impl_->context = context;
+  impl_->options = options;
   if (!context.hosted && context.rank == 0)
-    impl_->server = std::make_unique<KeyServer>(context.port, context.local_world == context.world);
+    impl_->server = std::make_unique<KeyServer>(context.port, leads_to_this_machine_alone(context.address));
   impl_->store = connect_store(context, options.start_limit_s);
   impl_->heartbeat = std::make_unique<Heartbeat>(context, options, std::move(on_verdict));
   impl_->talk([&] {
@@ -177,5 +190,13 @@ std::vector<std::string> Group::names(const std::vector<std::string>& own) const
 }
 
 void Group::barrier() const { any(false); }
+
+std::shared_ptr<Mail> Group::mail() {
+  if (!impl_) return nullptr;
+  const std::string prefix = fmt::format("box_{}", impl_->boxes++);
+  const auto store = connect_store(impl_->context, impl_->options.start_limit_s);
+  return std::make_shared<Mail>(
+      std::unique_ptr<Mail::Impl>(new Mail::Impl{c10::make_intrusive<c10d::PrefixStore>(prefix, store)}));
+}
 
 }  // namespace microemo::parallel

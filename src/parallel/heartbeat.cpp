@@ -1,5 +1,6 @@
 #include "heartbeat.h"
 
+#include "key_server.h"
 #include "store.h"
 
 namespace microemo::parallel {
@@ -12,7 +13,11 @@ constexpr double store_answer_s = 20;
 }  // namespace
 
 Heartbeat::Heartbeat(const LaunchContext& context, const RankOptions& options, std::function<void(const std::string&)> on_verdict)
-    : context_(context), options_(options), on_verdict_(std::move(on_verdict)), since_(Clock::now().time_since_epoch().count()) {
+    : context_(context),
+      options_(options),
+      on_verdict_(std::move(on_verdict)),
+      since_(Clock::now().time_since_epoch().count()),
+      farewell_(farewell_ended) {
   thread_ = std::jthread([this] { run(); });
 }
 
@@ -53,18 +58,18 @@ void Heartbeat::say(const std::string& verdict) {
 
 void Heartbeat::run() {
   try {
-    const auto store = connect_store(context_, store_answer_s);
+    const auto store = connect_member(context_, store_answer_s, key_of("left", context_.rank));
     for (;;) {
       set_text(*store, key_of("beat", context_.rank), beat_text(now()));
       // Without an answer a write tells nothing: after the host of the store died, writing still seems to work.
       if (store->check({verdict_key})) return say(get_text(*store, verdict_key));
-      if (!pause()) return;
+      if (!pause()) return set_text(*store, key_of("left", context_.rank), farewell_.load());
     }
   } catch (const std::exception&) {
     const std::lock_guard lock(mutex_);
     if (stopping_ || !context_.watched) return;
   }
-  say("the launcher is gone");
+  say("the place where the ranks meet is gone");
 }
 
 }  // namespace microemo::parallel

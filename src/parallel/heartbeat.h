@@ -19,6 +19,8 @@ class Heartbeat {
   Heartbeat(const LaunchContext& context, const RankOptions& options, std::function<void(const std::string&)> on_verdict);
   ~Heartbeat();
 
+  /// What the thread tells at its end: one of the farewells.
+  void leave(const char* farewell) { farewell_ = farewell; }
   /// True when the phase is another than before.
   bool enter(Phase phase, int64_t step);
   /// The next sign of life.
@@ -40,6 +42,7 @@ class Heartbeat {
   std::atomic<int64_t> step_{0};
   std::atomic<std::chrono::steady_clock::rep> since_;
   std::atomic<bool> waiting_{false};
+  std::atomic<const char*> farewell_;
   std::atomic<int64_t> number_{0};
   std::mutex mutex_;
   std::condition_variable wake_;

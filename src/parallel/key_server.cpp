@@ -118,19 +118,27 @@ void KeyServer::serve() {
     if (::poll(ends.data(), ends.size(), -1) < 0) continue;
     if (ends[0].revents != 0) return;
     for (size_t i = 2; i < ends.size(); ++i) {
-      if (ends[i].revents == 0 || answer(ends[i].fd)) continue;
-      ::close(ends[i].fd);
-      std::erase(clients_, ends[i].fd);
+      if (ends[i].revents != 0 && !answer(ends[i].fd)) drop(ends[i].fd);
     }
     if (ends[1].revents != 0) accept_one();
   }
 }
 
+void KeyServer::drop(int client) {
+  ::close(client);
+  std::erase(clients_, client);
+  const auto member = members_.find(client);
+  if (member == members_.end()) return;
+  table_.try_emplace(member->second, farewell_gone);
+  members_.erase(member);
+}
+
 bool KeyServer::answer(int client) {
   uint8_t request = 0;
   std::string key, value;
-  if (!receive_all(client, &request, 1) || request > static_cast<uint8_t>(KeyRequest::count)) return false;
+  if (!receive_all(client, &request, 1) || request > static_cast<uint8_t>(KeyRequest::join)) return false;
   if (!receive_text(client, key) || !receive_text(client, value)) return false;
+  if (static_cast<KeyRequest>(request) == KeyRequest::join) members_[client] = key;
   return send_all(client, handle(static_cast<KeyRequest>(request), key, value));
 }
 

@@ -11,9 +11,16 @@ namespace microemo::parallel {
 // own TCPStore asks the name service for the name of every client that connects, which takes seconds where that service is slow.
 //
 // A request is operation (1 byte), key and value, an answer is found (1 byte) and value; texts are their length (4 bytes) and
-// bytes, numbers in the order of this machine. The server answers at once: waiting for a key is asking again.
+// bytes, numbers in the order of this machine. The server answers at once: waiting for a key is asking again. A client that joins
+// names a key that becomes "gone" when its connection ends and nobody has set it.
 
-enum class KeyRequest : uint8_t { set, get, add, compare_set, remove, count };
+enum class KeyRequest : uint8_t { set, get, add, compare_set, remove, count, join };
+
+/// What left/RANK says: how a rank ended. The last one is the server's own word, for a member whose connection broke before.
+inline constexpr const char* farewell_ended = "ended";
+inline constexpr const char* farewell_failed = "failed";
+inline constexpr const char* farewell_lost = "lost";  ///< the other ranks
+inline constexpr const char* farewell_gone = "gone";
 
 /// Bytes that are sent and received whole.
 std::string packed(const std::string& text);
@@ -34,12 +41,14 @@ class KeyServer {
  private:
   void serve();
   void accept_one();
+  void drop(int client);
   bool answer(int client);
   std::string handle(KeyRequest request, const std::string& key, const std::string& value);
 
   int listener_ = -1, wake_read_ = -1, wake_write_ = -1;
   int64_t port_ = 0;
   std::vector<int> clients_;
+  std::map<int, std::string> members_;  ///< the key that each names
   std::map<std::string, std::string> table_;
   std::jthread thread_;
 };

@@ -24,6 +24,8 @@ class KeyStore : public c10d::Store {
   bool deleteKey(const std::string& key) override;
   bool check(const std::vector<std::string>& keys) override;
   int64_t getNumKeys() override;
+  /// Asks the server to set this key to "gone" when the connection breaks and it is not there.
+  void join(const std::string& left_key) { ask(KeyRequest::join, left_key); }
   void wait(const std::vector<std::string>& keys) override { wait(keys, timeout_); }
   void wait(const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout) override;
 

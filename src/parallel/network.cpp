@@ -73,4 +73,6 @@ std::string own_address(const LaunchContext& context) {
   return other.empty() ? "127.0.0.1" : other;
 }
 
+bool leads_to_this_machine_alone(const std::string& address) { return address == "127.0.0.1" || address == "localhost"; }
+
 }  // namespace microemo::parallel

@@ -9,4 +9,7 @@ namespace microemo::parallel {
 /// one that leads to the meeting place. A host's own name is no guide: Debian lets it stand for 127.0.1.1.
 std::string own_address(const LaunchContext& context);
 
+/// Whether a server that is reached under this address need not listen to other machines.
+bool leads_to_this_machine_alone(const std::string& address);
+
 }  // namespace microemo::parallel

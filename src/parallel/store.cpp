@@ -28,9 +28,16 @@ std::string first_line(const std::exception& failure) {
 }
 
 c10::intrusive_ptr<c10d::Store> connect_store(const LaunchContext& context, double timeout_s) {
+  return connect_member(context, timeout_s, {});
+}
+
+c10::intrusive_ptr<c10d::Store> connect_member(const LaunchContext& context, double timeout_s, const std::string& left_key) {
+  const std::string prefix = "attempt_" + std::to_string(context.attempt);
   try {
     const auto store = connect(context, std::chrono::milliseconds(static_cast<int64_t>(1000 * timeout_s)));
-    return c10::make_intrusive<c10d::PrefixStore>("attempt_" + std::to_string(context.attempt), store);
+    auto* own = dynamic_cast<KeyStore*>(store.get());
+    if (own != nullptr && !left_key.empty()) own->join(prefix + "/" + left_key);
+    return c10::make_intrusive<c10d::PrefixStore>(prefix, store);
   } catch (const std::exception& failure) {
     throw EnvironmentError("the place where the ranks meet cannot be reached: {}", first_line(failure))
         .at(fmt::format("{}:{}", context.address, context.port))

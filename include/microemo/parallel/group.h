@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "microemo/parallel/launch_context.h"
+#include "microemo/parallel/mail.h"
 #include "microemo/parallel/options.h"
 
 namespace microemo::parallel {
@@ -57,6 +58,8 @@ class Group {
   std::string from_first(const std::string& text) const { return texts(text).front(); }
   /// Returns when all ranks have come here.
   void barrier() const;
+  /// A box of mail that these ranks share and no other call of this gives; none for one process.
+  std::shared_ptr<Mail> mail();
 
  private:
   struct Impl;
