@@ -62,15 +62,20 @@ void retire(const fs::path& folder) {
   remove_folder(doomed);
 }
 
-Json describe_files(const fs::path& folder) {
-  Json files = Json::object();
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
-  for (const fs::path& path : paths) {
-    sync(path);
-    files[path.filename().string()] = {{"bytes", fs::file_size(path)}, {"sha256", sha256_file(path)}};
+Json describe_files(const fs::path& folder, const std::map<std::string, FileFacts>& others) {
+  std::map<std::string, FileFacts> facts = others;
+  for (const auto& [name, told] : others) {
+    std::error_code failure;
+    if (const uintmax_t bytes = fs::file_size(folder / name, failure); failure || bytes != told.bytes)
+      throw EnvironmentError("{} of another rank is not to be seen from rank 0 as it was written", name)
+          .where(folder)
+          .hint("all ranks have to see the same run folder");
   }
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (const std::string name = entry.path().filename().string(); !others.contains(name))
+      facts[name] = synced_facts(entry.path());
+  Json files = Json::object();
+  for (const auto& [name, one] : facts) files[name] = {{"bytes", one.bytes}, {"sha256", one.sha256}};
   return files;
 }
 
@@ -118,8 +123,13 @@ PendingFolder::PendingFolder(fs::path final_path) : final_(std::move(final_path)
 
 PendingFolder::~PendingFolder() { remove_folder(partial_); }
 
-void PendingFolder::commit() {
-  write_json(partial_ / manifest_name, {{"format", format_version}, {"files", describe_files(partial_)}});
+FileFacts synced_facts(const fs::path& file) {
+  sync(file);
+  return {fs::file_size(file), sha256_file(file)};
+}
+
+void PendingFolder::commit(const std::map<std::string, FileFacts>& others) {
+  write_json(partial_ / manifest_name, {{"format", format_version}, {"files", describe_files(partial_, others)}});
   sync(partial_);
   // At every moment one of the two is there under a name that list_checkpoints knows.
   const fs::path replaced = with_suffix(final_, replaced_suffix);
@@ -130,6 +140,14 @@ void PendingFolder::commit() {
   rename_folder(partial_, final_);
   sync(final_.parent_path());
   remove_folder(replaced);
+}
+
+std::vector<std::string> files_in_manifest(const fs::path& folder) {
+  std::vector<std::string> names;
+  const Json manifest = read_json(folder / manifest_name);
+  const Json files = manifest.value("files", Json::object());
+  for (const auto& [name, facts] : files.items()) names.push_back(name);
+  return names;
 }
 
 std::string damage_of(const fs::path& folder) {

@@ -37,7 +37,7 @@ namespace fs = std::filesystem;
 
 struct EvalOptions {
   std::string split, cache, wheel;
-  bool allow_missing = false;
+  bool allow_missing = false, ema = false;
   int64_t resamples = 1000, threads = 1;
   data::ControlOptions controls;
   infer::GenerateOptions generate;
@@ -49,6 +49,7 @@ void describe(Visitor& option, EvalOptions& o) {
   option("wheel", o.wheel,
          "Emotion wheel: a file like data/wheels/microemo.csv, or a folder of the MERTools wheels; empty takes the own one.");
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
+  option("ema", o.ema, "Answer with the averaged weights of a run that has them (train.ema).");
   option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1).max(1e6);
   option("threads", o.threads, "Threads of a matrix product. Answers may depend on it.").min(1).max(256);
   describe(option, o.controls);
@@ -108,6 +109,7 @@ fs::path output_folder(const Words& words, const Evaluation& evaluation) {
     throw ConfigError("the evaluation has no folder").hint("give --out DIR: the checkpoint lies in no run folder");
   std::string name =
       fmt::format("{}-{}", evaluation.manifest.path.stem().string(), evaluation.run.checkpoint.filename().string());
+  if (evaluation.options.ema) name += "-ema";
   if (const std::string control = data::control_name(evaluation.options.controls); !control.empty()) name += "-" + control;
   std::erase_if(name, [](char letter) { return letter == ',' || letter == ' '; });
   return evaluation.run_folder / "eval" / name;
@@ -142,7 +144,7 @@ Evaluation load(const Words& words) {
   evaluation.wheel =
       eval::load_wheel(evaluation.options.wheel.empty() ? eval::own_wheel_path() : fs::path(evaluation.options.wheel));
   evaluation.manifest = of_split(data::read_manifest(words.manifest), evaluation.options.split);
-  evaluation.run = train::load_run(checkpoint_of(words));
+  evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema);
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
@@ -162,6 +164,7 @@ Json identity_of(const Evaluation& evaluation) {
           {"manifest", evaluation.dataset.manifest_hash},
           {"split", evaluation.options.split},
           {"clips", evaluation.clips.size()},
+          {"ema", evaluation.options.ema},
           {"prepare", options_to_json(evaluation.run.options.prepare)},
           {"controls", options_to_json(evaluation.options.controls)},
           {"max_new_tokens", evaluation.options.generate.max_new_tokens},

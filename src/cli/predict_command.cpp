@@ -37,7 +37,7 @@ struct Words {
   std::string video, run, transcript, question, out;
   std::vector<std::string> features;
   int64_t max_new_tokens = infer::GenerateOptions().max_new_tokens;
-  bool json = false;
+  bool json = false, ema = false;
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
@@ -246,7 +246,7 @@ void print_text(const Prediction& prediction, const fs::path& folder) {
 }
 
 void run(const Words& words) {
-  const train::LoadedRun run = train::load_run(words.run);
+  const train::LoadedRun run = train::load_run(words.run, words.ema);
   at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
   const Prediction prediction = predict(words, run);
   const fs::path folder = words.out.empty() ? fs::path("predictions") / prediction.sample.clip.id : fs::path(words.out);
@@ -285,6 +285,7 @@ void add_predict_command(CLI::App& app, int&) {
   command->add_option("--max-new-tokens", words->max_new_tokens, "An answer without an end stops after so many tokens")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command->add_flag("--ema", words->ema, "Answer with the averaged weights of a run that has them (train.ema)");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"

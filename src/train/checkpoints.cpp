@@ -1,42 +1,98 @@
 #include "microemo/train/checkpoints.h"
 
+#include <algorithm>
+#include <utility>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include "microemo/base/error.h"
 #include "microemo/base/json.h"
-#include "microemo/checkpoint/folder.h"
+#include "microemo/base/log.h"
 #include "microemo/checkpoint/load.h"
 #include "microemo/train/run_folder.h"
 
 namespace microemo::train {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* model_file = "model.safetensors";
-constexpr const char* optimizer_file = "optimizer.safetensors";
+constexpr const char* average_file = "ema.safetensors";
 constexpr const char* state_file = "state.json";
 
-}  // namespace
+std::string part_file(int64_t rank, int64_t parts) {
+  return parts == 1 ? "optimizer.safetensors" : fmt::format("optimizer-rank-{}-of-{}.safetensors", rank, parts);
+}
 
-namespace {
+/// Row-major in memory that is kept from one checkpoint to the next: new pages cost more than the copy.
+void copy_into(at::Tensor& buffer, const at::Tensor& values) {
+  if (!buffer.defined()) buffer = at::empty(values.sizes(), values.options().device(at::kCPU));
+  buffer.copy_(values);
+}
 
-Json to_json(const TrainState& state) {
-  Json json = {{"step", state.step}, {"seconds", state.seconds}};
-  if (state.best_step < 0) return json;
-  json["best_step"] = state.best_step;
-  json["best_valid_loss"] = state.best_valid_loss;
-  json["worse_validations"] = state.worse_validations;
+void copy_into(checkpoint::NamedTensors& buffers, const checkpoint::NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) copy_into(buffers[name], tensor);
+}
+
+Json to_json(const TrainState& state, int64_t parts) {
+  Json json = {{"step", state.step}, {"seconds", state.seconds}, {"optimizer_parts", parts}};
+  if (state.best_step >= 0)
+    json["best"] = {{"metric", state.best_metric},
+                    {"value", state.best_value},
+                    {"step", state.best_step},
+                    {"worse_validations", state.worse_validations}};
   return json;
+}
+
+TrainState read_state(const Json& json, const fs::path& source) {
+  TrainState state{.step = json_get<int64_t>(json, "step", source), .seconds = json_get<double>(json, "seconds", source)};
+  if (!json.contains("best")) return state;
+  const Json& best = json.at("best");
+  state.best_metric = json_get<std::string>(best, "metric", source);
+  state.best_value = json_get<double>(best, "value", source);
+  state.best_step = json_get<int64_t>(best, "step", source);
+  state.worse_validations = json_get<int64_t>(best, "worse_validations", source);
+  return state;
+}
+
+/// The state of all ranks together.
+checkpoint::NamedTensors read_parts(const fs::path& folder, int64_t parts) {
+  const std::vector<std::string> named = checkpoint::files_in_manifest(folder);
+  checkpoint::NamedTensors state;
+  for (int64_t rank = 0; rank < parts; ++rank) {
+    const std::string file = part_file(rank, parts);
+    if (std::find(named.begin(), named.end(), file) == named.end())
+      throw CheckpointError("manifest.json does not name {}, a part of the optimizer's state", file)
+          .where(folder)
+          .hint("use another checkpoint of the run");
+    state.merge(checkpoint::read_tensors(folder / file));
+  }
+  return state;
 }
 
 }  // namespace
 
-Checkpoints::Checkpoints(std::filesystem::path run, const TrainOptions& options)
+Checkpoints::Checkpoints(fs::path run, const TrainOptions& options)
     : run_(std::move(run)),
       save_every_(options.save_every),
       keep_last_(options.keep_last),
       save_minutes_(options.save_minutes),
       keep_best_(options.keep_best) {}
 
-void Checkpoints::resumed_from(const std::filesystem::path& checkpoint, const TrainState& state) {
+Checkpoints::Checkpoints(fs::path run, const TrainOptions& options, parallel::Group& group)
+    : Checkpoints(std::move(run), options) {
+  rank_ = group.rank();
+  if (options.ranks.zero == 0 || group.alone()) return;
+  parts_ = group.world();
+  limit_s_ = options.ranks.limit_s(parallel::Phase::checkpoint);
+  mail_ = group.mail();
+}
+
+void Checkpoints::resumed_from(const fs::path& checkpoint, const TrainState& state) {
   std::error_code absent;
-  if (std::filesystem::equivalent(checkpoint, checkpoint::step_folder(run_, state.step), absent)) saved_step_ = state.step;
+  if (fs::equivalent(checkpoint, checkpoint::step_folder(run_, state.step), absent)) saved_step_ = state.step;
 }
 
 bool Checkpoints::due(const TrainState& state) const {
@@ -45,31 +101,95 @@ bool Checkpoints::due(const TrainState& state) const {
   return (save_every_ > 0 && state.step % save_every_ == 0) || (save_minutes_ > 0 && since.count() >= save_minutes_);
 }
 
-std::filesystem::path Checkpoints::save(const TrainState& state, const torch::nn::Module& module, const AdamW& optimizer) {
-  const std::filesystem::path folder = checkpoint::step_folder(run_, state.step);
-  if (saved_step_ == state.step) return folder;
-  checkpoint::PendingFolder pending(folder);
-  checkpoint::write_tensors(pending.path() / model_file, checkpoint::tensors_of(module), {{"format", "pt"}});
-  checkpoint::write_tensors(pending.path() / optimizer_file, optimizer.state());
-  write_json(pending.path() / state_file, to_json(state));
-  copy_description(run_, pending.path());
-  pending.commit();
-  checkpoint::prune_checkpoints(run_, keep_last_, keep_best_ ? state.best_step : -1);
+void Checkpoints::save(const TrainState& state, const Trained& trained, std::function<void()> before) {
+  if (!writes() || saved_step_ == state.step) return;
+  wait();
+  take(state, trained);
+  writer_.start([this, hook = std::move(before)](const std::stop_token& stop) {
+    at::set_num_threads(1);  // of this thread alone: the step at work needs the processors
+    if (hook) hook();
+    rank_ == 0 ? write_first(stop) : write_part(stop);
+  });
   saved_step_ = state.step;
   saved_at_ = std::chrono::steady_clock::now();
-  return folder;
 }
 
-TrainState load_checkpoint(const std::filesystem::path& folder, torch::nn::Module& module, AdamW& optimizer) {
-  const std::filesystem::path model = folder / model_file, optimizer_state = folder / optimizer_file, state = folder / state_file;
-  checkpoint::load_into(module, checkpoint::read_tensors(model), {.source = model, .exact_type = true});
-  optimizer.load_state(checkpoint::read_tensors(optimizer_state), optimizer_state);
+void Checkpoints::wait() {
+  try {
+    writer_.wait();
+  } catch (...) {
+    saved_step_ = -1;
+    throw;
+  }
+}
+
+void Checkpoints::take(const TrainState& state, const Trained& trained) {
+  const at::NoGradGuard no_grad;
+  snapshot_.state = state;
+  copy_into(snapshot_.optimizer, trained.optimizer.state());
+  if (rank_ > 0) return;
+  for (const auto& item : trained.module.named_parameters())
+    if (item.value().requires_grad())
+      copy_into(snapshot_.model[item.key()], item.value());
+    else
+      snapshot_.model[item.key()] = item.value().detach();
+  for (const auto& item : trained.module.named_buffers()) snapshot_.model[item.key()] = item.value();
+  copy_into(snapshot_.average, trained.average.state());
+}
+
+void Checkpoints::write_first(const std::stop_token& stop) const {
+  const int64_t step = snapshot_.state.step;
+  checkpoint::PendingFolder pending(checkpoint::step_folder(run_, step));
+  if (mail_) mail_->send(fmt::format("open/{}", step), pending.path().string());
+  checkpoint::write_tensors(pending.path() / model_file, snapshot_.model, {{"format", "pt"}});
+  if (!snapshot_.average.empty()) checkpoint::write_tensors(pending.path() / average_file, snapshot_.average, {{"format", "pt"}});
+  checkpoint::write_tensors(pending.path() / part_file(0, parts_), snapshot_.optimizer);
+  write_json(pending.path() / state_file, to_json(snapshot_.state, parts_));
+  copy_description(run_, pending.path());
+  pending.commit(other_parts(stop));
+  checkpoint::prune_checkpoints(run_, keep_last_, keep_best_ ? snapshot_.state.best_step : -1);
+}
+
+void Checkpoints::write_part(const std::stop_token& stop) const {
+  const int64_t step = snapshot_.state.step;
+  const std::string answer = fmt::format("part/{}/{}", step, rank_);
+  const fs::path file = fs::path(mail_->receive(fmt::format("open/{}", step), limit_s_, stop)) / part_file(rank_, parts_);
+  try {
+    checkpoint::write_tensors(file, snapshot_.optimizer);
+    const checkpoint::FileFacts facts = checkpoint::synced_facts(file);
+    mail_->send(answer, Json{{"bytes", facts.bytes}, {"sha256", facts.sha256}}.dump());
+  } catch (const Error& error) {
+    mail_->send(answer, Json{{"error", error.message()}}.dump());
+    throw;
+  }
+}
+
+std::map<std::string, checkpoint::FileFacts> Checkpoints::other_parts(const std::stop_token& stop) const {
+  std::map<std::string, checkpoint::FileFacts> parts;
+  for (int64_t rank = 1; rank < parts_; ++rank) {
+    const Json told = Json::parse(mail_->receive(fmt::format("part/{}/{}", snapshot_.state.step, rank), limit_s_, stop));
+    if (told.contains("error"))
+      throw EnvironmentError("rank {} cannot write its part of the checkpoint: {}", rank, told.at("error").get<std::string>())
+          .hint("look at the messages of that rank; the last checkpoint is whole and can be resumed");
+    parts[part_file(rank, parts_)] = {told.at("bytes").get<uint64_t>(), told.at("sha256").get<std::string>()};
+  }
+  return parts;
+}
+
+TrainState load_checkpoint(const fs::path& folder, const Trained& trained) {
+  const fs::path model = folder / model_file, state = folder / state_file, average = folder / average_file;
+  checkpoint::load_into(trained.module, checkpoint::read_tensors(model), {.source = model, .exact_type = true});
   const Json json = read_json(state);
-  TrainState result{.step = json_get<int64_t>(json, "step", state), .seconds = json_get<double>(json, "seconds", state)};
-  result.best_step = json_get_or<int64_t>(json, "best_step", -1, state);
-  result.best_valid_loss = json_get_or(json, "best_valid_loss", result.best_valid_loss, state);
-  result.worse_validations = json_get_or<int64_t>(json, "worse_validations", 0, state);
-  return result;
+  const auto parts = json_get_or<int64_t>(json, "optimizer_parts", 1, state);
+  trained.optimizer.load_state(read_parts(folder, parts), parts == 1 ? folder / part_file(0, 1) : folder);
+  if (trained.average.none()) return read_state(json, state);
+  if (fs::exists(average)) {
+    trained.average.load_state(checkpoint::read_tensors(average), average);
+  } else {
+    log_warning(fmt::format("{} has no averaged weights: the average begins with the weights", folder.string()));
+    trained.average.begin_again();
+  }
+  return read_state(json, state);
 }
 
 }  // namespace microemo::train

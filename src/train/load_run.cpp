@@ -53,6 +53,15 @@ checkpoint::LoadReport load_run_weights(model::MicroEmo& model, const fs::path& 
                                {.source = file, .allow_missing = partial, .allow_unexpected = partial});
 }
 
+void load_averages(model::MicroEmo& model, const fs::path& checkpoint) {
+  const fs::path file = checkpoint / "ema.safetensors";
+  if (!fs::exists(file))
+    throw CheckpointError("the checkpoint has no averaged weights")
+        .where(checkpoint)
+        .hint("ask without the average, or train with train.ema");
+  checkpoint::load_into(model, checkpoint::read_tensors(file), {.source = file, .allow_missing = true, .exact_type = true});
+}
+
 /// The files of init_from, one over the other. What none of them holds is drawn from the seed.
 void load_start(model::MicroEmo& model, const TrainOptions& options) {
   std::set<std::string> loaded;
@@ -91,7 +100,7 @@ std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const te
   return model;
 }
 
-LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
+LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged) {
   LoadedRun run;
   run.checkpoint = checkpoint::find_checkpoint(run_or_checkpoint);
   const std::filesystem::path config = run.checkpoint / "config.json", state = run.checkpoint / "state.json";
@@ -104,6 +113,7 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint) {
   select_trainable(*run.model, run.options.train);
   freeze_weights(*run.model, run.options.train.frozen_dtype, /*gpu=*/false);
   load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
+  if (averaged) load_averages(*run.model, run.checkpoint);
   run.model->eval();
   return run;
 }

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
@@ -43,7 +44,7 @@ Json to_json(const MetricsLine& line) {
   Json json = {
       {"step", line.step}, {"loss", result.loss}, {"answer_loss", result.answer_loss}, {"alignment_loss", result.alignment_loss}};
   if (result.movement_accuracy >= 0) json["movement_accuracy"] = result.movement_accuracy;
-  if (line.valid_loss) json["valid_loss"] = *line.valid_loss;
+  for (const auto& [name, value] : line.validation) json[name] = value;
   json["lr"] = line.learning_rate;
   json["grad_norm"] = result.gradient_norm;
   for (const auto& [part, norm] : line.gradient_norms) json["grad_norm/" + part] = norm;

@@ -73,6 +73,18 @@ double rate_factor_of(const std::string& name, const std::vector<RateFactor>& fa
   return 1;
 }
 
+std::vector<int64_t> trained_sizes(const torch::nn::Module& module) {
+  std::vector<int64_t> sizes;
+  for (const at::Tensor& parameter : module.parameters())
+    if (parameter.requires_grad()) sizes.push_back(parameter.numel());
+  return sizes;
+}
+
+/// A view of some elements, flat, or of all as they are.
+at::Tensor part_of(const at::Tensor& values, const parallel::ElementRange& range) {
+  return range.size() == values.numel() ? values : values.view(-1).narrow(0, range.begin, range.size());
+}
+
 bool decays(const at::Tensor& parameter, const std::string& name, const TrainOptions& options) {
   if (parameter.dim() < 2) return false;
   return options.decay_rule == DecayRule::lavis ? !is_spared_by_lavis(name) : !matches_any(options.no_decay, name);
@@ -94,20 +106,37 @@ void select_trainable(torch::nn::Module& module, const TrainOptions& options) {
   if (!any) throw ConfigError("no parameter is left to train").hint("change train.trainable or train.frozen");
 }
 
-AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options)
-    : beta1_(options.beta1), beta2_(options.beta2), epsilon_(options.epsilon), weight_decay_(options.weight_decay) {
+AdamW::AdamW(const torch::nn::Module& module, const TrainOptions& options, Share share)
+    : share_(share),
+      ranges_(trained_sizes(module), share.world),
+      beta1_(options.beta1),
+      beta2_(options.beta2),
+      epsilon_(options.epsilon),
+      weight_decay_(options.weight_decay) {
   std::vector<std::string> trained;
   for (const auto& item : module.named_parameters())
     if (item.value().requires_grad()) trained.push_back(item.key());
   const std::vector<RateFactor> factors = rate_factors(options.rate_factors, trained);
   for (const auto& item : module.named_parameters()) {
-    const at::Tensor& parameter = item.value();
+    at::Tensor parameter = item.value();
     if (!parameter.requires_grad()) continue;
     checkpoint::require_writable(parameter, item.key());
     MICROEMO_CHECK(parameter.scalar_type() == at::kFloat, "parameter '{}' is trained and is not fp32", item.key());
-    const at::Tensor zero = at::zeros_like(parameter, at::MemoryFormat::Preserve).detach();
-    slots_.push_back({item.key(), parameter, at::zeros({}, parameter.options().requires_grad(false)), zero, zero.clone(),
-                      decays(parameter, item.key(), options), rate_factor_of(item.key(), factors)});
+    // A range is one of row-major order.
+    if (share.world > 1 && !parameter.is_contiguous()) parameter.set_data(parameter.detach().contiguous());
+    slots_.push_back({.name = item.key(),
+                      .parameter = parameter,
+                      .step = {},
+                      .mean = {},
+                      .mean_square = {},
+                      .own = ranges_.of(share.rank, slots_.size()),
+                      .decays = decays(parameter, item.key(), options),
+                      .rate_factor = rate_factor_of(item.key(), factors)});
+    Slot& slot = slots_.back();
+    if (slot.own.size() == 0) continue;
+    slot.step = at::zeros({}, parameter.options().requires_grad(false));
+    slot.mean = at::zeros_like(part_of(parameter.detach(), slot.own), at::MemoryFormat::Preserve);
+    slot.mean_square = slot.mean.clone();
   }
 }
 
@@ -157,7 +186,7 @@ std::vector<std::string> AdamW::without_gradient() const {
 void AdamW::step(double learning_rate) {
   std::map<std::pair<bool, double>, std::vector<const Slot*>> groups;
   for (const Slot& slot : slots_)
-    if (slot.parameter.grad().defined()) groups[{slot.decays, slot.rate_factor}].push_back(&slot);
+    if (slot.own.size() > 0 && slot.parameter.grad().defined()) groups[{slot.decays, slot.rate_factor}].push_back(&slot);
   for (const auto& [group, slots] : groups) update(slots, learning_rate * group.second, group.first ? weight_decay_ : 0);
 }
 
@@ -166,8 +195,8 @@ void AdamW::update(const std::vector<const Slot*>& slots, double learning_rate, 
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> parameters, gradients, means, mean_squares, steps;
   for (const Slot* slot : slots) {
-    parameters.push_back(slot->parameter);
-    gradients.push_back(slot->parameter.grad());
+    parameters.push_back(part_of(slot->parameter, slot->own));
+    gradients.push_back(part_of(slot->parameter.grad(), slot->own));
     means.push_back(slot->mean);
     mean_squares.push_back(slot->mean_square);
     steps.push_back(slot->step.add_(1));
@@ -176,27 +205,11 @@ void AdamW::update(const std::vector<const Slot*>& slots, double learning_rate, 
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
-checkpoint::NamedTensors AdamW::state() const {
-  checkpoint::NamedTensors tensors;
-  for (const Slot& slot : slots_) {
-    tensors[slot.name + ".step"] = slot.step;
-    tensors[slot.name + ".exp_avg"] = slot.mean;
-    tensors[slot.name + ".exp_avg_sq"] = slot.mean_square;
-  }
-  return tensors;
-}
-
-void AdamW::load_state(const checkpoint::NamedTensors& state, const std::filesystem::path& source) {
-  checkpoint::NamedTensors own = this->state();
-  for (const auto& [name, tensor] : state)
-    if (!own.contains(name)) throw CheckpointError("the optimizer has no '{}', which the file has", name).where(source);
-  for (auto& [name, target] : own) {
-    const auto found = state.find(name);
-    if (found == state.end()) throw CheckpointError("the file has no '{}', which the optimizer needs", name).where(source);
-    if (found->second.sizes() != target.sizes() || found->second.scalar_type() != target.scalar_type())
-      throw CheckpointError("'{}' has another shape or type than the optimizer's", name).where(source);
-    target.copy_(found->second);
-  }
+void AdamW::share_updates(const parallel::Group& group, double piece_mb) const {
+  if (share_.world == 1) return;
+  std::vector<at::Tensor> parameters;
+  for (const Slot& slot : slots_) parameters.push_back(slot.parameter);
+  parallel::share_ranges(group, parameters, ranges_, piece_mb);
 }
 
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double most) {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include <ATen/core/grad_mode.h>
-
 #include "microemo/base/error.h"
 
 namespace microemo::train {
@@ -106,18 +104,6 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches) {
   parallel::GradientReducer one_process;
   return forward_backward(task, batches, one_process);
-}
-
-double validation_loss(const Task& task, const parallel::Group& group) {
-  const at::NoGradGuard no_grad;
-  std::vector<double> sums = {0, 0};
-  for (int64_t i = group.rank(); i < task.validation_batches; i += group.world()) {
-    const model::BatchLoss loss = task.loss(task.validation_batch(i));
-    sums[0] += loss.terms.front().sum.item<double>();
-    sums[1] += loss.terms.front().count;
-  }
-  sums = group.sums(sums);
-  return sums[0] / sums[1];
 }
 
 }  // namespace microemo::train

@@ -66,11 +66,11 @@ bool has_gpu_parameters(const torch::nn::Module& module) {
   return !parameters.empty() && parameters.front().is_cuda();
 }
 
-AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options) {
+AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options, const parallel::Group& group) {
   select_trainable(module, options);
   check_finite(module, options.frozen_dtype);
   freeze_weights(module, options.frozen_dtype, has_gpu_parameters(module));
-  return AdamW(module, options);
+  return AdamW(module, options, options.ranks.zero > 0 ? Share{group.rank(), group.world()} : Share{});
 }
 
 std::vector<at::Tensor> trained(const torch::nn::Module& module) {
@@ -89,16 +89,6 @@ std::string hash_of_trained(const torch::nn::Module& module) {
       hashes += item.key() + sha256({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
   }
   return sha256(hashes);
-}
-
-void note_validation(TrainState& state, double loss) {
-  if (loss < state.best_valid_loss) {
-    state.best_valid_loss = loss;
-    state.best_step = state.step;
-    state.worse_validations = 0;
-  } else {
-    ++state.worse_validations;
-  }
 }
 
 std::string note(const MetricsLine& line) {
@@ -130,47 +120,87 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
     : group_(std::move(group)),
       task_(std::move(task)),
       options_(options),
-      optimizer_(make_optimizer(*task_.module, options)),
+      optimizer_(make_optimizer(*task_.module, options, *group_)),
+      average_(*task_.module, options.ema),
       reducer_(*group_, trained(*task_.module), options.ranks.bucket_mb),
-      checkpoints_(run, options),
+      checkpoints_(run, options, *group_),
+      best_metric_(best_metric(options.best_metric, task_.terms)),
       run_(run) {
-  if (!resume_from.empty()) {
-    state_ = load_checkpoint(resume_from, *task_.module, optimizer_);
-    checkpoints_.resumed_from(resume_from, state_);
-  }
-  if (!group_->alone())
-    parallel::require_same(*group_, {{"the step", std::to_string(state_.step)}, {"the weights", hash_of_trained(*task_.module)}});
+  if (!resume_from.empty()) resume(resume_from);
+  if (group_->alone()) return;
+  parallel::require_same(*group_, {{"the step", std::to_string(state_.step)}, {"the weights", hash_of_trained(*task_.module)}});
+  report_ranks();
+}
+
+void Trainer::resume(const std::filesystem::path& checkpoint) {
+  state_ = load_checkpoint(checkpoint, all_trained());
+  checkpoints_.resumed_from(checkpoint, state_);
+  if (state_.best_step < 0 || state_.best_metric == best_metric_.name) return;
+  log_warning(fmt::format("the best validation so far was that of {}; {} begins anew", state_.best_metric, best_metric_.name));
+  state_.best_step = -1;
+  state_.worse_validations = 0;
+}
+
+void Trainer::report_ranks() const {
+  constexpr double mb = 1e6;
+  log_info(fmt::format("{} ranks, each sends {:.1f} MB a step and holds {:.1f} of {:.1f} MB of the optimizer's state",
+                       group_->world(),
+                       parallel::bytes_sent_per_step(parallel::ParameterRanges({optimizer_.ranges().elements()}, group_->world()),
+                                                     group_->world(), options_.ranks.zero > 0) /
+                           mb,
+                       double(optimizer_.state_bytes()) / mb, double(optimizer_.state_bytes_of_all()) / mb));
 }
 
 RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
   const Stopwatch watch;
   double longest_step = 0;
   const auto out_of_time = [&] { return most_seconds > 0 && watch.seconds() + longest_step > most_seconds; };
-  std::optional<MetricsFile> metrics;
-  if (group_->first()) metrics.emplace(run_ / "metrics.jsonl", state_.step);
+  checkpoints_.wait();
+  if (group_->first()) metrics_.emplace(run_ / "metrics.jsonl", state_.step);
   Progress progress("train", "steps", options_.steps);
   progress.skip(state_.step);
   const int64_t last = most_steps > 0 ? std::min(options_.steps, state_.step + most_steps) : options_.steps;
   const auto out_of_patience = [&] { return options_.patience > 0 && state_.worse_validations >= options_.patience; };
-  while (state_.step < last && !out_of_patience() && !group_->any(stop_requested() || out_of_time())) {
+  while (state_.step < last && !out_of_patience() && !stops_or_saves(stop_requested() || out_of_time())) {
     const MetricsLine line = train_step();
-    if (metrics && (state_.step % options_.log_every == 0 || state_.step == options_.steps)) metrics->write(line);
+    if (metrics_ && (state_.step % options_.log_every == 0 || state_.step == options_.steps)) metrics_->write(line);
     longest_step = std::max(longest_step, line.step_seconds);
     progress.add(1, note(line));
-    if (metrics && checkpoints_.due(state_)) save(*metrics);
+    checkpoints_.check();
   }
-  if (metrics) save(*metrics);
+  save();
   group_->enter(parallel::Phase::checkpoint, state_.step);
+  checkpoints_.wait();
+  metrics_.reset();
   group_->barrier();
   const bool early = state_.step < options_.steps && out_of_patience();
-  return {early || state_.step == options_.steps, state_.step, checkpoint::step_folder(run_, state_.step), early,
-          state_.best_step};
+  return {early || state_.step == options_.steps,
+          state_.step,
+          checkpoint::step_folder(run_, state_.step),
+          early,
+          state_.best_step,
+          longest_stall_s_};
 }
 
-void Trainer::save(MetricsFile& metrics) {
+/// Between two steps: whether any rank wants to stop, and a checkpoint when rank 0's clock or the step asks for one.
+bool Trainer::stops_or_saves(bool stop) {
+  const bool due = group_->first() && state_.step > 0 && checkpoints_.due(state_);
+  const auto votes = group_->sums({stop ? 1.0 : 0.0, due ? 1.0 : 0.0});
+  if (votes[1] > 0) {
+    const Stopwatch stall;
+    save();
+    longest_stall_s_ = std::max(longest_stall_s_, stall.seconds());
+  }
+  return votes[0] > 0;
+}
+
+void Trainer::save() {
+  if (!checkpoints_.writes()) return;
   group_->enter(parallel::Phase::checkpoint, state_.step);
-  metrics.sync();
-  checkpoints_.save(state_, *task_.module, optimizer_);
+  // A checkpoint stands for the lines up to its step.
+  checkpoints_.save(state_, all_trained(), [this] {
+    if (metrics_) metrics_->sync();
+  });
 }
 
 MetricsLine Trainer::train_step() {
@@ -185,11 +215,7 @@ MetricsLine Trainer::train_step() {
   if (counter) report_first_step(static_cast<double>(counter->stop()), line.result.clips);
   update(line, batches);
   ++state_.step;
-  if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) {
-    group_->enter(parallel::Phase::validation, state_.step);
-    line.valid_loss = validation_loss(task_, *group_);
-    note_validation(state_, *line.valid_loss);
-  }
+  if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) validate_model(line);
   line.step_seconds = watch.seconds();
   line.seconds = state_.seconds += line.step_seconds;
   return line;
@@ -202,6 +228,8 @@ void Trainer::update(MetricsLine& line, const std::vector<model::ClipBatch>& bat
   if (std::isfinite(line.result.loss) && std::isfinite(line.result.gradient_norm)) {
     skipped_in_a_row_ = 0;
     optimizer_.step(line.learning_rate);
+    optimizer_.share_updates(*group_, options_.ranks.bucket_mb);
+    average_.update();
   } else {
     const Error error = not_finite(line, batches, *group_, optimizer_.not_finite());
     const bool goes_on = options_.non_finite == NonFinite::skip && ++skipped_in_a_row_ < most_skipped_in_a_row;
@@ -212,6 +240,34 @@ void Trainer::update(MetricsLine& line, const std::vector<model::ClipBatch>& bat
     log_warning(fmt::format("{}, and is skipped: {}", error.message(), error.place()));
   }
   if (options_.deterministic) line.weights = hash_of_trained(*task_.module);
+}
+
+void Trainer::validate_model(MetricsLine& line) {
+  group_->enter(parallel::Phase::validation, state_.step);
+  const auto work = [&] { line.validation = validate(task_, *group_); };
+  if (options_.valid_ema)
+    average_.instead_of_weights(work);
+  else
+    work();
+  note_validation(line.validation);
+}
+
+void Trainer::note_validation(const ValidationResult& result) {
+  const auto found = result.find(best_metric_.name);
+  if (found == result.end() && options_.patience == 0 && !options_.keep_best) return;
+  if (found == result.end())
+    throw ConfigError("the validation gave no {}: nothing of it is counted in its clips", best_metric_.name)
+        .at("train.best_metric")
+        .hint("choose a metric of what the model is trained for (model.alignment), or other clips for validation");
+  const bool better = state_.best_step < 0 || best_metric_.better(found->second, state_.best_value);
+  if (better && std::isfinite(found->second)) {
+    state_.best_metric = best_metric_.name;
+    state_.best_value = found->second;
+    state_.best_step = state_.step;
+    state_.worse_validations = 0;
+  } else {
+    ++state_.worse_validations;
+  }
 }
 
 void Trainer::report_first_step(double flop, int64_t clips) {

@@ -53,6 +53,39 @@ class FileSizeLimit {
   void (*handler_)(int);
 };
 
+TEST_F(Folder, HoldsFilesOfOtherProcessesByWhatTheyToldOfThem) {
+  PendingFolder pending(step_folder(run_, 5));
+  write_file_atomic(pending.path() / "own", "own");
+  write_file_atomic(pending.path() / "other", "other");
+  const FileFacts told = synced_facts(pending.path() / "other");
+  EXPECT_EQ(told.bytes, 5u);
+  pending.commit({{"other", told}});
+  EXPECT_EQ(damage_of(step_folder(run_, 5)), "");
+  EXPECT_EQ(files_in_manifest(step_folder(run_, 5)), (std::vector<std::string>{"other", "own"}));
+}
+
+TEST_F(Folder, AFileOfAnotherProcessThatIsNotSeenHereIsAnError) {
+  for (const auto& [content, bytes] : {std::pair{"", 5}, {"cut", 5}}) {
+    PendingFolder pending(step_folder(run_, 5));
+    if (*content != '\0') write_file_atomic(pending.path() / "other", content);
+    const Error error = expect_error(
+        ErrorKind::environment,
+        [&, size = bytes] {
+          pending.commit({{"other", {uint64_t(size), "hash"}}});
+        },
+        "other of another rank is not to be seen from rank 0 as it was written");
+    EXPECT_EQ(error.next_step(), "all ranks have to see the same run folder");
+  }
+  EXPECT_TRUE(list_checkpoints(run_).empty());
+}
+
+TEST_F(Folder, AHashThatAnotherProcessToldWronglyIsDamage) {
+  PendingFolder pending(step_folder(run_, 5));
+  write_file_atomic(pending.path() / "other", "other");
+  pending.commit({{"other", {5, "of something else"}}});
+  EXPECT_EQ(damage_of(step_folder(run_, 5)), "the content of other has changed");
+}
+
 TEST_F(Folder, ACommittedFolderIsWhole) {
   EXPECT_EQ(damage_of(save(5)), "");
   EXPECT_EQ(read_file(step_folder(run_, 5) / "model.safetensors"), "weights");

@@ -44,6 +44,12 @@ struct EvalCommand : ::testing::Test {
   }
 };
 
+TEST_F(EvalCommand, RefusesAveragesOfARunThatHasNone) {
+  const test::CommandResult result = eval_run({"ema=true"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::checkpoint));
+  EXPECT_THAT(result.standard_error, HasSubstr("the checkpoint has no averaged weights"));
+}
+
 TEST_F(EvalCommand, WritesAnswersLabelsAndScores) {
   const test::CommandResult result = eval_run();
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;

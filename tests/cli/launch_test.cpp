@@ -103,11 +103,23 @@ class LaunchCommand : public testing::Test {
     std::ifstream file(run / "metrics.jsonl");
     return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
   }
-  /// Waits until the run has done some steps, then sends a rank a signal.
-  static void strike(Launched& launched, const fs::path& run, int64_t rank, int signal) {
-    while (!launched.ended() && lines_of(run) < 3) ::usleep(5000);
-    ASSERT_GT(launched.rank(rank), 0) << launched.output();
-    ::kill(launched.rank(rank), signal);
+  static int64_t newest(const fs::path& run) {
+    const auto all = checkpoint::list_checkpoints(run);
+    return all.empty() ? 0 : all.back().step;
+  }
+  /// Waits until the run has done some steps and has a checkpoint, then sends a rank a signal. Returns the step of the newest
+  /// checkpoint that was there before.
+  static int64_t strike(Launched& launched, const fs::path& run, int64_t rank, int signal) {
+    while (!launched.ended() && (lines_of(run) < 3 || newest(run) == 0)) ::usleep(5000);
+    const int64_t saved = newest(run);
+    EXPECT_GT(launched.rank(rank), 0) << launched.output();
+    if (launched.rank(rank) > 0) ::kill(launched.rank(rank), signal);
+    return saved;
+  }
+  static void expect_kept(const fs::path& run, int64_t saved) {
+    const auto latest = checkpoint::find_latest(run);
+    ASSERT_TRUE(latest.has_value());
+    EXPECT_GE(latest->step, saved);
   }
   static std::string reason(const fs::path& run) { return read_json(run / "outcome.json").at("reason").get<std::string>(); }
 
@@ -150,12 +162,12 @@ TEST_F(LaunchCommand, AKilledRankIsNamedAndTheLastCheckpointIsWhole) {
   for (const int64_t victim : {1, 0}) {
     const fs::path killed = folder_.path() / std::to_string(victim);
     Launched launched(words(2, killed, {"train.steps=100000", "train.save_every=2"}), output_);
-    strike(launched, killed, victim, SIGKILL);
+    const int64_t saved = strike(launched, killed, victim, SIGKILL);
     EXPECT_EQ(launched.wait(), 128 + SIGKILL);
     const std::string said = fmt::format("rank {} was ended by SIGKILL in step ", victim);
     EXPECT_THAT(launched.output(), HasSubstr("launch: " + said));
     EXPECT_THAT(reason(killed), testing::AllOf(HasSubstr(said), HasSubstr("phase ")));
-    EXPECT_TRUE(checkpoint::find_latest(killed).has_value());
+    expect_kept(killed, saved);
   }
 }
 
@@ -167,13 +179,13 @@ TEST_F(LaunchCommand, AStoppedRankIsNamedPastItsLimit) {
               {"train.steps=100000", "train.save_every=2", "train.ranks.step_limit_s=3", "train.ranks.checkpoint_limit_s=3"},
               {"--grace", "1"}),
         output_);
-    strike(launched, stopped, victim, SIGSTOP);
+    const int64_t saved = strike(launched, stopped, victim, SIGSTOP);
     EXPECT_EQ(launched.wait(), exit_code(ErrorKind::environment));
     EXPECT_THAT(launched.output(), HasSubstr(fmt::format("launch: hangs: rank {} in step ", victim)));
     EXPECT_THAT(reason(stopped),
                 testing::AllOf(testing::StartsWith(fmt::format("hangs: rank {} in step ", victim)), HasSubstr("silent for"),
                                testing::Not(HasSubstr(fmt::format("rank {}", 1 - victim)))));
-    EXPECT_TRUE(checkpoint::find_latest(stopped).has_value());
+    expect_kept(stopped, saved);
   }
 }
 
@@ -181,8 +193,8 @@ TEST_F(LaunchCommand, AStoppedRankIsNamedPastItsLimit) {
 TEST_F(LaunchCommand, ARankThatDiesInACheckpointLeavesTheOneBefore) {
   ASSERT_EQ(run(words(2, run_, {"train.save_every=2", "--stop-after-steps", "2"})).exit_code, exit_code_resumable);
   const uintmax_t limit_kib = std::max(fs::file_size(run_ / "tokenizer.model"), fs::file_size(run_ / "config.yaml")) / 1024 + 8;
-  const CommandResult killed =
-      shell(2, fmt::format("ulimit -c 0; ulimit -f {}; exec {} train --resume {}", limit_kib, MICROEMO_BINARY, run_.string()));
+  const CommandResult killed = shell(2, fmt::format("ulimit -c 0; ulimit -f {}; exec {} train --resume {} --stop-after-steps 2",
+                                                    limit_kib, MICROEMO_BINARY, run_.string()));
   EXPECT_EQ(killed.exit_code, 128 + SIGXFSZ) << killed.standard_error;
   EXPECT_THAT(killed.standard_error, HasSubstr("launch: rank 0 was ended by SIGXFSZ in step 4, phase checkpoint"));
   EXPECT_EQ(checkpoint::find_latest(run_)->step, 2);

@@ -151,6 +151,12 @@ TEST_F(TrainCommand, ContinueStartsOrGoesOn) {
   EXPECT_EQ(curve(run_).size(), 12u);
 }
 
+TEST_F(TrainCommand, ResumeAutoStartsOrGoesOn) {
+  EXPECT_EQ(start(run_, {"--resume", "auto", "--stop-after-steps", "5"}).exit_code, exit_code_resumable);
+  EXPECT_EQ(start(run_, {"--resume", "auto"}).exit_code, 0);
+  EXPECT_EQ(curve(run_).size(), 12u);
+}
+
 TEST_F(TrainCommand, ADryRunWritesNothing) {
   const CommandResult result = start(run_, {"--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
@@ -186,6 +192,16 @@ class TrainRefuses : public TrainCommand {
 TEST_F(TrainRefuses, ARunFolderThatHoldsARun) {
   start(run_, {"--stop-after-steps", "1"});
   expect_refused(start(run_), ErrorKind::config, "holds a run with checkpoints");
+}
+
+TEST_F(TrainRefuses, ARunToResumeBesideAnotherFolder) {
+  expect_refused(start(run_, {"--resume", "elsewhere"}), ErrorKind::config, "--resume elsewhere names the run folder, and --out");
+  expect_refused(train({"--resume", "auto"}), ErrorKind::config, "the run has no folder");
+}
+
+TEST_F(TrainRefuses, ABestMetricThatNoValidationGives) {
+  expect_refused(start(run_, {"train.valid_every=2", "train.keep_best=true", "train.best_metric=valid_movement_acuracy"}),
+                 ErrorKind::config, "no validation gives 'valid_movement_acuracy'; did you mean 'valid_movement_accuracy'?");
 }
 
 TEST_F(TrainRefuses, AFolderInWhichAnotherProcessTrains) {

@@ -79,15 +79,5 @@ TEST(Step, NamesTheClipsOfTheBatchWhoseLossIsNotFinite) {
   EXPECT_EQ(forward_backward(task, batches).suspects, batches[1].ids);
 }
 
-TEST(Step, ValidationTakesTheMeanOverAllTokensAndLeavesNoGradient) {
-  Task task = test::regression_task(4, 2);
-  const auto batches = task.batches(0);
-  task.validation_batches = 2;
-  task.validation_batch = [&](int64_t index) { return batches[static_cast<size_t>(index)]; };
-  const double loss = validation_loss(task);
-  EXPECT_TRUE(test::gradients_of(*task.module).empty());
-  EXPECT_NEAR(loss, forward_backward(task, batches).answer_loss, 1e-6);
-}
-
 }  // namespace
 }  // namespace microemo::train

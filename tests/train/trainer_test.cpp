@@ -1,7 +1,5 @@
 #include "microemo/train/trainer.h"
 
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <limits>
@@ -319,26 +317,6 @@ TEST_F(Training, TryingAStepChangesNothing) {
   trainer.run();
   train(whole_);
   expect_same(whole_, parts_);
-}
-
-TEST_F(Training, AFullDiskLeavesTheCheckpointBefore) {
-  train(parts_, 4);
-  rlimit before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit small{200, before.rlim_max};
-  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
-  const Trainer trainer(test::regression_task(4, 2), options_, parts_, checkpoint::find_latest(parts_)->path);
-  Checkpoints checkpoints(parts_, options_);
-  test::Regression module;
-  const AdamW optimizer(module, options_);
-  ::setrlimit(RLIMIT_FSIZE, &small);
-  const Error error = expect_error(
-      ErrorKind::environment, [&] { checkpoints.save({.step = 8, .seconds = 0}, module, optimizer); }, "model.safetensors");
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::signal(SIGXFSZ, handler);
-  EXPECT_FALSE(error.next_step().empty());
-  EXPECT_EQ(checkpoint::find_latest(parts_)->step, 4);
-  EXPECT_EQ(std::distance(fs::directory_iterator(parts_ / "checkpoints"), fs::directory_iterator()), 1);
 }
 
 TEST_F(Training, RefusesACheckpointOfAnotherModel) {

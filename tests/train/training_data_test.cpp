@@ -138,6 +138,17 @@ TEST_F(Loaded, ACheckpointNeedsNothingOutsideItsFolder) {
   EXPECT_EQ(load_run(moved).step, 2);
 }
 
+TEST_F(Loaded, TheAveragesAreTakenWhenAskedForAndAnErrorWhenThereAreNone) {
+  expect_error(
+      ErrorKind::checkpoint, [&] { load_run(run_, /*averaged=*/true); }, "the checkpoint has no averaged weights");
+  const auto own = checkpoint::tensors_of(*model_);
+  const auto& [name, weight] = *own.begin();
+  checkpoint::write_tensors(checkpoint::step_folder(run_, 2) / "ema.safetensors", {{name, weight.add(1)}});
+  const auto averaged = checkpoint::tensors_of(*load_run(run_, /*averaged=*/true).model);
+  EXPECT_TRUE(averaged.at(name).equal(weight.add(1)));
+  EXPECT_TRUE(checkpoint::tensors_of(*load_run(run_).model).at(name).equal(weight));
+}
+
 TEST_F(Loaded, RefusesAFolderWithoutACheckpoint) {
   expect_error(
       ErrorKind::checkpoint, [&] { load_run(folder_.path()); }, "no whole checkpoint");

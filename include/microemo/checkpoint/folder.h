@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,14 @@
 // its name, and is found there.
 
 namespace microemo::checkpoint {
+
+/// What the manifest says of a file.
+struct FileFacts {
+  uint64_t bytes = 0;
+  std::string sha256;
+};
+/// Syncs a file and hashes it. Throws Error(environment).
+FileFacts synced_facts(const std::filesystem::path& file);
 
 /// A folder that appears whole or not at all. Write files into `path()`, then commit(). Destroyed without commit it leaves
 /// nothing behind. Not thread-safe.
@@ -24,12 +33,16 @@ class PendingFolder {
 
   const std::filesystem::path& path() const { return partial_; }
   /// Hashes and syncs every file, writes manifest.json, renames, syncs the parent. A folder of that name is replaced, and removed
-  /// when the new one is in its place. Throws Error(environment).
-  void commit();
+  /// when the new one is in its place. `others`: files by name that other processes have put here and synced; what they told of
+  /// them goes into the manifest. Throws Error(environment), also when one of these is not to be seen from here.
+  void commit(const std::map<std::string, FileFacts>& others = {});
 
  private:
   std::filesystem::path final_, partial_;
 };
+
+/// Names of the files in a checkpoint's manifest. Throws Error when it cannot be read.
+std::vector<std::string> files_in_manifest(const std::filesystem::path& folder);
 
 /// Why a folder is no whole checkpoint: no manifest, a file missing, of another size or another content, or written by a newer
 /// format. Empty when it is whole. Reads every file.

@@ -8,6 +8,7 @@ enum class Phase { start, first_step, step, validation, checkpoint };
 
 /// Without effect for one process.
 struct RankOptions {
+  int64_t zero = 0;
   double bucket_mb = 16;
   double beat_s = 2, start_limit_s = 600, first_step_limit_s = 600, step_limit_s = 60;
   double validation_limit_s = 1800, checkpoint_limit_s = 600;
@@ -19,6 +20,12 @@ struct RankOptions {
 
 template <class Visitor>
 void describe(Visitor& option, RankOptions& o) {
+  option(
+      "zero", o.zero,
+      "1: the optimizer's state is cut into ranges of the parameters, one for each rank (ZeRO-1); the same weights to the bit, "
+      "less memory, half as many bytes more to send. 0: every rank holds all of it.")
+      .min(0)
+      .max(1);
   option("bucket_mb", o.bucket_mb, "Gradients are summed over the ranks in pieces of so many MiB.").above(0).max(1024);
   option("beat_s", o.beat_s, "Seconds between two signs of life of a rank.").min(0.05).max(60);
   option("start_limit_s", o.start_limit_s, "A rank hangs that takes longer from meeting the others to its first step.").above(0);

@@ -7,6 +7,8 @@
 #include <torch/nn/module.h>
 
 #include "microemo/checkpoint/tensors.h"
+#include "microemo/parallel/parameter_ranges.h"
+#include "microemo/train/batches.h"
 #include "microemo/train/options.h"
 
 namespace microemo::train {
@@ -17,13 +19,16 @@ void select_trainable(torch::nn::Module& module, const TrainOptions& options);
 
 /// AdamW (Loshchilov and Hutter 2019) over at::_fused_adamw_, equal to torch.optim.AdamW. Trains the parameters that require a
 /// gradient; fp32. A parameter without a gradient is left as it is, with its state. Not thread-safe.
+///
+/// With a share of several ranks it holds the state of its own range of the parameters alone (parallel::ParameterRanges) and
+/// updates that; share_updates() has to follow. The weights are then those of one process, to the bit.
 class AdamW {
  public:
   /// Weight decay goes to parameters of two and more dimensions whose names match no pattern of options.no_decay; with the rule
   /// lavis to those whose names hold neither "bias" nor "ln" nor "bn". Throws
   /// Error(internal) naming the parameter and the file when one to train lies in a mapped file, Error(config) for an entry of
   /// rate_factors that is no PATTERN=FACTOR or matches nothing.
-  AdamW(const torch::nn::Module& module, const TrainOptions& options);
+  AdamW(const torch::nn::Module& module, const TrainOptions& options, Share share = {});
 
   /// Drops all gradients.
   void clear_gradients();
@@ -37,23 +42,37 @@ class AdamW {
   std::vector<std::string> not_finite() const;
   /// Names of parameters that have no gradient.
   std::vector<std::string> without_gradient() const;
-  /// One update.
+  /// One update of the own range.
   void step(double learning_rate);
+  /// Gives the other ranks what step() updated and takes theirs, in messages of piece_mb; nothing without a share.
+  void share_updates(const parallel::Group& group, double piece_mb) const;
 
-  /// "NAME.step", "NAME.exp_avg", "NAME.exp_avg_sq" of every parameter; they share memory with the optimizer.
+  /// "NAME.step", "NAME.exp_avg", "NAME.exp_avg_sq" of every parameter; where only elements a to b of it are the own ones,
+  /// "NAME.exp_avg[a:b]", flat. They share memory with the optimizer.
   checkpoint::NamedTensors state() const;
-  /// Throws Error(checkpoint) naming `source` when names, shapes or types differ.
+  /// Takes its own range from the state of any number of ranks: that of all their parts together. Throws Error(checkpoint) naming
+  /// `source` when names, shapes or types differ, or elements are missing.
   void load_state(const checkpoint::NamedTensors& state, const std::filesystem::path& source);
+  /// Bytes of the state here, and of that of all ranks together.
+  int64_t state_bytes() const;
+  int64_t state_bytes_of_all() const;
+  /// Elements of all parameters as they are cut among the ranks.
+  const parallel::ParameterRanges& ranges() const { return ranges_; }
 
  private:
   struct Slot {
     std::string name;
     at::Tensor parameter, step, mean, mean_square;
+    parallel::ElementRange own;
     bool decays = false;
     double rate_factor = 1;
+
+    bool whole() const { return own.size() == parameter.numel(); }
   };
   void update(const std::vector<const Slot*>& slots, double learning_rate, double weight_decay);
 
+  Share share_;
+  parallel::ParameterRanges ranges_;
   std::vector<Slot> slots_;
   double beta1_, beta2_, epsilon_, weight_decay_;
 };

@@ -89,7 +89,9 @@ struct TrainOptions {
   std::string device = "auto", recompute = "auto";
   FrozenChoice frozen_dtype = FrozenChoice::automatic;
   NonFinite non_finite = NonFinite::stop;
-  bool deterministic = false, keep_best = false;
+  bool deterministic = false, keep_best = false, valid_ema = false;
+  double ema = 0;
+  std::string best_metric = "valid_loss";
   int64_t patience = 0;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
@@ -131,6 +133,10 @@ void describe_optimizer(Visitor& option, TrainOptions& o) {
          "A loss or gradient that is not finite: stop names step, clips and parameters; skip warns of them and leaves the "
          "weights as they were, and stops "
          "after 10 such steps in a row.");
+  option("ema", o.ema,
+         "Decay of an exponential moving average of the trained weights, such as 0.999, which is saved beside them; 0: none.")
+      .min(0)
+      .below(1);
   option("clip_norm", o.clip_norm, "Longer gradients are cut to this norm (over all parameters); 0 leaves them.").min(0);
 }
 
@@ -138,6 +144,13 @@ template <class Visitor>
 void describe_saving(Visitor& option, TrainOptions& o) {
   option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
   option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
+  option("valid_ema", o.valid_ema, "Validate with the averaged weights.")
+      .only_if(o.valid_every > 0, "train.valid_every is above 0")
+      .only_if(o.ema > 0, "train.ema is above 0");
+  option("best_metric", o.best_metric,
+         "What makes a validation better than another: valid_loss (of answers) and valid_TERM_loss of the other terms are lowest "
+         "at their best, valid_movement_accuracy highest.")
+      .only_if(o.patience > 0 || o.keep_best, "train.patience is above 0 or train.keep_best is true");
   option("patience", o.patience,
          "The training ends after so many validations in a row that are no better than the best; 0: never.")
       .min(0)

@@ -49,7 +49,4 @@ struct StepResult {
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches, parallel::GradientReducer& reducer);
 StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch>& batches);
 
-/// Mean answer loss over the label tokens of all validation batches, without gradients. Ranks share the batches.
-double validation_loss(const Task& task, const parallel::Group& group = {});
-
 }  // namespace microemo::train

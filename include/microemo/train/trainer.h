@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "microemo/parallel/group.h"
@@ -10,6 +11,7 @@
 #include "microemo/train/optimizer.h"
 #include "microemo/train/options.h"
 #include "microemo/train/step.h"
+#include "microemo/train/validation.h"
 
 namespace microemo::train {
 
@@ -17,8 +19,9 @@ struct RunOutcome {
   bool finished = false;  ///< false: stopped before the last step, saved, can be resumed
   int64_t step = 0;       ///< updates done
   std::filesystem::path checkpoint;
-  bool early = false;      ///< finished, as validations were no better (train.patience)
-  int64_t best_step = -1;  ///< of the lowest loss of validation; -1 without any
+  bool early = false;          ///< finished, as validations were no better (train.patience)
+  int64_t best_step = -1;      ///< of the best validation (train.best_metric); -1 without any
+  double longest_stall_s = 0;  ///< that a checkpoint took from the steps; without the last one, which is waited for
 };
 
 /// What one step takes, from trying it.
@@ -44,8 +47,9 @@ class Trainer {
 
   /// Until the last step, or until stop_requested() (on any rank) or `most_steps` (0: no limit) are done in this call,
   /// or the next step would not end before `most_seconds` (0: no limit) of it; then
-  /// saves. Throws Error(data) that names step and clips when the loss or the gradient is not finite; weights and the last
-  /// checkpoint stay as they were before that step.
+  /// saves, and returns when the checkpoint is there. Throws Error(data) that names step and clips when the loss or the gradient
+  /// is not finite; weights and the last checkpoint stay as they were before that step. Throws Error(environment) when a
+  /// checkpoint cannot be written, behind the step that was at work then.
   RunOutcome run(int64_t most_steps = 0, double most_seconds = 0);
 
   /// Runs forward and backward of the next step twice and changes nothing.
@@ -57,17 +61,27 @@ class Trainer {
   MetricsLine train_step();
   void update(MetricsLine& line, const std::vector<model::ClipBatch>& batches);
   void report_first_step(double flop, int64_t clips);
-  void save(MetricsFile& metrics);
+  void validate_model(MetricsLine& line);
+  void note_validation(const ValidationResult& result);
+  bool stops_or_saves(bool stop);
+  void resume(const std::filesystem::path& checkpoint);
+  void report_ranks() const;
+  void save();
+  Trained all_trained() { return {*task_.module, optimizer_, average_}; }
 
   std::shared_ptr<parallel::Group> group_;
   Task task_;
   TrainOptions options_;
   AdamW optimizer_;
+  WeightAverage average_;
   parallel::GradientReducer reducer_;
+  std::optional<MetricsFile> metrics_;  ///< of rank 0 while it runs; outlives the writer of checkpoints, which syncs it
   Checkpoints checkpoints_;
+  BestMetric best_metric_;
   TrainState state_;
   std::filesystem::path run_;
   bool reported_ = false;
+  double longest_stall_s_ = 0;
   int64_t skipped_in_a_row_ = 0;
 };
 
