@@ -141,6 +141,18 @@ TEST_F(LaunchCommand, TwoRanksTrainAsOne) {
   EXPECT_EQ(read_json(run_ / "outcome.json").at("outcome"), "finished");
 }
 
+TEST_F(LaunchCommand, OneRankGoesOnFromStateThatWasCutOverTwo) {
+  ASSERT_EQ(run({MICROEMO_BINARY, "train", (prepared() / "train.json").string(), "--out", one_.string()}).exit_code, 0);
+  const CommandResult both = run(words(2, run_, {"train.ranks.zero=1", "--stop-after-steps", "5"}));
+  ASSERT_EQ(both.exit_code, exit_code_resumable) << both.standard_error;
+  EXPECT_THAT(both.standard_error, HasSubstr("2 ranks, each sends 0.5 MB a step and holds 0.3 of 0.7 MB"));
+  for (const char* part : {"optimizer-rank-0-of-2.safetensors", "optimizer-rank-1-of-2.safetensors"})
+    EXPECT_TRUE(fs::exists(checkpoint::step_folder(run_, 5) / part)) << part;
+  const CommandResult resumed = run({MICROEMO_BINARY, "train", "--resume", run_.string()});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.standard_error;
+  expect_close(one_, run_);
+}
+
 TEST_F(LaunchCommand, ASignalSavesAndStopsAndOneRankGoesOn) {
   ASSERT_EQ(
       run({MICROEMO_BINARY, "train", (prepared() / "train.json").string(), "--out", one_.string(), "train.steps=60"}).exit_code,
@@ -205,11 +217,14 @@ TEST_F(LaunchCommand, StartsTheWholeJobAgainFromTheLastCheckpoint) {
   ASSERT_EQ(
       run({MICROEMO_BINARY, "train", (prepared() / "train.json").string(), "--out", one_.string(), "train.steps=60"}).exit_code,
       0);
-  Launched launched(words(2, run_, {"train.steps=60", "train.save_every=2"}, {"--max-restarts", "1"}), output_);
-  strike(launched, run_, 1, SIGKILL);
-  EXPECT_EQ(launched.wait(), 0) << launched.output();
-  EXPECT_THAT(launched.output(), testing::AllOf(HasSubstr("starting all ranks again (1 of 1)"), HasSubstr("resumed from ")));
-  expect_close(one_, run_);
+  for (const char* zero : {"train.ranks.zero=0", "train.ranks.zero=1"}) {
+    const fs::path killed = folder_.path() / zero;
+    Launched launched(words(2, killed, {"train.steps=60", "train.save_every=2", zero}, {"--max-restarts", "1"}), output_);
+    strike(launched, killed, 1, SIGKILL);
+    EXPECT_EQ(launched.wait(), 0) << launched.output();
+    EXPECT_THAT(launched.output(), testing::AllOf(HasSubstr("starting all ranks again (1 of 1)"), HasSubstr("resumed from ")));
+    expect_close(one_, killed);
+  }
 }
 
 TEST_F(LaunchCommand, DoesNotStartAgainWhatWouldFailAgain) {
