@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <optional>
-#include <set>
 
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
@@ -122,47 +120,32 @@ std::unordered_map<std::string, Numbers> read_synonyms(const std::filesystem::pa
   return words_of;
 }
 
-/// Every word form with what it is a form of: names in order of spelling, and the words of the wheels that these stand for.
+/// A word form with what it is a form of: the first name in order of spelling, and the wheels' words that its names stand for.
 struct Form {
-  std::set<std::string> bases;
+  std::string spelling, base;
   Numbers words;
 };
-using Forms = std::map<std::string, Form>;
 
-Forms read_forms(const std::filesystem::path& file, const std::unordered_map<std::string, Numbers>& words_of) {
+std::vector<Form> read_forms(const std::filesystem::path& file, const std::unordered_map<std::string, Numbers>& words_of) {
   const formats::Table table = formats::read_csv(file);
   const size_t name_column = table.column("name"), list_column = table.column("format");
-  Forms forms;
+  std::vector<Form> forms;
+  std::unordered_map<std::string, size_t> places;
   for (const formats::TableRow& row : table.rows) {
     const std::string& name = row.fields[name_column];
     std::vector<std::string> spellings = list_in(row.fields[list_column]);
     spellings.push_back(name);
     const auto found = words_of.find(name);
     for (const std::string& spelling : spellings) {
-      Form& form = forms[spelling];
-      if (form.bases.insert(name).second && found != words_of.end())
-        form.words.insert(form.words.end(), found->second.begin(), found->second.end());
+      const auto [place, is_new] = places.emplace(spelling, forms.size());
+      if (is_new) forms.push_back({spelling, name, {}});
+      Form& form = forms[place->second];
+      form.base = std::min(form.base, name);
+      if (found != words_of.end()) form.words.insert(form.words.end(), found->second.begin(), found->second.end());
     }
   }
-  for (auto& [spelling, form] : forms) sort_once(form.words);
+  for (Form& form : forms) sort_once(form.words);
   return forms;
-}
-
-/// Classes of every form: what `choose` says, nothing where it is null.
-template <class Choose>
-Grouping make_grouping(std::string name, const Forms& forms, const Choose& choose) {
-  Grouping grouping{std::move(name), {}};
-  grouping.class_of.reserve(forms.size());
-  for (const auto& [spelling, form] : forms)
-    if (const std::string* chosen = choose(form)) grouping.class_of.emplace(spelling, *chosen);
-  return grouping;
-}
-
-Grouping ring_grouping(std::string name, const Forms& forms, const Rings& ring) {
-  return make_grouping(std::move(name), forms, [&](const Form& form) {
-    const auto found = std::ranges::find_if(form.words, [&](uint32_t word) { return ring[word] != nullptr; });
-    return found == form.words.end() ? nullptr : ring[*found];
-  });
 }
 
 /// The hash of a folder: of its files' names and hashes.
@@ -170,20 +153,6 @@ std::string hash_of(const std::vector<WheelFile>& files) {
   std::string hashes;
   for (const WheelFile& file : files) hashes += file.path.filename().string() + " " + file.hash + "\n";
   return sha256(hashes);
-}
-
-Grouping first_base(const Forms& forms) {
-  return make_grouping("M1", forms, [](const Form& form) { return &*form.bases.begin(); });
-}
-
-Grouping first_wheel_word(const Forms& forms, const std::unordered_map<std::string, Numbers>& words_of,
-                          const WordNumbers& words) {
-  std::vector<const std::string*> texts;
-  for (const auto& [word, number] : words) texts.push_back(&word);
-  return make_grouping("M2", forms, [&](const Form& form) -> const std::string* {
-    const auto found = words_of.find(*form.bases.begin());
-    return found == words_of.end() ? nullptr : texts[found->second.front()];
-  });
 }
 
 /// The words of all wheels, numbered by rank.
@@ -197,9 +166,67 @@ WordNumbers number_words(const std::vector<std::vector<Leaf>>& wheels) {
   return words;
 }
 
-}  // namespace
+/// What the files of a release say.
+struct Maps {
+  std::vector<Tree> trees;
+  WordNumbers words;
+  std::unordered_map<std::string, Numbers> words_of;
+  std::vector<Form> forms;
+};
 
-EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
+Maps read_maps(const std::filesystem::path& folder) {
+  std::vector<std::vector<Leaf>> wheels;
+  for (size_t k = 1; k <= wheel_count; ++k) wheels.push_back(read_leaves(folder / fmt::format("wheel{}.xlsx", k)));
+  Maps maps;
+  for (const auto& leaves : wheels) maps.trees.push_back(tree_of(leaves));
+  maps.words = number_words(wheels);
+  maps.words_of = read_synonyms(folder / "synonym.xlsx", maps.words);
+  maps.forms = read_forms(folder / "format.csv", maps.words_of);
+  return maps;
+}
+
+/// The class of every form, in the order of the forms; null where it has none.
+using Chosen = std::vector<const std::string*>;
+
+Chosen first_bases(const Maps& maps) {
+  Chosen chosen;
+  for (const Form& form : maps.forms) chosen.push_back(&form.base);
+  return chosen;
+}
+
+Chosen first_wheel_words(const Maps& maps) {
+  std::vector<const std::string*> texts;
+  for (const auto& [word, number] : maps.words) texts.push_back(&word);
+  Chosen chosen;
+  for (const Form& form : maps.forms) {
+    const auto found = maps.words_of.find(form.base);
+    chosen.push_back(found == maps.words_of.end() ? nullptr : texts[found->second.front()]);
+  }
+  return chosen;
+}
+
+/// The class of the first of a form's words that the wheel has.
+Chosen first_in_ring(const Maps& maps, const Rings& ring) {
+  Chosen chosen;
+  for (const Form& form : maps.forms) {
+    const auto found = std::ranges::find_if(form.words, [&](uint32_t word) { return ring[word] != nullptr; });
+    chosen.push_back(found == form.words.end() ? nullptr : ring[*found]);
+  }
+  return chosen;
+}
+
+/// Calls visit(name, chosen) for every grouping.
+template <class Visit>
+void each_grouping(const Maps& maps, const Visit& visit) {
+  visit("M1", first_bases(maps));
+  visit("M2", first_wheel_words(maps));
+  for (size_t k = 0; k < wheel_count; ++k) {
+    visit(fmt::format("W{}-L1", k + 1), first_in_ring(maps, ring1_of(maps.trees[k], maps.words)));
+    visit(fmt::format("W{}-L2", k + 1), first_in_ring(maps, ring2_of(maps.trees[k], maps.words)));
+  }
+}
+
+EmotionWheel describe_folder(const std::filesystem::path& folder) {
   EmotionWheel wheel;
   wheel.path = folder;
   const std::vector<KnownWheelFile> files = identify_wheel_files(folder);
@@ -207,20 +234,50 @@ EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
   wheel.release = release_of(files);
   wheel.name = wheel.release.empty() ? "MERTools (unknown release)" : "MERTools " + wheel.release;
   wheel.hash = hash_of(wheel.files);
-
-  std::vector<std::vector<Leaf>> wheels;
-  for (size_t k = 0; k < wheel_count; ++k) wheels.push_back(read_leaves(wheel.files[k].path));
-  const WordNumbers words = number_words(wheels);
-  const auto words_of = read_synonyms(folder / "synonym.xlsx", words);
-  const Forms forms = read_forms(folder / "format.csv", words_of);
-  wheel.groupings = {first_base(forms), first_wheel_word(forms, words_of, words)};
-  for (size_t k = 0; k < wheel_count; ++k) {
-    const Tree tree = tree_of(wheels[k]);
-    wheel.headline.push_back(fmt::format("W{}-L1", k + 1));
-    wheel.groupings.push_back(ring_grouping(wheel.headline.back(), forms, ring1_of(tree, words)));
-    wheel.groupings.push_back(ring_grouping(fmt::format("W{}-L2", k + 1), forms, ring2_of(tree, words)));
-  }
+  for (size_t k = 1; k <= wheel_count; ++k) wheel.headline.push_back(fmt::format("W{}-L1", k));
   return wheel;
+}
+
+ClassTable::Column make_column(std::string grouping, const Chosen& chosen) {
+  ClassTable::Column column{std::move(grouping), {}, {}};
+  std::unordered_map<std::string_view, int32_t> numbers;
+  for (const std::string* name : chosen) {
+    if (name == nullptr) {
+      column.class_of.push_back(-1);
+      continue;
+    }
+    const auto [place, is_new] = numbers.emplace(*name, static_cast<int32_t>(numbers.size()));
+    if (is_new) column.names.push_back(*name);
+    column.class_of.push_back(place->second);
+  }
+  return column;
+}
+
+}  // namespace
+
+EmotionWheel load_mertools_wheel(const std::filesystem::path& folder) {
+  EmotionWheel wheel = describe_folder(folder);
+  const Maps maps = read_maps(folder);
+  each_grouping(maps, [&](std::string name, const Chosen& chosen) {
+    Grouping& grouping = wheel.groupings.emplace_back(Grouping{std::move(name), {}});
+    auto form = maps.forms.begin();
+    for (const std::string* class_name : chosen) {
+      if (class_name != nullptr) grouping.class_of.emplace(form->spelling, *class_name);
+      ++form;
+    }
+  });
+  return wheel;
+}
+
+ReleaseWheels load_mertools_classes(const std::filesystem::path& folder) {
+  ReleaseWheels wheels{describe_folder(folder), {}};
+  const Maps maps = read_maps(folder);
+  uint32_t number = 0;
+  for (const Form& form : maps.forms) wheels.classes.form_numbers.emplace(form.spelling, number++);
+  each_grouping(maps, [&](std::string name, const Chosen& chosen) {
+    wheels.classes.columns.push_back(make_column(std::move(name), chosen));
+  });
+  return wheels;
 }
 
 }  // namespace microemo::eval

@@ -6,7 +6,6 @@
 #include "metric_parts.h"
 #include "microemo/base/error.h"
 #include "microemo/eval/labels.h"
-#include "microemo/eval/wheel_release.h"
 #include "microemo/formats/npy.h"
 #include "microemo/formats/zip.h"
 
@@ -207,12 +206,6 @@ std::map<std::string, std::string> read_cached_groups(const std::filesystem::pat
         .where(zip_file)
         .hint("a cache of groupings has one .npy text for every sample, as MER2024's openset-synonym.zip");
   return groups;
-}
-
-ReleaseWheels load_release_wheels(const std::filesystem::path& folder, const std::string& release) {
-  EmotionWheel wheel = load_release(folder, release);
-  ClassTable classes = make_class_table(wheel);
-  return {std::move(wheel), std::move(classes)};
 }
 
 std::vector<MetricResult> score_metrics(const std::vector<Metric>& metrics, const MetricSources& sources, ClusterKind clusters,

@@ -80,25 +80,6 @@ const ClassTable::Column& ClassTable::column(std::string_view grouping) const {
   throw ConfigError("the wheel has no grouping '{}'", grouping).hint("its groupings are " + names);
 }
 
-ClassTable make_class_table(const EmotionWheel& wheel) {
-  ClassTable table;
-  for (const Grouping& grouping : wheel.groupings)
-    for (const auto& [form, name] : grouping.class_of)
-      table.form_numbers.emplace(form, static_cast<uint32_t>(table.form_numbers.size()));
-  for (const Grouping& grouping : wheel.groupings) {
-    ClassTable::Column& column = table.columns.emplace_back();
-    column.grouping = grouping.name;
-    column.class_of.assign(table.form_numbers.size(), -1);
-    std::unordered_map<std::string_view, int32_t> numbers;
-    for (const auto& [form, name] : grouping.class_of) {
-      const auto [place, is_new] = numbers.emplace(name, static_cast<int32_t>(numbers.size()));
-      if (is_new) column.names.push_back(name);
-      column.class_of[table.form_numbers.at(form)] = place->second;
-    }
-  }
-  return table;
-}
-
 std::vector<uint32_t> find_forms(const Vocabulary& words, const ClassTable& table) {
   std::vector<uint32_t> forms;
   forms.reserve(words.size());

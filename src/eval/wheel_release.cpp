@@ -5,6 +5,7 @@
 #include <optional>
 #include <system_error>
 
+#include "mertools_wheel.h"
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 
@@ -89,9 +90,8 @@ std::optional<fs::path> choose(const std::vector<Candidate>& candidates, const s
   return unknown.size() == 1 ? std::optional(unknown[0]) : std::nullopt;
 }
 
-}  // namespace
-
-EmotionWheel load_release(const fs::path& folder, const std::string& release) {
+/// The folder with the wheels of a release, and its own.
+Candidate find_release(const fs::path& folder, const std::string& release) {
   if (!fs::is_directory(folder))
     throw DataError("there is no folder of emotion wheels")
         .where(folder)
@@ -104,9 +104,23 @@ EmotionWheel load_release(const fs::path& folder, const std::string& release) {
         .hint("name a folder with wheel1.xlsx to wheel5.xlsx, synonym.xlsx and format.csv, or one that holds such folders");
   const auto chosen = choose(candidates, release);
   if (!chosen) throw other_release(folder, release, candidates);
-  EmotionWheel wheel = load_wheel(*chosen);
-  wheel.release = std::ranges::find(candidates, *chosen, &Candidate::folder)->release;
+  return *std::ranges::find(candidates, *chosen, &Candidate::folder);
+}
+
+}  // namespace
+
+EmotionWheel load_release(const fs::path& folder, const std::string& release) {
+  const Candidate found = find_release(folder, release);
+  EmotionWheel wheel = load_wheel(found.folder);
+  wheel.release = found.release;
   return wheel;
+}
+
+ReleaseWheels load_release_wheels(const fs::path& folder, const std::string& release) {
+  const Candidate found = find_release(folder, release);
+  ReleaseWheels wheels = load_mertools_classes(found.folder);
+  wheels.wheel.release = found.release;
+  return wheels;
 }
 
 std::vector<KnownWheelFile> identify_wheel_files(const fs::path& folder) {

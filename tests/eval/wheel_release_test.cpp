@@ -37,6 +37,20 @@ TEST_F(WheelFolders, OfNoReleaseServeForBoth) {
   }
 }
 
+TEST_F(WheelFolders, AsNumbersSayTheSameAsAsTexts) {
+  const EmotionWheel wheel = load_release(small, "2026");
+  const ReleaseWheels numbers = load_release_wheels(small, "2026");
+  EXPECT_EQ(numbers.wheel.hash, wheel.hash);
+  ASSERT_EQ(numbers.classes.columns.size(), wheel.groupings.size());
+  for (const Grouping& grouping : wheel.groupings) {
+    const ClassTable::Column& column = numbers.classes.column(grouping.name);
+    std::unordered_map<std::string, std::string> class_of;
+    for (const auto& [form, number] : numbers.classes.form_numbers)
+      if (const int32_t found = column.class_of[number]; found >= 0) class_of[form] = column.names[static_cast<size_t>(found)];
+    EXPECT_EQ(class_of, grouping.class_of) << grouping.name;
+  }
+}
+
 TEST_F(WheelFolders, OfNoReleaseAreToldByTheYearInTheirPath) {
   copy(small, "mine/wheel2025");
   copy(small, "mine/wheel2026");

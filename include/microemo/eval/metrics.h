@@ -13,7 +13,7 @@
 #include "microemo/eval/metric_name.h"
 #include "microemo/eval/resample.h"
 #include "microemo/eval/set_counts.h"
-#include "microemo/eval/wheel.h"
+#include "microemo/eval/wheel_release.h"
 
 namespace microemo::eval {
 
@@ -58,14 +58,6 @@ struct MetricResult {
   UnknownLabels unknown = {};
   std::vector<std::string> notes = {};  ///< what a reader has to know: rules that had to be used on this data
 };
-
-/// The wheels of one release, ready for many labels.
-struct ReleaseWheels {
-  EmotionWheel wheel;
-  ClassTable classes;
-};
-/// Throws as load_release.
-ReleaseWheels load_release_wheels(const std::filesystem::path& folder, const std::string& release);
 
 /// What the metrics are computed from.
 struct MetricSources {
