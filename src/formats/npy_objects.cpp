@@ -15,6 +15,8 @@ namespace {
 
 constexpr int deepest = 64;
 constexpr uint64_t value_cost = 2 * sizeof(Json);
+// A short label takes some ten bytes in a pickle and two hundred as a value of its table and of the JSON.
+constexpr uint64_t memory_factor = 16;
 
 Json number_json(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -51,7 +53,8 @@ Json shaped(const std::vector<int64_t>& shape, std::vector<Json> items) {
 
 class Reader {
  public:
-  Reader(std::string_view bytes, const std::filesystem::path& name) : budget_(bytes.size()), pickle_(bytes, budget_, name) {}
+  Reader(std::string_view bytes, const std::filesystem::path& name)
+      : budget_(memory_factor * bytes.size()), pickle_(bytes, budget_, name) {}
 
   Json read() { return value(pickle_.root(), 0); }
 

@@ -40,6 +40,32 @@ std::string npy_of(const std::string& pickle) {
   return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header + pickle;
 }
 
+TEST(ObjectArrays, OfAWholeChallengeAreRead) {
+  std::string pickle = "](";
+  for (int item = 0; item < 30'000; ++item) {
+    pickle += "](";
+    for (int label = 0; label < 6; ++label) pickle += std::string("X\x05\0\0\0happy", 10);
+    pickle += "e";
+  }
+  const Json lists = parse_npy_objects(npy_of(pickle + "e."), "x.npy");
+  EXPECT_EQ(lists.size(), 30'000u);
+  EXPECT_EQ(lists[29'999].size(), 6u);
+}
+
+TEST(ObjectArrays, RefuseASmallFileThatBecomesLarge) {
+  // The second of each pair of lists holds the first ten times, twelve levels deep.
+  std::string pickle = "]q";
+  pickle += '\x01';
+  for (char level = 1; level < 13; ++level) {
+    pickle += "](";
+    for (int i = 0; i < 10; ++i) pickle += std::string("h") + level;
+    pickle += "eq";
+    pickle += static_cast<char>(level + 1);
+  }
+  expect_error(
+      ErrorKind::data, [&] { parse_npy_objects(npy_of(pickle + "."), "x.npy"); }, "more memory", "x.npy");
+}
+
 TEST(ObjectArrays, CallNothing) {
   expect_error(
       ErrorKind::data, [] { parse_npy_objects(npy_of("cos\nsystem\n(S'true'\ntR."), "x.npy"); }, "an object of 'os.system'",

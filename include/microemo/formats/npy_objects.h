@@ -12,7 +12,7 @@ namespace microemo::formats {
 /// (pickle.h): nothing is imported or called. Numbers that are not finite become null.
 ///
 /// Throws Error(data), naming file and array, when it is damaged, holds another object, whose class it names, or is nested more
-/// than 64 levels deep.
+/// than 64 levels deep, or takes more than 32 times its bytes and 16 MB as values.
 Json parse_npy_objects(std::string_view npy_bytes, const std::filesystem::path& name_in_errors);
 Json read_npz_objects(const std::filesystem::path& npz_file, std::string_view array);
 
