@@ -117,6 +117,19 @@ TEST_F(Metrics, AnIntervalDoesNotDependOnTheOtherMetrics) {
   EXPECT_EQ(alone[0].interval->high, both[1].interval->high);
 }
 
+TEST_F(Metrics, TwoRunsAreComparedOverTheSameDraws) {
+  score({"ew2026-l1"});
+  const MetricParts run = parts_of(parse_metric("ew2026-l1"), sources_);
+  LabelFiles perfect = read_label_files(folder_.path() / "t.jsonl", folder_.path() / "t.jsonl", LabelContent::labels);
+  sources_.labels = &perfect;
+  const MetricParts best = parts_of(parse_metric("ew2026-l1"), sources_);
+  const Clusters clusters = make_clusters(perfect.truths, ClusterKind::best);
+  const PairedTest test = compare_runs(run.parts, best.parts, clusters.numbers, run.score, {.resamples = 200});
+  EXPECT_DOUBLE_EQ(test.second, 1);
+  EXPECT_GT(test.interval.low, 0);
+  EXPECT_DOUBLE_EQ(test.p_value, 1.0 / 201);
+}
+
 TEST_F(Metrics, WithoutResamplesThereIsNoInterval) { EXPECT_FALSE(score({"ew2025-l1"})[0].interval.has_value()); }
 
 TEST_F(Metrics, ClustersAreDialoguesWhereEveryTruthNamesOne) {
