@@ -14,12 +14,12 @@ class IdIndex {
   explicit IdIndex(const LabelTable& table) : table_(table), slots_(16) {}
 
   /// The item of this id, no_number when there is none.
-  uint32_t find(std::string_view id) const { return slots_[slot_of(id, std::hash<std::string_view>()(id))].item; }
+  uint32_t find(std::string_view id) const { return slots_[slot_of(id, hash_of(id))].item; }
 
   /// The item that has the id of the table's item `item`; without one, enters `item` and returns no_number.
   uint32_t add(uint32_t item, std::string_view id) {
     if (2 * (used_ + 1) > slots_.size()) grow();
-    const size_t hash = std::hash<std::string_view>()(id);
+    const uint32_t hash = hash_of(id);
     Slot& slot = slots_[slot_of(id, hash)];
     if (slot.item != no_number) return slot.item;
     slot = {hash, item};
@@ -30,11 +30,12 @@ class IdIndex {
  private:
   /// The hash stands beside the item, so that the ids of others are hardly ever looked at.
   struct Slot {
-    size_t hash = 0;
-    uint32_t item = no_number;
+    uint32_t hash = 0, item = no_number;
   };
 
-  size_t slot_of(std::string_view id, size_t hash) const {
+  static uint32_t hash_of(std::string_view id) { return static_cast<uint32_t>(std::hash<std::string_view>()(id)); }
+
+  size_t slot_of(std::string_view id, uint32_t hash) const {
     const size_t mask = slots_.size() - 1;
     size_t at = hash & mask;
     while (slots_[at].item != no_number && (slots_[at].hash != hash || table_.id(slots_[at].item) != id)) at = (at + 1) & mask;

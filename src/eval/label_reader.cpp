@@ -62,7 +62,7 @@ class Reader {
   template <class Texts>
   void add(std::string_view id, int64_t line, const Texts& labels) {
     if (id.empty()) throw DataError("the id is empty").where(table_.path, line);
-    if (const uint32_t twin = ids_.add(static_cast<uint32_t>(table_.size()), id); twin != no_number)
+    if (const uint32_t twin = twin_of(id); twin != no_number)
       throw DataError("the id '{}' stands on line {} already", id, table_.lines[twin])
           .where(table_.path, line)
           .hint("give every id one line");
@@ -73,6 +73,17 @@ class Reader {
     for (const auto& label : labels) table_.labels.push_back(words_.number(label));
     table_.label_ends.push_back(table_.labels.size());
     table_.lines.push_back(static_cast<uint32_t>(line));
+  }
+
+  /// The item that has this id already; otherwise the next item is noted under it. Ids in ascending order, as in most files,
+  /// cannot stand twice and need no index.
+  uint32_t twin_of(std::string_view id) {
+    const auto next = static_cast<uint32_t>(table_.size());
+    if (ascending_ && (next == 0 || table_.id(next - 1) < id)) return no_number;
+    if (ascending_)
+      for (uint32_t item = 0; item < next; ++item) ids_.add(item, table_.id(item));
+    ascending_ = false;
+    return ids_.add(next, id);
   }
 
   void use_key(std::string_view key) {
@@ -257,6 +268,7 @@ class Reader {
   Vocabulary& words_;
   LabelContent content_;
   IdIndex ids_;
+  bool ascending_ = true;
   FlatObject flat_;
 };
 

@@ -175,6 +175,19 @@ TEST_F(LabelTables, RefuseATwinAmongManyIds) {
                  ", line 1001");
 }
 
+TEST_F(LabelTables, RefuseATwinInAnyOrderOfIds) {
+  const auto lines = [](const std::vector<std::string>& ids) {
+    std::string text = "name,openset\n";
+    for (const std::string& id : ids) text += id + ",x\n";
+    return text;
+  };
+  expect_refused("p.csv", lines({"a", "a"}), "'a' stands on line 2 already", ", line 3");
+  expect_refused("p.csv", lines({"a", "b", "a"}), "'a' stands on line 2 already", ", line 4");
+  expect_refused("p.csv", lines({"b", "a", "c", "c"}), "'c' stands on line 4 already", ", line 5");
+  expect_refused("p.csv", lines({"c", "b", "a", "c"}), "'c' stands on line 2 already", ", line 5");
+  EXPECT_EQ(read("p.csv", lines({"b", "c", "a", "d"})).size(), 4u);
+}
+
 TEST_F(LabelTables, RefuseMoreLabelsThanAnyoneNames) {
   std::string line = "{\"id\":\"a\",\"labels\":[\"x\"";
   for (int i = 0; i < 65'535; ++i) line += ",\"x\"";
