@@ -105,6 +105,7 @@ void run(const Words& words) {
         .at("command line")
         .hint("name one of them");
   if (metrics) return run_metrics(words);
+  refuse(words.clusters == "best" ? "" : words.clusters, "--clusters", "without --metric");
   refuse(words.per_class, "--per-class", "without --metric");
   refuse(words.confusion, "--confusion", "without --metric");
   refuse(words.wheels, "--wheels", "without --metric");

@@ -6,8 +6,8 @@
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
-#include "npy_header.h"
 #include "microemo/formats/utf8.h"
+#include "npy_header.h"
 
 namespace microemo::formats {
 namespace {

@@ -3,8 +3,8 @@
 #include <optional>
 #include <utility>
 
-#include "pickle_machine.h"
 #include "microemo/formats/utf8.h"
+#include "pickle_machine.h"
 
 namespace microemo::formats {
 namespace {

@@ -4,8 +4,8 @@
 #include "microemo/base/error.h"
 #include "microemo/formats/pth.h"
 #include "microemo/formats/safetensors.h"
-#include "pth_contents.h"
 #include "microemo/formats/utf8.h"
+#include "pth_contents.h"
 #include "zip_stream.h"
 
 namespace microemo::formats {

@@ -9,9 +9,9 @@
 #include "microemo/base/files.h"
 #include "microemo/base/write_error.h"
 #include "microemo/formats/safetensors.h"
+#include "microemo/formats/utf8.h"
 #include "safetensors_dtypes.h"
 #include "safetensors_header.h"
-#include "microemo/formats/utf8.h"
 
 namespace microemo::formats {
 namespace {

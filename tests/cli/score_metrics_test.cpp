@@ -177,6 +177,7 @@ TEST_F(ScoreMetrics, RefuseOptionsThatChangeNothing) {
   expect_refused({"--metric", "war", "--synonyms", "x.zip"}, ErrorKind::config, "none of the metrics uses --synonyms");
   expect_refused({"--metric", "war", "--wheel", "x.csv"}, ErrorKind::config, "--wheel does nothing beside --metric");
   expect_refused({"--wheels", wheels}, ErrorKind::config, "--wheels does nothing without --metric");
+  expect_refused({"--clusters", "clip"}, ErrorKind::config, "--clusters does nothing without --metric");
 }
 
 TEST_F(ScoreMetrics, RefuseClustersThatAreNotNamedEverywhere) {
