@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "answer_scores.h"
 #include "microemo/base/log.h"
+#include "microemo/eval/wheel.h"
 #include "microemo/model/vit.h"
 #include "microemo/nn/loss.h"
 #include "microemo/train/fit.h"
@@ -101,6 +103,21 @@ struct BatchSource {
   }
 };
 
+/// Scores of answers to the first clips of the validation.
+std::function<std::vector<std::pair<double, double>>(int64_t, int64_t)> answering(const std::shared_ptr<BatchSource>& source,
+                                                                                  const std::shared_ptr<model::MicroEmo>& model,
+                                                                                  const TrainOptions& options) {
+  const auto wheel = std::make_shared<const eval::EmotionWheel>(
+      eval::load_wheel(options.valid_wheel.empty() ? eval::own_wheel_path() : std::filesystem::path(options.valid_wheel)));
+  const auto& all = source->data->validation;
+  const auto count = std::min(all.size(), static_cast<size_t>(options.valid_answers));
+  const auto clips =
+      std::make_shared<const std::vector<data::Sample>>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count));
+  return [=, most = options.valid_tokens](int64_t rank, int64_t world) {
+    return answer_scores(*model, source->builder, *clips, *wheel, most, rank, world);
+  };
+}
+
 bool learns(const torch::nn::Module& module) {
   const auto parameters = module.parameters();
   return std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
@@ -153,14 +170,17 @@ Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData
   select_trainable(*model, options.train);
   choose_recomputed(options, *source, *model);
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
-  return {.module = model,
-          .batches = [source](int64_t step) { return source->step(step); },
-          .loss = [model](const model::ClipBatch& batch) { return model->forward(batch); },
-          .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
-          .validation_batches = (clips + size - 1) / size,
-          .validation_batch = [source](int64_t index) { return source->validation(index); },
-          .normalise = options.train.normalise,
-          .terms = {"answer", "movement", "window_movement", "window_voice"}};
+  Task task{
+      .module = model,
+      .batches = [source](int64_t step) { return source->step(step); },
+      .loss = [model](const model::ClipBatch& batch) { return model->forward(batch); },
+      .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
+      .validation_batches = (clips + size - 1) / size,
+      .validation_batch = [source](int64_t index) { return source->validation(index); },
+      .normalise = options.train.normalise,
+      .terms = {"answer", "movement", "window_movement", "window_voice"}};
+  if (options.train.valid_answers > 0) task.answer_scores = answering(source, model, options.train);
+  return task;
 }
 
 }  // namespace microemo::train

@@ -124,7 +124,7 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
       average_(*task_.module, options.ema),
       reducer_(*group_, trained(*task_.module), options.ranks.bucket_mb),
       checkpoints_(run, options, *group_),
-      best_metric_(best_metric(options.best_metric, task_.terms)),
+      best_metric_(best_metric(options.best_metric, task_.terms, bool(task_.answer_scores))),
       run_(run) {
   if (!resume_from.empty()) resume(resume_from);
   if (group_->alone()) return;

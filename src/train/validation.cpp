@@ -12,6 +12,7 @@ namespace microemo::train {
 namespace {
 
 constexpr const char* accuracy = "valid_movement_accuracy";
+constexpr const char* wheel_f = "valid_wheel_f";
 
 std::string metric_of(const std::string& term) { return term == "answer" ? "valid_loss" : "valid_" + term + "_loss"; }
 
@@ -36,6 +37,18 @@ Sums own_sums(const Task& task, const parallel::Group& group) {
   return sums;
 }
 
+/// The mean over groupings in which something is counted.
+void add_answers(const Task& task, const parallel::Group& group, ValidationResult& result) {
+  if (!task.answer_scores) return;
+  std::vector<double> values;
+  for (const auto& [sum, count] : task.answer_scores(group.rank(), group.world())) values.insert(values.end(), {sum, count});
+  values = group.sums(values);
+  double sum = 0, groupings = 0;
+  for (size_t i = 0; i < values.size(); i += 2)
+    if (values[i + 1] > 0) sum += values[i] / values[i + 1], ++groupings;
+  if (groupings > 0) result[wheel_f] = sum / groupings;
+}
+
 }  // namespace
 
 ValidationResult validate(const Task& task, const parallel::Group& group) {
@@ -53,14 +66,19 @@ ValidationResult validate(const Task& task, const parallel::Group& group) {
     if (values[i + 1] > 0) result[name] = values[i] / values[i + 1];
     i += 2;
   }
+  add_answers(task, group, result);
   return result;
 }
 
-BestMetric best_metric(const std::string& name, const std::vector<std::string>& terms) {
-  std::vector<std::string> names = {metric_of("answer"), accuracy};
+BestMetric best_metric(const std::string& name, const std::vector<std::string>& terms, bool answers) {
+  if (name == wheel_f && !answers)
+    throw ConfigError("no validation gives '{}': nothing is answered", name)
+        .at("train.best_metric")
+        .hint("set train.valid_answers to the number of clips that are answered");
+  std::vector<std::string> names = {metric_of("answer"), accuracy, wheel_f};
   for (const std::string& term : terms)
     if (term != "answer") names.push_back(metric_of(term));
-  if (std::find(names.begin(), names.end(), name) != names.end()) return {name, name == accuracy};
+  if (std::find(names.begin(), names.end(), name) != names.end()) return {name, name == accuracy || name == wheel_f};
   const std::string nearest = nearest_name(name, names);
   throw ConfigError("no validation gives '{}'{}", name, nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest))
       .at("train.best_metric")

@@ -143,6 +143,32 @@ TEST_F(RealModel, LengthBucketsChangeWhichClipsMeetAndResume) {
   EXPECT_EQ(dealt, drawn);
 }
 
+TEST_F(RealModel, ValidationsAnswerAndScoreTheFirstClips) {
+  for (uint64_t i = 20; i < 24; ++i) data_->validation.push_back(clip(i));
+  options_.train.valid_every = 1;
+  options_.train.valid_answers = 3;
+  options_.train.valid_tokens = 4;
+  const Task model = task();
+  const auto all = model.answer_scores(0, 1), first = model.answer_scores(0, 2), second = model.answer_scores(1, 2);
+  ASSERT_FALSE(all.empty());
+  for (size_t g = 0; g < all.size(); ++g) {
+    EXPECT_DOUBLE_EQ(all[g].first, first[g].first + second[g].first);
+    EXPECT_EQ(all[g].second, first[g].second + second[g].second);
+    EXPECT_GT(all[g].second, 0);
+  }
+  const ValidationResult result = validate(model);
+  EXPECT_GE(result.at("valid_wheel_f"), 0);
+  EXPECT_LE(result.at("valid_wheel_f"), 1);
+  options_.train.valid_answers = 0;
+  EXPECT_FALSE(validate(task()).contains("valid_wheel_f"));
+}
+
+TEST_F(RealModel, ValidationsRefuseAWheelThatIsNotThere) {
+  options_.train.valid_answers = 1;
+  options_.train.valid_wheel = "/no/such/wheel.csv";
+  EXPECT_THROW(task(), Error);
+}
+
 TEST_F(RealModel, EncodersLearnWithoutTheDecoder) {
   options_.model.alignment.answer = 0;
   options_.train.frozen = {"decoder.*", "*_projection.*"};

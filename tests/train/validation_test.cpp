@@ -64,6 +64,9 @@ TEST(BestMetric, KnowsWhichWayIsBetter) {
   EXPECT_FALSE(best_metric("valid_movement_loss", {"answer", "movement"}).better(2, 1));
   EXPECT_TRUE(best_metric("valid_movement_accuracy", {"answer"}).better(0.5, 0.25));
   EXPECT_FALSE(best_metric("valid_movement_accuracy", {"answer"}).better(0.25, 0.25));
+  EXPECT_TRUE(best_metric("valid_wheel_f", {"answer"}, /*answers=*/true).better(0.5, 0.25));
+  test::expect_error(
+      ErrorKind::config, [] { best_metric("valid_wheel_f", {"answer"}); }, "nothing is answered");
 }
 
 TEST(BestMetric, RefusesANameThatNoValidationGives) {
@@ -159,6 +162,14 @@ TEST_F(BestRun, IsRefusedBeforeAnyStep) {
   options_.best_metric = "valid_accuracy";
   expect_error(
       ErrorKind::config, [&] { Trainer(test::regression_task(4, 2), options_, run_); }, "no validation gives 'valid_accuracy'");
+}
+
+TEST(Validation, AveragesTheGroupingsOfAnswersThatAreCounted) {
+  Task task = with_validation();
+  task.answer_scores = [](int64_t, int64_t) { return std::vector<std::pair<double, double>>{{3, 4}, {0, 0}, {1, 4}}; };
+  EXPECT_DOUBLE_EQ(validate(task).at("valid_wheel_f"), 0.5);
+  task.answer_scores = [](int64_t, int64_t) { return std::vector<std::pair<double, double>>{{0, 0}}; };
+  EXPECT_FALSE(validate(task).contains("valid_wheel_f"));
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ struct TrainOptions {
   bool deterministic = false, keep_best = false, valid_ema = false;
   double ema = 0;
   std::string best_metric = "valid_loss";
-  int64_t patience = 0;
+  int64_t patience = 0, valid_answers = 0, valid_tokens = 64;
+  std::string valid_wheel;
   bool allow_missing = false, init_partial = false;
   data::AugmentOptions augment;
   parallel::RankOptions ranks;
@@ -144,12 +145,26 @@ template <class Visitor>
 void describe_saving(Visitor& option, TrainOptions& o) {
   option("log_every", o.log_every, "Steps between two lines of metrics.jsonl.").min(1).max(1e9);
   option("valid_every", o.valid_every, "Steps between two validations; 0 never validates.").min(0).max(1e9);
+  option(
+      "valid_answers", o.valid_answers,
+      "Clips of a validation whose questions are answered, greedily, and scored as microemo eval scores them: valid_wheel_f. The "
+      "first so many; 0: none.")
+      .min(0)
+      .max(1e9)
+      .only_if(o.valid_every > 0, "train.valid_every is above 0");
+  const std::string answered = "train.valid_answers is above 0";
+  option("valid_tokens", o.valid_tokens, "Tokens after which such an answer is cut.")
+      .min(1)
+      .max(1 << 20)
+      .only_if(o.valid_answers > 0, answered);
+  option("valid_wheel", o.valid_wheel, "Emotion wheel of valid_wheel_f, as for microemo eval; empty takes the own one.")
+      .only_if(o.valid_answers > 0, answered);
   option("valid_ema", o.valid_ema, "Validate with the averaged weights.")
       .only_if(o.valid_every > 0, "train.valid_every is above 0")
       .only_if(o.ema > 0, "train.ema is above 0");
   option("best_metric", o.best_metric,
          "What makes a validation better than another: valid_loss (of answers) and valid_TERM_loss of the other terms are lowest "
-         "at their best, valid_movement_accuracy highest.")
+         "at their best, valid_movement_accuracy and valid_wheel_f (train.valid_answers) highest.")
       .only_if(o.patience > 0 || o.keep_best, "train.patience is above 0 or train.keep_best is true");
   option("patience", o.patience,
          "The training ends after so many validations in a row that are no better than the best; 0: never.")

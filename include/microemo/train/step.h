@@ -28,6 +28,9 @@ struct Task {
   std::function<TermCounts(const model::ClipBatch&)> counts;  ///< the counts that `loss` will report, without computing it
   int64_t validation_batches = 0;
   std::function<model::ClipBatch(int64_t index)> validation_batch = {};
+  /// Sums and counts of F over answers to every world-th clip of a validation from rank on, one pair for each headline grouping
+  /// of the wheel; empty: validations answer nothing.
+  std::function<std::vector<std::pair<double, double>>(int64_t rank, int64_t world)> answer_scores = {};
   Normalise normalise = Normalise::tokens;
   std::vector<std::string> terms = {};  ///< names of all terms that `counts` may name; needed among several ranks
 };
