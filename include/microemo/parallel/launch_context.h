@@ -11,9 +11,9 @@ struct LaunchContext {
   int64_t local_rank = 0, local_world = 1;  ///< the same among the processes of this machine
   std::string address;                      ///< of the machine that hosts the store; empty for a world of one
   int64_t port = 0;
-  bool hosted = false;   ///< the launcher hosts the store; otherwise rank 0 does
+  bool hosted = false;   ///< the launcher, or a process beside rank 0, hosts the store; otherwise rank 0 does
   int64_t attempt = 0;   ///< how often the launcher has started the whole job again
-  bool watched = false;  ///< microemo launch looks after the ranks
+  bool watched = false;  ///< what hosts it looks after the ranks: microemo launch, or that process (see side_watch.h)
   std::string launcher;  ///< "torchrun", "srun", "mpirun", "microemo launch" or empty: for messages
 };
 
