@@ -75,7 +75,8 @@ BestMetric best_metric(const std::string& name, const std::vector<std::string>& 
     throw ConfigError("no validation gives '{}': nothing is answered", name)
         .at("train.best_metric")
         .hint("set train.valid_answers to the number of clips that are answered");
-  std::vector<std::string> names = {metric_of("answer"), accuracy, wheel_f};
+  std::vector<std::string> names = {metric_of("answer"), accuracy};
+  if (answers) names.emplace_back(wheel_f);
   for (const std::string& term : terms)
     if (term != "answer") names.push_back(metric_of(term));
   if (std::find(names.begin(), names.end(), name) != names.end()) return {name, name == accuracy || name == wheel_f};
