@@ -31,6 +31,7 @@ void add_commands(CLI::App& app, int& status) {
   add_eval_command(app, status);
   add_compare_command(app, status);
   add_predict_command(app, status);
+  add_extract_command(app, status);
   add_score_command(app, status);
   add_generate_command(app, status);
   add_media_command(app, status);

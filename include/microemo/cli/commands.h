@@ -20,6 +20,7 @@ void add_media_command(CLI::App& app, int& status);
 void add_predict_command(CLI::App& app, int& status);
 void add_prepare_command(CLI::App& app, int& status);
 void add_score_command(CLI::App& app, int& status);
+void add_extract_command(CLI::App& app, int& status);
 void add_synth_command(CLI::App& app, int& status);
 void add_tokenize_command(CLI::App& app, int& status);
 void add_train_command(CLI::App& app, int& status);
