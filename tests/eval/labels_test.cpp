@@ -65,7 +65,7 @@ TEST(Extraction, TakesTheLastOfSeveralStatements) {
 
 TEST(Extraction, KnowsTheUsualLeads) {
   EXPECT_THAT(extract_labels("The character's emotional state is: happy; proud"), ElementsAre("happy", "proud"));
-  EXPECT_THAT(extract_labels("Her emotions are hope and fear"), ElementsAre("hope", "fear"));
+  EXPECT_THAT(extract_labels("Her emotions are hope and fear"), ElementsAre("hopeful", "fearful"));
   EXPECT_THAT(extract_labels("Emotions:\nhappy, sad"), ElementsAre("happy", "sad"));
 }
 
@@ -75,13 +75,9 @@ TEST(Extraction, ALeadWithinAWordIsNone) {
 
 TEST(Extraction, NamesEveryLabelOnce) { EXPECT_THAT(extract_labels("[happy, Happy, happy ]"), ElementsAre("happy")); }
 
-TEST(Extraction, CutsAtChinesePunctuation) {
-  EXPECT_THAT(extract_labels("高兴，难过、平静"), ElementsAre("高兴", "难过", "平静"));
-}
+TEST(Extraction, ReadsChineseLists) { EXPECT_THAT(extract_labels("高兴，难过、平静"), ElementsAre("happy", "sad", "calm")); }
 
-TEST(Extraction, ANegationIsNotTakenForItsOpposite) {
-  EXPECT_THAT(extract_labels("The person feels not happy."), ElementsAre("not happy"));
-}
+TEST(Extraction, ANegationIsNotTakenForItsOpposite) { EXPECT_THAT(extract_labels("The person feels not happy."), IsEmpty()); }
 
 TEST(Extraction, AnAnswerWithoutWordsHasNoLabels) {
   for (const char* answer : {"", " ", ".", "[]", "[ ]", "The person feels.", "The person feels , and ."})

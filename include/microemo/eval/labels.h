@@ -15,15 +15,9 @@ std::string normalise_label(std::string_view label);
 /// "sad].". A lone "[", at which the public code stops, is an empty list here.
 std::vector<std::string> string_to_list(std::string_view text);
 
-/// The labels that an answer names, in lower case, each once, in order. Rules, no model, so that the same answer always gives the
-/// same labels:
-///  1. an answer with a list in brackets: the entries of its first list;
-///  2. otherwise the text behind the last "feel(s)", "felt", "feeling", "emotion(s) is/are", "emotional state(s) is/are",
-///  "labels:" or "emotions:", up to the end of
-///     the sentence; without such words, the first sentence;
-///  3. cut at commas, semicolons, slashes, "and", "or" and "but"; words of degree in front ("very", "a bit", "slightly", …) and
-///  quotes go.
-/// An answer without any word has no labels.
+/// The labels that an answer names, in lower case, each once, in order: those of rules_extractor with the project's own lexicon
+/// (see extract.h and docs/extraction.md). No model, so that the same answer always gives the same labels. Throws
+/// Error(environment) when the lexicon is not beside the program.
 std::vector<std::string> extract_labels(std::string_view answer);
 
 }  // namespace microemo::eval
