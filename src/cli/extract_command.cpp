@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,67 +10,190 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/progress.h"
 #include "microemo/cli/commands.h"
-#include "microemo/eval/extract_answers.h"
+#include "microemo/eval/extract_mertools.h"
+#include "microemo/eval/extract_run.h"
 
 namespace microemo::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr size_t most_ids = 10;
 
 struct Words {
-  std::string answers, out, column, lexicon;
+  std::string answers, out, column, lexicon, extractor, key_variable, truth, wheel;
+  eval::EndpointOptions endpoint;
+  int64_t repeats = 1;
   bool sentiment = false, json = false;
+
+  bool asks() const { return !endpoint.url.empty() || endpoint.replay; }
+};
+
+/// What was done, to be told.
+struct Result {
+  std::string extractor;
+  Json lexicon;
+  std::vector<std::string> files;
+  std::vector<size_t> labels, without;
+  std::vector<double> f;
+  std::string wheel;
+  int64_t asked = 0, cached = 0;
 };
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
-struct Counts {
-  size_t labels = 0, without = 0;
-};
-
-void print_text(const Words& words, const eval::AnswerFile& file, const Counts& counts, const std::string& extractor) {
-  print(fmt::format("answers    {} of {} ({})", file.answers.size(), file.path.string(), file.column));
-  print(fmt::format("extractor  {}", extractor));
-  print(fmt::format("labels     {}; answers without any: {}", counts.labels, counts.without));
-  const std::vector<std::string> empty = file.empty_ids();
-  if (!empty.empty()) {
-    const std::vector<std::string> first(empty.begin(), empty.begin() + std::min(empty.size(), most_ids));
-    print(fmt::format("empty      {} answers: {}{}", empty.size(), fmt::join(first, ", "),
-                      empty.size() > most_ids ? ", …; --json lists all" : ""));
-  }
-  print(fmt::format("written    {}", words.out));
+void refuse_words_without_effect(const Words& words) {
+  const auto refuse = [](const char* option, const char* why) {
+    throw ConfigError("{} has no effect {}", option, why).at("command line").hint("see microemo extract --help");
+  };
+  const bool rules = words.extractor == "rules";
+  if (rules && words.asks()) refuse(words.endpoint.replay ? "--replay" : "--endpoint", "with the rules");
+  if (!rules && !words.lexicon.empty()) refuse("--lexicon", "without the rules");
+  if (!words.asks() && words.repeats > 1) refuse("--repeats", "without a model that is asked");
+  if (!words.asks() && !words.endpoint.model.empty()) refuse("--model", "without --endpoint or --replay");
+  if (words.truth.empty() && !words.wheel.empty()) refuse("--wheel", "without --truth");
 }
 
-void run(const Words& words) {
-  const eval::Lexicon own = words.lexicon.empty() ? eval::Lexicon() : eval::load_lexicon(words.lexicon);
-  const eval::Lexicon& lexicon = words.lexicon.empty() ? eval::own_lexicon() : own;
-  const eval::AnswerFile file = eval::read_answers(words.answers, words.column);
-  Progress progress("extract", "answers", static_cast<int64_t>(file.answers.size()));
-  std::vector<Json> lines;
-  Counts counts;
-  for (const eval::Answer& answer : file.answers) {
-    const std::vector<eval::LabelMention> mentions = eval::find_mentions(answer.text, lexicon);
-    lines.push_back(eval::extraction_json(answer, mentions, words.sentiment));
-    const size_t labels = lines.back()["labels"].size();
-    counts.labels += labels;
-    counts.without += labels == 0 ? 1 : 0;
-    progress.add();
+std::string key_of(const Words& words) {
+  if (words.key_variable.empty()) return "";
+  const char* key = std::getenv(words.key_variable.c_str());
+  if (key == nullptr || *key == '\0')
+    throw ConfigError("the environment has no {}", words.key_variable)
+        .hint("set it to the endpoint's key, or leave --key-from out");
+  return key;
+}
+
+void keep(const Words& words, const std::vector<Json>& lines, int64_t repeat, Result& result) {
+  const fs::path path = eval::repeat_path(words.out, repeat, words.repeats);
+  write_jsonl(path, lines);
+  size_t labels = 0, without = 0;
+  for (const Json& line : lines) {
+    const size_t count = line.contains("labels") ? line["labels"].size() : 0;
+    labels += count;
+    without += count == 0 ? 1 : 0;
   }
-  progress.finish();
-  write_jsonl(words.out, lines);
-  if (!words.json) return print_text(words, file, counts, std::string(eval::rules_extractor));
-  print(Json{{"answers", {{"path", file.path.string()}, {"sha256", file.hash}, {"column", file.column}}},
-             {"extractor", eval::rules_extractor},
-             {"lexicon", {{"path", lexicon.folder.string()}, {"sha256", lexicon.hash}}},
-             {"n", file.answers.size()},
-             {"labels", counts.labels},
-             {"without_labels", counts.without},
-             {"empty", file.empty_ids()},
-             {"out", words.out}}
-            .dump(2));
+  result.files.push_back(path.string());
+  result.labels.push_back(labels);
+  result.without.push_back(without);
+}
+
+void extract(const Words& words, const eval::AnswerFile& file, Result& result) {
+  Progress progress("extract", "answers", static_cast<int64_t>(file.answers.size()) * words.repeats);
+  const eval::Done done = [&] { progress.add(); };
+  if (words.extractor == "rules") {
+    const eval::Lexicon own = words.lexicon.empty() ? eval::Lexicon() : eval::load_lexicon(words.lexicon);
+    const eval::Lexicon& lexicon = words.lexicon.empty() ? eval::own_lexicon() : own;
+    result.extractor = eval::rules_extractor;
+    result.lexicon = {{"path", lexicon.folder.string()}, {"sha256", lexicon.hash}};
+    return keep(words, eval::extract_by_rules(file, lexicon, words.sentiment, done), 0, result);
+  }
+  if (!words.asks()) {
+    result.extractor = eval::mertools_extractor;
+    return keep(words, eval::read_outputs(file, words.sentiment, done), 0, result);
+  }
+  eval::EndpointOptions options = words.endpoint;
+  if (!options.replay) options.key = key_of(words);
+  result.extractor = eval::model_extractor_name(options.model);
+  eval::Endpoint endpoint(options, eval::curl_post(), eval::wall_clock());
+  for (int64_t repeat = 0; repeat < words.repeats; ++repeat)
+    keep(words, eval::extract_by_model(file, endpoint, options.model, repeat, words.sentiment, done), repeat, result);
+  result.asked = endpoint.asked();
+  result.cached = endpoint.cached();
+}
+
+void score(const Words& words, Result& result) {
+  if (words.truth.empty()) return;
+  const eval::EmotionWheel wheel = eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : fs::path(words.wheel));
+  result.wheel = wheel.name;
+  for (const std::string& file : result.files) result.f.push_back(eval::f_of_labels(file, words.truth, wheel));
+}
+
+std::string with_deviation(const std::vector<double>& values, int digits) {
+  const eval::Spread spread = eval::spread_of(values);
+  std::string text = fmt::format("{:.{}f}", spread.mean, digits);
+  if (values.size() > 1) text += fmt::format(" ± {:.{}f} over {} repeats", spread.deviation, digits, values.size());
+  return text;
+}
+
+std::vector<double> as_numbers(const std::vector<size_t>& counts) { return {counts.begin(), counts.end()}; }
+
+void print_text(const Words& words, const eval::AnswerFile& file, const Result& result) {
+  const int digits = words.repeats > 1 ? 1 : 0;
+  print(fmt::format("answers    {} of {} ({})", file.answers.size(), file.path.string(), file.column));
+  print(fmt::format("extractor  {}", result.extractor));
+  if (words.asks()) print(fmt::format("replies    {} asked for, {} kept from before", result.asked, result.cached));
+  print(fmt::format("labels     {}; answers without any: {}", with_deviation(as_numbers(result.labels), digits),
+                    with_deviation(as_numbers(result.without), digits)));
+  std::vector<std::string> empty = file.empty_ids();
+  if (const size_t count = empty.size(); count > 0) {
+    empty.resize(std::min(count, most_ids));
+    print(fmt::format("empty      {} answers: {}{}", count, fmt::join(empty, ", "),
+                      count > most_ids ? ", …; --json lists all" : ""));
+  }
+  if (!result.f.empty()) print(fmt::format("set F      {} ({})", with_deviation(result.f, 4), result.wheel));
+  for (const std::string& path : result.files) print(fmt::format("written    {}", path));
+}
+
+Json to_json(const eval::AnswerFile& file, const Result& result) {
+  Json json = {{"answers", {{"path", file.path.string()}, {"sha256", file.hash}, {"column", file.column}}},
+               {"extractor", result.extractor},
+               {"lexicon", result.lexicon},
+               {"n", file.answers.size()},
+               {"labels", result.labels},
+               {"without_labels", result.without},
+               {"empty", file.empty_ids()},
+               {"replies", {{"asked", result.asked}, {"kept", result.cached}}},
+               {"out", result.files}};
+  if (!result.f.empty()) {
+    const eval::Spread spread = eval::spread_of(result.f);
+    json["set_f"] = {{"wheel", result.wheel}, {"values", result.f}, {"mean", spread.mean}, {"deviation", spread.deviation}};
+  }
+  return json;
+}
+
+void run(Words& words) {
+  if (words.extractor.empty()) words.extractor = words.asks() ? "mertools" : "rules";
+  refuse_words_without_effect(words);
+  const eval::AnswerFile file = eval::read_answers(words.answers, words.column);
+  Result result;
+  extract(words, file, result);
+  score(words, result);
+  if (!words.json) return print_text(words, file, result);
+  print(to_json(file, result).dump(2));
+}
+
+void add_endpoint_options(CLI::App& command, Words& words) {
+  eval::EndpointOptions& endpoint = words.endpoint;
+  command.add_option("--endpoint", endpoint.url, "Ask the language model behind this OpenAI-compatible address, up to /v1")
+      ->type_name("URL");
+  command.add_option("--model", endpoint.model, "Its name there")->type_name("NAME");
+  command.add_option("--key-from", words.key_variable, "Variable of the environment that holds the endpoint's key")
+      ->type_name("VARIABLE");
+  command.add_option("--reply-cache", endpoint.cache, "Folder that keeps every request and reply")->type_name("FOLDER");
+  command.add_flag("--replay", endpoint.replay, "Send nothing; a reply that was not kept is an error");
+  command.add_option("--repeats", words.repeats, "Ask so many times, with seeds 0, 1, …; one file each, and mean ± deviation")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--timeout", endpoint.timeout_s, "Seconds to wait for a reply")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
+  command.add_option("--rate", endpoint.requests_per_minute, "Requests a minute at most; 0 sets no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--tries", endpoint.tries, "Tries of a request that times out, is put off (429) or brings no JSON")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--temperature", endpoint.temperature, "Sampling")->check(CLI::Range(0.0, 10.0))->capture_default_str();
+  command.add_option("--top-p", endpoint.top_p, "Sampling")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command
+      .add_option("--repetition-penalty", endpoint.repetition_penalty, "Sampling; 1 is not sent, for servers that do not know it")
+      ->check(CLI::Range(0.01, 10.0))
+      ->capture_default_str();
+  command.add_option("--max-tokens", endpoint.max_tokens, "Longest reply")->check(CLI::Range(1, 1000000))->capture_default_str();
 }
 
 constexpr const char* footer =
@@ -79,7 +204,8 @@ constexpr const char* footer =
     "\n"
     "Examples:\n"
     "  microemo extract answers.jsonl --out labels.jsonl --sentiment\n"
-    "  microemo extract final-EMER-reason.csv --column chinese --out labels.jsonl";
+    "  microemo extract final-EMER-reason.csv --column chinese --out labels.jsonl\n"
+    "  microemo extract answers.jsonl --out labels.jsonl --endpoint http://localhost:8000/v1 --model qwen --reply-cache replies";
 
 }  // namespace
 
@@ -89,9 +215,17 @@ void add_extract_command(CLI::App& app, int&) {
   command->add_option("ANSWERS", words->answers, "Answers: .jsonl or .csv (see below)")->required();
   command->add_option("--out", words->out, "File of labels to write")->type_name("LABELS.jsonl")->required();
   command->add_option("--column", words->column, "Key or column that holds the answers")->type_name("NAME");
+  command
+      ->add_option("--extractor", words->extractor,
+                   "rules; or mertools: the answers are a language model's lists already, or are given to one (--endpoint)")
+      ->check(CLI::IsMember({"rules", "mertools"}));
   command->add_option("--lexicon", words->lexicon, "Folder with emotions.csv and grammar.csv; left out, the project's own")
       ->type_name("FOLDER");
   command->add_flag("--sentiment", words->sentiment, "Also write sentiment and valence");
+  command->add_option("--truth", words->truth, "True labels, .jsonl, .csv or .npz: also print the set F")->type_name("FILE");
+  command->add_option("--wheel", words->wheel, "Emotion wheel of the set F; left out, data/wheels/microemo.csv")
+      ->type_name("PATH");
+  add_endpoint_options(*command, *words);
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(footer);
   command->callback([words] { run(*words); });

@@ -1,6 +1,10 @@
+#include <atomic>
+
 #include "formats/support.h"
+#include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "support/command.h"
+#include "support/http_stub.h"
 
 namespace microemo {
 namespace {
@@ -43,7 +47,7 @@ TEST_F(ExtractCommand, PrintsJsonAlone) {
   const Json json = parse_json(result.standard_output, "standard output");
   EXPECT_EQ(json.at("extractor"), "rules-1");
   EXPECT_EQ(json.at("empty"), Json::array({"b"}));
-  EXPECT_EQ(json.at("labels"), 2);
+  EXPECT_EQ(json.at("labels"), Json::array({2}));
   EXPECT_EQ(json.at("lexicon").at("sha256").get<std::string>().size(), 64u);
   std::vector<std::string> sentiments;
   read_jsonl(place.path() / "labels.jsonl", [&](const Json& line, int64_t) { sentiments.push_back(line.at("sentiment")); });
@@ -74,6 +78,84 @@ TEST_F(ExtractCommand, RefusesALexiconThatIsNotThere) {
 }
 
 TEST_F(ExtractCommand, RefusesToRunWithoutAnOutput) { refuses({"extract", "answers.jsonl"}, ErrorKind::config, "--out"); }
+
+TEST_F(ExtractCommand, ReadsOutputsOfALanguageModel) {
+  file("outputs.jsonl", "{\"id\":\"a\",\"answer\":\"Output: [Happy, sad]\"}\n");
+  ASSERT_EQ(run({"extract", "outputs.jsonl", "--out", "labels.jsonl", "--extractor", "mertools"}).exit_code, 0);
+  EXPECT_EQ(parse_json(read_file(place.path() / "labels.jsonl"), "labels").at("labels"), Json({"happy", "sad"}));
+}
+
+TEST_F(ExtractCommand, PrintsTheSetF) {
+  const test::CommandResult result = run({"extract", "answers.jsonl", "--out", "labels.jsonl", "--truth", "truth.csv"});
+  EXPECT_THAT(result.standard_output, HasSubstr("set F      0.6667 (microemo)")) << result.standard_error;
+}
+
+TEST_F(ExtractCommand, RefusesWordsWithoutEffect) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"--repeats", "2"},
+                                             {"--model", "m"},
+                                             {"--wheel", "w.csv"},
+                                             {"--extractor", "mertools", "--lexicon", "x"},
+                                             {"--extractor", "rules", "--replay"}}) {
+    std::vector<std::string> all = {"extract", "answers.jsonl", "--out", "labels.jsonl"};
+    all.insert(all.end(), words.begin(), words.end());
+    refuses(all, ErrorKind::config, "has no effect");
+  }
+}
+
+TEST_F(ExtractCommand, RefusesAKeyThatIsNotThere) {
+  refuses({"extract", "answers.jsonl", "--out", "labels.jsonl", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m",
+           "--reply-cache", "replies", "--key-from", "NO_SUCH_VARIABLE"},
+          ErrorKind::config, "NO_SUCH_VARIABLE");
+}
+
+/// A model of which every second request is put off.
+struct ExtractFromEndpoint : ExtractCommand {
+  std::atomic<int> count = 0;
+  test::HttpStub stub{[this](const std::string& request) {
+    if (++count % 2 == 1) return test::StubReply{.status = 429, .body = "later", .headers = "Retry-After: 1\r\n"};
+    const char* labels = request.find("\"seed\":1") != std::string::npos ? "[sad]" : "[happy, sad]";
+    return test::StubReply{
+        .status = 200, .body = Json{{"choices", {{{"message", {{"content", labels}}}}}}}.dump(), .headers = ""};
+  }};
+
+  std::vector<std::string> words(std::vector<std::string> more) const {
+    std::vector<std::string> all = {"extract", "answers.jsonl", "--out",  "labels.jsonl", "--model",
+                                    "m",       "--reply-cache", "replies"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_F(ExtractFromEndpoint, AsksRepeatedlyAndReplaysTheSame) {
+  const test::CommandResult result = run(words({"--endpoint", stub.url(), "--repeats", "2", "--truth", "truth.csv"}));
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, HasSubstr("extractor  mertools-1:m"));
+  EXPECT_THAT(result.standard_output, HasSubstr("replies    4 asked for, 0 kept from before"));
+  EXPECT_THAT(result.standard_output, HasSubstr(" over 2 repeats (microemo)"));
+  EXPECT_EQ(count, 8);
+  const std::string first = read_file(place.path() / "labels.1.jsonl"), second = read_file(place.path() / "labels.2.jsonl");
+  EXPECT_NE(first, second);
+  std::filesystem::remove(place.path() / "labels.1.jsonl");
+  const test::CommandResult replay = run(words({"--replay", "--repeats", "2", "--json"}));
+  ASSERT_EQ(replay.exit_code, 0) << replay.standard_error;
+  EXPECT_EQ(parse_json(replay.standard_output, "standard output").at("replies"), Json({{"asked", 0}, {"kept", 4}}));
+  EXPECT_EQ(read_file(place.path() / "labels.1.jsonl"), first);
+  EXPECT_EQ(count, 8);
+}
+
+TEST_F(ExtractFromEndpoint, NamesTheAnswersWithoutAReply) {
+  const test::CommandResult result = run(words({"--endpoint", stub.url(), "--tries", "1"}));
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment));
+  EXPECT_THAT(result.standard_error, HasSubstr("have no reply: a"));
+  EXPECT_FALSE(std::filesystem::exists(place.path() / "labels.jsonl"));
+  EXPECT_EQ(run(words({"--endpoint", stub.url()})).exit_code, 0);
+}
+
+TEST_F(ExtractFromEndpoint, RefusesAReplayOfWhatWasNeverAsked) {
+  refuses(words({"--replay"}), ErrorKind::data, "no reply to this request was kept");
+  EXPECT_EQ(count, 0);
+}
 
 }  // namespace
 }  // namespace microemo
