@@ -1,6 +1,6 @@
 #include "microemo/eval/extract.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "extract_forms.h"
 
@@ -14,8 +14,9 @@ std::vector<LabelMention> find_mentions(std::string_view answer, const Lexicon& 
 
 std::vector<std::string> labels_of(const std::vector<LabelMention>& mentions) {
   std::vector<std::string> labels;
+  std::unordered_set<std::string_view> seen;
   for (const LabelMention& mention : mentions)
-    if (!mention.negated && mention.form != AnswerForm::evidence && std::ranges::find(labels, mention.label) == labels.end())
+    if (!mention.negated && mention.form != AnswerForm::evidence && seen.insert(mention.label).second)
       labels.push_back(mention.label);
   return labels;
 }

@@ -63,11 +63,20 @@ void refuse_bad_ids(const AnswerFile& file) {
       .hint("keep one answer for each id");
 }
 
-/// Characters of the answer in front of a byte.
-size_t characters_before(std::string_view text, size_t byte) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte),
-                                           [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
+/// Counts the characters in front of bytes that are asked for in order.
+class CharacterCounter {
+ public:
+  explicit CharacterCounter(std::string_view text) : text_(text) {}
+
+  size_t before(size_t byte) {
+    for (; byte_ < byte; ++byte_) characters_ += (static_cast<unsigned char>(text_[byte_]) & 0xc0) != 0x80 ? 1 : 0;
+    return characters_;
+  }
+
+ private:
+  std::string_view text_;
+  size_t byte_ = 0, characters_ = 0;
+};
 
 const char* name_of(AnswerForm form) {
   return form == AnswerForm::list ? "list" : form == AnswerForm::prose ? "prose" : "evidence";
@@ -105,14 +114,17 @@ AnswerFile read_answers(const std::filesystem::path& path, const std::string& co
 
 Json extraction_json(const Answer& answer, const std::vector<LabelMention>& mentions, bool sentiment) {
   Json listed = Json::array();
-  for (const LabelMention& mention : mentions)
+  CharacterCounter characters(answer.text);
+  for (const LabelMention& mention : mentions) {
+    const size_t start = characters.before(mention.start), end = characters.before(mention.end);
     listed.push_back({{"label", mention.label},
                       {"text", answer.text.substr(mention.start, mention.end - mention.start)},
-                      {"span", {characters_before(answer.text, mention.start), characters_before(answer.text, mention.end)}},
+                      {"span", {start, end}},
                       {"form", name_of(mention.form)},
                       {"negated", mention.negated},
                       {"hedged", mention.hedged},
                       {"intensity", name_of(mention.intensity)}});
+  }
   Json line = {{"id", answer.id}, {"labels", labels_of(mentions)}};
   if (sentiment) {
     const Sentiment found = sentiment_of(mentions);

@@ -124,16 +124,17 @@ class ListReader {
   bool valid_ = true, around_emotion_ = false;
 };
 
+/// Between the first bracket that is closed and the one that closes it.
 std::optional<UnitRange> in_brackets(const std::vector<Unit>& units) {
-  for (size_t open = 0; open < units.size(); ++open) {
-    if (!is(units[open], {"[", "【", "［"})) continue;
-    size_t depth = 0;
-    for (size_t i = open; i < units.size(); ++i) {
-      if (is(units[i], {"[", "【", "［"})) ++depth;
-      if (is(units[i], {"]", "】", "］"}) && --depth == 0) return UnitRange{open + 1, i};
-    }
+  std::vector<size_t> open;
+  std::optional<UnitRange> first;
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (is(units[i], {"[", "【", "［"})) open.push_back(i);
+    if (open.empty() || !is(units[i], {"]", "】", "］"})) continue;
+    if (!first || open.back() + 1 < first->first) first = UnitRange{open.back() + 1, i};
+    open.pop_back();
   }
-  return std::nullopt;
+  return first;
 }
 
 size_t end_of_line(const std::vector<Unit>& units, size_t at) {

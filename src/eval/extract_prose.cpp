@@ -27,15 +27,18 @@ bool ends_sentence(std::string_view answer, const std::vector<Unit>& units, size
   return std::islower(next) == 0 && std::isdigit(next) == 0;
 }
 
-/// The closing quote of the one that opens at `open`; the end when there is none.
-size_t closing_quote(const std::vector<Unit>& units, size_t open) {
+/// For every unit that opens a quote, the unit that closes it; units.size() where there is none.
+std::vector<size_t> closing_quotes(const std::vector<Unit>& units) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> quotes{{{"\"", "\""}, {"“", "”"}, {"「", "」"}}};
-  for (const auto& [left, right] : quotes) {
-    if (units[open].key != left) continue;
-    for (size_t i = open + 1; i < units.size(); ++i)
-      if (units[i].key == right) return i;
-  }
-  return units.size();
+  std::vector<size_t> closes(units.size(), units.size());
+  std::array<size_t, quotes.size()> next;
+  next.fill(units.size());
+  for (size_t i = units.size(); i-- > 0;)
+    for (size_t kind = 0; kind < quotes.size(); ++kind) {
+      if (units[i].key == quotes[kind].first) closes[i] = next[kind];
+      if (units[i].key == quotes[kind].second) next[kind] = i;
+    }
+  return closes;
 }
 
 size_t words_in(const std::vector<Unit>& units, size_t first, size_t last) {
@@ -49,9 +52,10 @@ size_t words_in(const std::vector<Unit>& units, size_t first, size_t last) {
 /// in quotes as a whole is read.
 std::vector<bool> spoken_units(const std::vector<Unit>& units) {
   std::vector<bool> spoken(units.size(), false);
+  const std::vector<size_t> closes = closing_quotes(units);
   bool left = false;
   for (size_t i = 0; i < units.size(); ++i) {
-    const size_t close = closing_quote(units, i);
+    const size_t close = closes[i];
     if (close == units.size()) {
       left |= units[i].is_text();
       continue;

@@ -161,6 +161,22 @@ TEST(ExtractedAnswers, OfBytesThatAreNotUtf8Ends) {
   EXPECT_THAT(labels(std::string(3, '\0') + "\xf0\x9f\x98"), SizeIs(testing::Le(1)));
 }
 
+TEST(ExtractedAnswers, MayBeVeryLong) {
+  const auto repeated = [](std::string_view piece) {
+    std::string text;
+    for (int i = 0; i < 100000; ++i) text += piece;
+    return text;
+  };
+  for (const char* piece : {"[", "\"", "“", "feels ", "labels: ", "1.\n", "a"})
+    EXPECT_THAT(labels(repeated(piece)), SizeIs(testing::Le(1)));
+  EXPECT_THAT(labels(repeated("happy ")), ElementsAre("happy"));
+}
+
+TEST(ExtractedLists, AreTheFirstInBracketsThatClose) {
+  EXPECT_THAT(labels("[ [happy] [sad]"), ElementsAre("happy"));
+  EXPECT_THAT(labels("[[happy], sad] [calm]"), ElementsAre("happy", "sad"));
+}
+
 TEST(ExtractedAnswers, NamesEveryLabelOnceInOrder) { EXPECT_THAT(labels("[happy, Joy, happy]"), ElementsAre("happy", "joyful")); }
 
 // Sentiment
