@@ -13,9 +13,12 @@
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/progress.h"
+#include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
 #include "microemo/eval/extract_mertools.h"
 #include "microemo/eval/extract_run.h"
+#include "microemo/infer/extract_decoder.h"
+#include "out_of_memory.h"
 
 namespace microemo::cli {
 namespace {
@@ -27,10 +30,12 @@ constexpr size_t most_ids = 10;
 struct Words {
   std::string answers, out, column, lexicon, extractor, key_variable, truth, wheel;
   eval::EndpointOptions endpoint;
+  infer::DecoderExtractorOptions decoder;
   int64_t repeats = 1;
   bool sentiment = false, json = false;
 
-  bool asks() const { return !endpoint.url.empty() || endpoint.replay; }
+  bool has_decoder() const { return !decoder.folder.empty(); }
+  bool asks() const { return !endpoint.url.empty() || endpoint.replay || has_decoder(); }
 };
 
 /// What was done, to be told.
@@ -46,16 +51,24 @@ struct Result {
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
-void refuse_words_without_effect(const Words& words) {
-  const auto refuse = [](const char* option, const char* why) {
-    throw ConfigError("{} has no effect {}", option, why).at("command line").hint("see microemo extract --help");
+void refuse_words_without_effect(const Words& words, const CLI::App& command) {
+  const bool rules = words.extractor == "rules", endpoint = words.asks() && !words.has_decoder();
+  const auto only = [&](bool fits, const char* where, std::initializer_list<const char*> options) {
+    for (const char* option : options)
+      if (!fits && command.count(option) > 0)
+        throw ConfigError("{} has no effect {}", option, where).at("command line").hint("see microemo extract --help");
   };
-  const bool rules = words.extractor == "rules";
-  if (rules && words.asks()) refuse(words.endpoint.replay ? "--replay" : "--endpoint", "with the rules");
-  if (!rules && !words.lexicon.empty()) refuse("--lexicon", "without the rules");
-  if (!words.asks() && words.repeats > 1) refuse("--repeats", "without a model that is asked");
-  if (!words.asks() && !words.endpoint.model.empty()) refuse("--model", "without --endpoint or --replay");
-  if (words.truth.empty() && !words.wheel.empty()) refuse("--wheel", "without --truth");
+  only(!rules, "with the rules", {"--replay", "--endpoint", "--decoder"});
+  only(rules, "without the rules", {"--lexicon"});
+  only(!words.truth.empty(), "without --truth", {"--wheel"});
+  only(words.has_decoder(), "without --decoder", {"--chat"});
+  only(!words.has_decoder(), "beside --decoder, which draws nothing and names itself",
+       {"--endpoint", "--model", "--repeats", "--timeout", "--rate", "--tries", "--key-from", "--temperature", "--top-p",
+        "--repetition-penalty"});
+  only(words.asks(), "without --decoder, --endpoint or --replay", {"--reply-cache", "--max-tokens"});
+  only(endpoint, "without --endpoint or --replay",
+       {"--model", "--repeats", "--timeout", "--rate", "--tries", "--key-from", "--temperature", "--top-p",
+        "--repetition-penalty"});
 }
 
 std::string key_of(const Words& words) {
@@ -65,6 +78,15 @@ std::string key_of(const Words& words) {
     throw ConfigError("the environment has no {}", words.key_variable)
         .hint("set it to the endpoint's key, or leave --key-from out");
   return key;
+}
+
+/// Requests as a decoder answers them; the address only stands in messages.
+void set_for_decoder(const Words& words, eval::EndpointOptions& options) {
+  options.url = "http://local-decoder";
+  options.model = infer::decoder_extractor_name(words.decoder);
+  options.temperature = 0;
+  options.top_p = options.repetition_penalty = 1;
+  options.tries = 1;
 }
 
 void keep(const Words& words, const std::vector<Json>& lines, int64_t repeat, Result& result) {
@@ -96,9 +118,12 @@ void extract(const Words& words, const eval::AnswerFile& file, Result& result) {
     return keep(words, eval::read_outputs(file, words.sentiment, done), 0, result);
   }
   eval::EndpointOptions options = words.endpoint;
+  if (words.has_decoder()) set_for_decoder(words, options);
   if (!options.replay) options.key = key_of(words);
   result.extractor = eval::model_extractor_name(options.model);
-  eval::Endpoint endpoint(options, eval::curl_post(), eval::wall_clock());
+  eval::Endpoint endpoint(
+      options, words.has_decoder() ? infer::decoder_post(words.decoder, [] { return !stop_requested(); }) : eval::curl_post(),
+      eval::wall_clock());
   for (int64_t repeat = 0; repeat < words.repeats; ++repeat)
     keep(words, eval::extract_by_model(file, endpoint, options.model, repeat, words.sentiment, done), repeat, result);
   result.asked = endpoint.asked();
@@ -155,15 +180,27 @@ Json to_json(const eval::AnswerFile& file, const Result& result) {
   return json;
 }
 
-void run(Words& words) {
+void run(Words& words, const CLI::App& command) {
   if (words.extractor.empty()) words.extractor = words.asks() ? "mertools" : "rules";
-  refuse_words_without_effect(words);
+  refuse_words_without_effect(words, command);
   const eval::AnswerFile file = eval::read_answers(words.answers, words.column);
   Result result;
   extract(words, file, result);
   score(words, result);
   if (!words.json) return print_text(words, file, result);
   print(to_json(file, result).dump(2));
+}
+
+/// A signal ends a decoder's work after its replies are kept.
+int run_until_stopped(Words& words, const CLI::App& command) {
+  try {
+    with_memory_for("extracting", "take a smaller decoder", [&] { run(words, command); });
+    return 0;
+  } catch (const Error& error) {
+    if (!stop_requested()) throw;
+    std::fprintf(stderr, "%s\n", error.what());
+    return exit_code_resumable;
+  }
 }
 
 void add_endpoint_options(CLI::App& command, Words& words) {
@@ -173,6 +210,11 @@ void add_endpoint_options(CLI::App& command, Words& words) {
   command.add_option("--model", endpoint.model, "Its name there")->type_name("NAME");
   command.add_option("--key-from", words.key_variable, "Variable of the environment that holds the endpoint's key")
       ->type_name("VARIABLE");
+  command.add_option("--decoder", words.decoder.folder, "Ask the decoder in this folder, greedily, in place of an endpoint")
+      ->type_name("FOLDER");
+  command.add_option("--chat", words.decoder.chat, "How the decoder is asked: chatml (Qwen) or plain")
+      ->check(CLI::IsMember({"chatml", "plain"}))
+      ->capture_default_str();
   command.add_option("--reply-cache", endpoint.cache, "Folder that keeps every request and reply")->type_name("FOLDER");
   command.add_flag("--replay", endpoint.replay, "Send nothing; a reply that was not kept is an error");
   command.add_option("--repeats", words.repeats, "Ask so many times, with seeds 0, 1, …; one file each, and mean ± deviation")
@@ -209,15 +251,16 @@ constexpr const char* footer =
 
 }  // namespace
 
-void add_extract_command(CLI::App& app, int&) {
+void add_extract_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command = app.add_subcommand("extract", "Find the emotion labels and the sentiment of answers in free text");
   command->add_option("ANSWERS", words->answers, "Answers: .jsonl or .csv (see below)")->required();
   command->add_option("--out", words->out, "File of labels to write")->type_name("LABELS.jsonl")->required();
   command->add_option("--column", words->column, "Key or column that holds the answers")->type_name("NAME");
   command
-      ->add_option("--extractor", words->extractor,
-                   "rules; or mertools: the answers are a language model's lists already, or are given to one (--endpoint)")
+      ->add_option(
+          "--extractor", words->extractor,
+          "rules; or mertools: the answers are a language model's lists already, or are given to one (--endpoint, --decoder)")
       ->check(CLI::IsMember({"rules", "mertools"}));
   command->add_option("--lexicon", words->lexicon, "Folder with emotions.csv and grammar.csv; left out, the project's own")
       ->type_name("FOLDER");
@@ -228,7 +271,10 @@ void add_extract_command(CLI::App& app, int&) {
   add_endpoint_options(*command, *words);
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(footer);
-  command->callback([words] { run(*words); });
+  command->callback([words, command, &status] {
+    if (words->has_decoder()) install_stop_signals();
+    status = run_until_stopped(*words, *command);
+  });
 }
 
 }  // namespace microemo::cli

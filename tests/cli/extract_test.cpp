@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <atomic>
 
+#include "cli/checkpoint_commands.h"
 #include "formats/support.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -94,6 +96,9 @@ TEST_F(ExtractCommand, RefusesWordsWithoutEffect) {
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{"--repeats", "2"},
                                              {"--model", "m"},
+                                             {"--chat", "plain"},
+                                             {"--reply-cache", "replies"},
+                                             {"--temperature", "0"},
                                              {"--wheel", "w.csv"},
                                              {"--extractor", "mertools", "--lexicon", "x"},
                                              {"--extractor", "rules", "--replay"}}) {
@@ -155,6 +160,83 @@ TEST_F(ExtractFromEndpoint, NamesTheAnswersWithoutAReply) {
 TEST_F(ExtractFromEndpoint, RefusesAReplayOfWhatWasNeverAsked) {
   refuses(words({"--replay"}), ErrorKind::data, "no reply to this request was kept");
   EXPECT_EQ(count, 0);
+}
+
+/// A small decoder with a tokenizer whose ids are all in its table.
+struct ExtractByDecoder : test::CheckpointCommand {
+  ExtractByDecoder() {
+    std::filesystem::copy(models / "llama", place.path() / "small");
+    Json config = read_json(place.path() / "small" / "config.json");
+    config["max_position_embeddings"] = 4096;
+    write_json(place.path() / "small" / "config.json", config);
+    std::string lines;
+    for (int i = 0; i < 30; ++i)
+      lines += R"({"id": ")" + std::to_string(i) +
+               R"(", "utterances": [{"start_s": 0, "end_s": 1, "text": "you came at last", "labels": ["calm"]}]})" + "\n";
+    test::write(place.path() / "m.jsonl", lines);
+    microemo({"tokenize", "--train", "m.jsonl", "--out", "small/tokenizer.model", "--vocabulary", "90", "--no-bytes"});
+    test::write(place.path() / "answers.jsonl", "{\"id\":\"a\",\"answer\":\"She smiles.\"}\n{\"id\":\"b\",\"answer\":\"\"}\n");
+  }
+
+  std::vector<std::string> words(std::vector<std::string> more) const {
+    std::vector<std::string> all = {"extract",       "answers.jsonl", "--out",  "labels.jsonl", "--decoder",    "small/",
+                                    "--reply-cache", "replies",       "--chat", "plain",        "--max-tokens", "5"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_F(ExtractByDecoder, NamesItByItsContentAndKeepsItsReplies) {
+  const Json first = json(words({}));
+  EXPECT_THAT(first.at("extractor").get<std::string>(), testing::MatchesRegex("mertools-1:small@[0-9a-f]{12}"));
+  EXPECT_EQ(first.at("replies"), Json({{"asked", 1}, {"kept", 0}}));
+  const std::string labels = read_file(place.path() / "labels.jsonl");
+  EXPECT_EQ(json(words({"--replay"})).at("replies"), Json({{"asked", 0}, {"kept", 1}}));
+  EXPECT_EQ(read_file(place.path() / "labels.jsonl"), labels);
+  test::write(place.path() / "small" / "note.txt", "another folder now");
+  EXPECT_NE(json(words({})).at("extractor"), first.at("extractor"));
+}
+
+TEST_F(ExtractByDecoder, RefusesATokenizerWithoutTheTokensOfTheChat) {
+  const test::CommandResult result = microemo(words({"--chat", "chatml"}));
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << "--chat stands twice";
+  std::vector<std::string> chatml = words({});
+  *std::find(chatml.begin(), chatml.end(), "plain") = "chatml";
+  const test::CommandResult refused = microemo(chatml);
+  EXPECT_EQ(refused.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(refused.standard_error, HasSubstr("<|im_end|>"));
+}
+
+TEST_F(ExtractByDecoder, TakesTheTurnsOfAChatForAnotherExtractor) {
+  microemo({"tokenize", "--train", "m.jsonl", "--out", "small/tokenizer.model", "--vocabulary", "90", "--no-bytes", "--whole",
+            "<|im_start|>", "--whole", "<|im_end|>"});
+  const Json plain = json(words({}));
+  std::vector<std::string> chatml = words({});
+  *std::find(chatml.begin(), chatml.end(), "plain") = "chatml";
+  const Json turns = json(chatml);
+  EXPECT_EQ(turns.at("replies").at("asked"), 1);
+  EXPECT_NE(turns.at("extractor"), plain.at("extractor"));
+}
+
+TEST_F(ExtractByDecoder, RefusesAnAnswerThatIsLongerThanItReads) {
+  std::string answer;
+  for (int i = 0; i < 5000; ++i) answer += "you came at last ";
+  test::write(place.path() / "answers.jsonl", Json{{"id", "a"}, {"answer", answer}}.dump() + "\n");
+  EXPECT_EQ(microemo(words({})).exit_code, exit_code(ErrorKind::data));
+}
+
+TEST_F(ExtractByDecoder, RefusesWordsWithoutEffect) {
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--repeats", "2"}, {"--model", "m"}, {"--temperature", "0"}, {"--endpoint", "http://x"}, {"--extractor", "rules"}})
+    EXPECT_THAT(microemo(words(more)).standard_error, HasSubstr("has no effect"));
+}
+
+TEST_F(ExtractByDecoder, RefusesAFolderWithoutFiles) {
+  std::vector<std::string> all = words({});
+  *std::find(all.begin(), all.end(), "small/") = "nowhere";
+  const test::CommandResult result = microemo(all);
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(result.standard_error, HasSubstr("holds no files"));
 }
 
 }  // namespace

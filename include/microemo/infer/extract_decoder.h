@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "microemo/eval/extract_endpoint.h"
+
+namespace microemo::infer {
+
+/// A decoder's folder as label extractor.
+struct DecoderExtractorOptions {
+  std::filesystem::path folder;  ///< config.json, weights, tokenizer, as model::load_hf_decoder and text::Tokenizer read them
+  std::string chat =
+      "chatml";  ///< how the question is put: "chatml" (Qwen's turns, without a system's words) or "plain" (as it is)
+};
+
+/// "NAME@HASH": the folder's name, and twelve digits of a SHA-256 over the names and contents of all its files and the chat form:
+/// what the replies depend on. Throws Error(config) for another chat form; Error(data) when the folder holds no files.
+std::string decoder_extractor_name(const DecoderExtractorOptions& options);
+
+/// Answers the requests of an eval::Endpoint out of the decoder: the most probable token again and again, up to "max_tokens"
+/// (other sampling is refused with status 400, because nothing is drawn). Special tokens that are written in the question are
+/// text. The model is loaded at the first request, so that a run whose replies were all kept needs no memory for it. `go_on` is
+/// asked behind every token; when it returns false, the reply is given up with Error(environment). Throws as load_hf_decoder and
+/// Tokenizer do, and Error(data) for a question longer than the decoder reads or, with "chatml", a tokenizer without
+/// <|im_start|>. One thread.
+eval::HttpPost decoder_post(const DecoderExtractorOptions& options, std::function<bool()> go_on);
+
+}  // namespace microemo::infer
