@@ -241,7 +241,7 @@ void add_endpoint_options(CLI::App& command, Words& words) {
 constexpr const char* footer =
     "Answers:\n"
     "  .jsonl  {\"id\": \"clip1/0\", \"answer\": \"She seems happy, and not at all angry.\"} a line\n"
-    "  .csv    a column name (or id), and one of reason, eng_reason, english, answer, chi_reason, chinese\n"
+    "  .csv    a column name (names, id), and one of reason, reasons, eng_reason, english, answer, chi_reason, chinese\n"
     "LABELS.jsonl can be scored as it is. docs/extraction.md has the rules.\n"
     "\n"
     "Examples:\n"

@@ -15,7 +15,9 @@
 namespace microemo::eval {
 namespace {
 
-constexpr std::array<std::string_view, 6> answer_columns{"reason", "eng_reason", "english", "answer", "chi_reason", "chinese"};
+constexpr std::array<std::string_view, 7> answer_columns{"reason", "reasons",    "eng_reason", "english",
+                                                         "answer", "chi_reason", "chinese"};
+constexpr std::array<std::string_view, 3> id_columns{"name", "names", "id"};
 constexpr size_t most_listed = 10;
 
 void read_csv_answers(AnswerFile& file) {
@@ -28,7 +30,8 @@ void read_csv_answers(AnswerFile& file) {
           .hint("name the column with --column");
     file.column = *found;
   }
-  const size_t id = table.column(table.has_column("name") ? "name" : "id"), text = table.column(file.column);
+  const auto named = std::ranges::find_if(id_columns, [&](std::string_view name) { return table.has_column(name); });
+  const size_t id = table.column(named == id_columns.end() ? "name" : *named), text = table.column(file.column);
   for (const formats::TableRow& row : table.rows) file.answers.push_back({row.fields[id], row.fields[text], row.line});
 }
 

@@ -47,6 +47,7 @@ TEST_F(AnswersFile, OfTheFirstColumnThatThereIs) {
   EXPECT_EQ(read_answers(write("a.csv", "name,chi_reason,eng_reason\n1,高兴,happy\n")).answers[0].text, "happy");
   EXPECT_EQ(read_answers(write("b.csv", "name,chinese,english\n1,高兴,glad\n")).column, "english");
   EXPECT_EQ(read_answers(write("c.csv", "name,reason\n1,sad\n")).answers[0].text, "sad");
+  EXPECT_EQ(read_answers(write("d.csv", "names,emotions,reasons\n1,x,sad\n")).answers[0].text, "sad");
 }
 
 TEST_F(AnswersFile, OfTheColumnThatIsNamed) {
@@ -62,6 +63,7 @@ TEST_F(AnswersFile, WithAnIdTwiceIsRefusedAndListsThem) {
 TEST_F(AnswersFile, WithoutAnIdIsRefused) {
   refuses("a.csv", "name,reason\n ,sad\n", "empty id", "line 2");
   refuses("a.jsonl", "{\"answer\": \"sad\"}\n", "id", "line 1");
+  refuses("b.csv", "clip,reason\n1,sad\n", "name", "b.csv");
 }
 
 TEST_F(AnswersFile, WithoutAnswersIsRefused) {

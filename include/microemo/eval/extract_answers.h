@@ -27,9 +27,8 @@ struct AnswerFile {
 
 /// Answers by the name's end:
 ///  .jsonl  one object a line with "id" (or "name") and "answer" (or `column`)
-///  .csv    column "name" (or "id") and `column`; when that is empty, the first of reason, eng_reason, english, answer,
-///  chi_reason,
-///          chinese that there is
+///  .csv    column "name" ("names", "id") and `column`; when that is empty, the first that there is of reason, reasons,
+///          eng_reason, english, answer, chi_reason, chinese
 /// Throws Error(data) with file and line for a text that is not UTF-8, a missing key or column, an empty id, another end of the
 /// name, and a file without answers; ids that stand twice are listed with their lines.
 AnswerFile read_answers(const std::filesystem::path& path, const std::string& column = {});
