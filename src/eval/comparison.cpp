@@ -132,7 +132,8 @@ Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& whe
     comparison.against_first.push_back({i, compare_runs(parts[0], parts[i], clusters, score, options)});
   adjust(comparison.against_first);
   for (size_t item = 0; item < pairs[0].size(); ++item) {
-    ItemScores scores{.item = item};
+    ItemScores scores;
+    scores.item = item;
     for (const auto& of_run : pairs) scores.f.push_back(mean_known(headline_scores(of_run[item], wheel)));
     const auto [least, most] = std::ranges::minmax(scores.f);
     scores.spread = std::isnan(scores.f[0]) ? 0 : most - least;

@@ -49,7 +49,8 @@ double end_of(const MediaFile& file, const std::vector<IndexedFrame>& frames, in
 
 /// Nothing when the packets do not have all times, or the same time twice.
 std::optional<Index> index_of_packets(const MediaFile& file, std::vector<PacketFacts> packets) {
-  Index index{.jumps = true};
+  Index index;
+  index.jumps = true;
   for (const PacketFacts& packet : packets) {
     if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
     if (packet.key) index.entries.push_back({packet.pts, packet.position});
@@ -94,16 +95,16 @@ Error not_there(const std::filesystem::path& path, int64_t index, size_t count) 
 struct FrameReader::State {
   State(const std::filesystem::path& path, const VideoReader::Options& reader_options)
       : options(reader_options), file_path(path) {
-    auto decoder = std::make_unique<VideoDecoder>(path, options);
-    info = decoder->file.info;
-    std::optional<Index> packets = index_of_packets(decoder->file, packets_of(decoder->file));
+    auto opened = std::make_unique<VideoDecoder>(path, options);
+    info = opened->file.info;
+    std::optional<Index> packets = index_of_packets(opened->file, packets_of(opened->file));
     index = packets ? std::move(*packets) : index_of_frames(path, options);
-    if (index.frames.empty()) throw truncated(decoder->file, 0, "no picture could be decoded");
+    if (index.frames.empty()) throw truncated(opened->file, 0, "no picture could be decoded");
   }
 
   VideoFrame frame(int64_t wanted);
   bool decode_to(int64_t wanted);
-  bool shortens(size_t entry, int64_t wanted) const;
+  bool shortens(size_t entry) const;
   size_t entry_before(int64_t pts) const;
   void restart();
 
@@ -130,7 +131,7 @@ size_t FrameReader::State::entry_before(int64_t pts) const {
 }
 
 /// Whether a jump decodes less than going on from the frame at hand. What the decoder holds back comes without a jump.
-bool FrameReader::State::shortens(size_t entry, int64_t wanted) const {
+bool FrameReader::State::shortens(size_t entry) const {
   if (!index.jumps) return false;
   const auto key = std::ranges::lower_bound(index.frames, index.entries[entry].pts, {}, &IndexedFrame::pts);
   const int64_t held = decoder->decoder->has_b_frames + 1;
@@ -164,7 +165,7 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
   const int64_t pts = index.frames[size_t(wanted)].pts;
   size_t entry = index.jumps ? entry_before(pts) : 0;
   const bool ahead = decoder && known && at < wanted;
-  if (ahead && !shortens(entry, wanted)) {
+  if (ahead && !shortens(entry)) {
     if (decode_to(wanted)) return decoder->take(wanted);
     known = false;
   }

@@ -62,7 +62,7 @@ class Observer {
   };
 
   /// Backward of a recomputed block runs a backward of its own inside: the outer one counts.
-  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
     auto open = std::make_unique<Open>();
     open->counted = current->depth_++ == 0;
     open->allocated = allocated_mb();
