@@ -13,9 +13,10 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/tensor.h>
 
 #include <fmt/ranges.h>
 
@@ -29,60 +30,20 @@ using nn::Linear;
 
 namespace {
 
-/// Positions that are given room at once, at least.
-constexpr int64_t smallest_growth = 64;
-
-/// The positions in front of `length` in memory that holds more.
-at::Tensor with_room(const at::Tensor& positions_RGSE, int64_t length, int64_t room) {
-  std::vector<int64_t> shape = positions_RGSE.sizes().vec();
-  shape[2] = room;
-  at::Tensor larger = at::empty(shape, positions_RGSE.options());
-  larger.narrow(2, 0, length).copy_(positions_RGSE.narrow(2, 0, length));
-  return larger;
-}
-
 int64_t width_of_heads(const DecoderOptions& o) { return o.head_width > 0 ? o.head_width : o.width / o.heads; }
 
 }  // namespace
-
-std::pair<at::Tensor, at::Tensor> KeyValueCache::extend(size_t block, const at::Tensor& keys_RGnE,
-                                                        const at::Tensor& values_RGnE) {
-  if (blocks_.size() <= block) blocks_.resize(block + 1);
-  Block& kept = blocks_[block];
-  if (length_ == 0) {
-    kept = {keys_RGnE, values_RGnE};
-    return {keys_RGnE, values_RGnE};
-  }
-  const int64_t count = keys_RGnE.size(2), needed = length_ + count;
-  if (kept.keys_RGSE.size(2) < needed) {
-    const int64_t room = needed + std::max(smallest_growth, needed / 2);
-    kept = {with_room(kept.keys_RGSE, length_, room), with_room(kept.values_RGSE, length_, room)};
-  }
-  kept.keys_RGSE.narrow(2, length_, count).copy_(keys_RGnE);
-  kept.values_RGSE.narrow(2, length_, count).copy_(values_RGnE);
-  return {kept.keys_RGSE.narrow(2, 0, needed), kept.values_RGSE.narrow(2, 0, needed)};
-}
-
-KeyValueCache KeyValueCache::stacked(const std::vector<KeyValueCache>& caches, const std::vector<size_t>& rows) {
-  KeyValueCache result;
-  result.length_ = caches.at(0).length_;
-  for (size_t block = 0; block < caches[0].blocks_.size(); ++block) {
-    std::vector<at::Tensor> keys, values;
-    for (const size_t row : rows) {
-      MICROEMO_CHECK(caches.at(row).length_ == result.length_, "caches of {} and {} positions in one batch", result.length_,
-                     caches[row].length_);
-      keys.push_back(caches[row].blocks_[block].keys_RGSE.narrow(2, 0, result.length_));
-      values.push_back(caches[row].blocks_[block].values_RGSE.narrow(2, 0, result.length_));
-    }
-    result.blocks_.push_back({at::cat(keys), at::cat(values)});
-  }
-  return result;
-}
 
 /// Rows of different lengths as a block reads them.
 struct PackedTokens {
   std::vector<int64_t> lengths;
   nn::RotaryTable rotary;  ///< of every token [N, E], not of every position
+};
+
+/// What each of L tokens behind others may see.
+struct Visible {
+  bool causal = true;
+  std::optional<at::Tensor> mask_LS = std::nullopt;
 };
 
 /// One block: x + attention(norm(x)), then x + down(silu(gate(norm(x))) * up(norm(x))).
@@ -110,7 +71,24 @@ class DecoderBlock : public torch::nn::Module {
     at::Tensor key_RGSE = nn::apply_rotary(heads_of(key_RLC, groups_), rotary, first);
     at::Tensor value_RGSE = heads_of(value_RLC, groups_);
     if (cache) std::tie(key_RGSE, value_RGSE) = cache->extend(block, key_RGSE, value_RGSE);
-    return completed(x_RLC, attention(query_RHLE, key_RGSE, value_RGSE, /*causal=*/first == 0).flatten(2), keys_at);
+    return completed(x_RLC, attention(query_RHLE, key_RGSE, value_RGSE, visible(first, x_RLC)).flatten(2), keys_at);
+  }
+
+  /// One more token of each text, whose rotary angles are those of its own position.
+  at::Tensor next(const at::Tensor& x_RC, const nn::RotaryTable& rotary_of_rows, const std::vector<KeyValueCache*>& caches,
+                  size_t block) const {
+    const PlaceKeys none = [](uint64_t) { return nn::DropoutKeys(); };
+    const auto [query_RC, key_RC, value_RC] = projected(x_RC, none);
+    const auto turned = [&](const at::Tensor& t_RC, int64_t heads) {
+      return nn::apply_rotary(heads_of(t_RC.unsqueeze(0), heads), rotary_of_rows, 0).squeeze(0).transpose(0, 1);
+    };
+    const at::Tensor key_RGE = turned(key_RC, groups_), value_RGE = value_RC.unflatten(1, {groups_, -1});
+    std::vector<nn::CachedRow> rows;
+    for (size_t row = 0; row < caches.size(); ++row) {
+      caches[row]->append(block, key_RGE, value_RGE, int64_t(row));
+      rows.push_back(caches[row]->row(block));
+    }
+    return completed(x_RC, nn::cached_attention(turned(query_RC, heads_), rows).flatten(1), none);
   }
 
   at::Tensor packed(const at::Tensor& x_NC, const PackedTokens& tokens, const at::Tensor& kept_n,
@@ -181,10 +159,18 @@ class DecoderBlock : public torch::nn::Module {
 
   static at::Tensor heads_of(const at::Tensor& x_RLC, int64_t heads) { return x_RLC.unflatten(-1, {heads, -1}).transpose(1, 2); }
 
+  /// Of tokens behind `first` others.
+  static Visible visible(int64_t first, const at::Tensor& x_RLC) {
+    const int64_t length = x_RLC.size(1);
+    if (first == 0) return {};
+    if (length == 1) return {.causal = false};
+    return {.causal = false, .mask_LS = at::ones({length, first + length}, x_RLC.options().dtype(at::kBool)).tril(first)};
+  }
+
   /// [R, L, H, E]
   at::Tensor attention(const at::Tensor& query_RHLE, const at::Tensor& key_RGSE, const at::Tensor& value_RGSE,
-                       bool causal) const {
-    return at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, std::nullopt, 0.0, causal, std::nullopt,
+                       const Visible& visible = {}) const {
+    return at::scaled_dot_product_attention(query_RHLE, key_RGSE, value_RGSE, visible.mask_LS, 0.0, visible.causal, std::nullopt,
                                             /*enable_gqa=*/heads_ != groups_)
         .transpose(1, 2);
   }
@@ -196,14 +182,13 @@ class DecoderBlock : public torch::nn::Module {
       const auto rows = [&](const at::Tensor& t_1HNE) {
         return t_1HNE.squeeze(0).unflatten(1, {-1, lengths[0]}).transpose(0, 1);
       };
-      return attention(rows(query_1HNE), rows(key_1GNE), rows(value_1GNE), /*causal=*/true).flatten(0, 1).flatten(1);
+      return attention(rows(query_1HNE), rows(key_1GNE), rows(value_1GNE)).flatten(0, 1).flatten(1);
     }
     // One split of each, as the gradient of a slice is as large as what it was cut from.
     const auto queries = query_1HNE.split_with_sizes(lengths, 2), keys = key_1GNE.split_with_sizes(lengths, 2),
                values = value_1GNE.split_with_sizes(lengths, 2);
     std::vector<at::Tensor> mixed;
-    for (size_t row = 0; row < lengths.size(); ++row)
-      mixed.push_back(attention(queries[row], keys[row], values[row], /*causal=*/true));
+    for (size_t row = 0; row < lengths.size(); ++row) mixed.push_back(attention(queries[row], keys[row], values[row]));
     return at::cat(mixed, 1).squeeze(0).flatten(1);
   }
 
@@ -247,7 +232,6 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states,
                             const nn::DropoutKeys& keys) const {
-  MICROEMO_CHECK(!cache || cache->length() == 0 || tokens_RLC.size(1) == 1, "after the prompt a cache takes one token at a time");
   at::Tensor x_RLC = tokens_RLC;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (states) states->push_back(x_RLC);
@@ -255,6 +239,17 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, 
   }
   if (cache) cache->advance(tokens_RLC.size(1));
   return norm_->forward(x_RLC);
+}
+
+at::Tensor Decoder::forward_next(const at::Tensor& tokens_RC, const std::vector<KeyValueCache*>& caches) const {
+  std::vector<int64_t> positions(size_t(tokens_RC.size(0)), 0);
+  MICROEMO_CHECK(caches.size() <= positions.size(), "{} caches for {} tokens", caches.size(), positions.size());
+  for (size_t row = 0; row < caches.size(); ++row) positions[row] = caches[row]->length();
+  const nn::RotaryTable rotary = rotary_at(at::tensor(positions, at::kLong), tokens_RC);
+  at::Tensor x_RC = tokens_RC;
+  for (size_t i = 0; i < blocks_.size(); ++i) x_RC = blocks_[i]->next(x_RC, rotary, caches, i);
+  for (KeyValueCache* cache : caches) cache->advance(1);
+  return norm_->forward(x_RC);
 }
 
 int64_t PackedRows::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
@@ -275,12 +270,14 @@ at::Tensor Decoder::forward_packed(const at::Tensor& tokens_NC, const PackedRows
 }
 
 nn::RotaryTable Decoder::rotary_of(const PackedRows& rows, const at::Tensor& like) const {
-  const int64_t longest = *std::max_element(rows.lengths.begin(), rows.lengths.end());
-  MICROEMO_CHECK(longest <= rotary_.cos_PE.size(0), "position {} lies beyond the rotary table of {}", longest - 1,
-                 rotary_.cos_PE.size(0));
   std::vector<at::Tensor> positions;
   for (const int64_t length : rows.lengths) positions.push_back(at::arange(length, at::kLong));
-  const at::Tensor position_N = at::cat(positions);
+  return rotary_at(at::cat(positions), like);
+}
+
+nn::RotaryTable Decoder::rotary_at(const at::Tensor& position_N, const at::Tensor& like) const {
+  const int64_t last = position_N.max().item<int64_t>();
+  MICROEMO_CHECK(last < rotary_.cos_PE.size(0), "position {} lies beyond the rotary table of {}", last, rotary_.cos_PE.size(0));
   return {rotary_.cos_PE.index_select(0, position_N).to(like.options()),
           rotary_.sin_PE.index_select(0, position_N).to(like.options())};
 }

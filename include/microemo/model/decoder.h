@@ -7,36 +7,15 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include "microemo/model/key_value_cache.h"
 #include "microemo/model/options.h"
 #include "microemo/nn/linear.h"
 #include "microemo/nn/rotary.h"
 
 // Shapes: R rows, L tokens, N tokens of all rows without padding, n some of these, C width, H query heads, G key/value heads, E
-// head width, S cached positions.
+// head width.
 
 namespace microemo::model {
-
-/// Keys and values of the tokens read so far. Room for more is made in ever larger pieces, so that a token costs no copy of those
-/// before it.
-class KeyValueCache {
- public:
-  /// Positions that have been read.
-  int64_t length() const { return length_; }
-  /// Adds what a block made of new tokens, [R, G, n, E] each, and returns all of the block's positions, [R, G, length + n, E].
-  /// The first call decides what stays: the tensors given there are kept, not copied.
-  std::pair<at::Tensor, at::Tensor> extend(size_t block, const at::Tensor& keys_RGnE, const at::Tensor& values_RGnE);
-  /// Called after the last block.
-  void advance(int64_t tokens) { length_ += tokens; }
-  /// Caches of one length under each other: row r of the result is that of caches[rows[r]], each of one row.
-  static KeyValueCache stacked(const std::vector<KeyValueCache>& caches, const std::vector<size_t>& rows);
-
- private:
-  struct Block {
-    at::Tensor keys_RGSE, values_RGSE;  ///< with room for S positions
-  };
-  std::vector<Block> blocks_;
-  int64_t length_ = 0;
-};
 
 /// Rows of different lengths one behind the other, without padding: N tokens in all.
 struct PackedRows {
@@ -57,10 +36,9 @@ class Decoder : public torch::nn::Module {
   at::Tensor embed(const at::Tensor& ids_RL) const;
   /// Adds the learned vector of each token's utterance number; 0 adds nothing.
   at::Tensor add_utterances(const at::Tensor& tokens_RLC, const at::Tensor& utterance_RL) const;
-  /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it and are added to it; then
-  /// all rows must have the same number of real tokens. `states` gets what enters each block, in their order, each [R, L, C].
-  /// `keys` of the rows are for the adapters' dropout.
-  /// Throws Error(internal) beyond max_tokens.
+  /// Hidden states after the last norm, [R, L, C]. With a cache, the tokens follow those already in it, any number of them, and
+  /// are added to it; then all rows must have the same number of real tokens. `states` gets what enters each block, in their
+  /// order, each [R, L, C]. `keys` of the rows are for the adapters' dropout. Throws Error(internal) beyond max_tokens.
   at::Tensor forward(const at::Tensor& tokens_RLC, KeyValueCache* cache = nullptr, std::vector<at::Tensor>* states = nullptr,
                      const nn::DropoutKeys& keys = {}) const;
   /// Hidden states after the last norm of the tokens numbered kept_n alone, [n, C]: those that something is learned from. The
@@ -69,6 +47,10 @@ class Decoder : public torch::nn::Module {
   /// not those of the rows, or a row has none or is longer than max_tokens.
   at::Tensor forward_packed(const at::Tensor& tokens_NC, const PackedRows& rows, const at::Tensor& kept_n,
                             const nn::DropoutKeys& keys = {}) const;
+  /// One more token of several texts of any lengths: token r of tokens_RC follows what caches[r] holds and is added to it. Hidden
+  /// states after the last norm, [R, C]; tokens behind those of the caches only fill up the number of rows, and what they give
+  /// means nothing. Without gradients. Throws Error(internal) beyond max_tokens.
+  at::Tensor forward_next(const at::Tensor& tokens_RC, const std::vector<KeyValueCache*>& caches) const;
   /// Which blocks forward_packed computes again in backward instead of keeping what they made (nn::recomputed).
   void recompute_blocks(std::vector<bool> chosen) { recomputed_ = std::move(chosen); }
   int64_t layers() const { return int64_t(blocks_.size()); }
@@ -85,6 +67,7 @@ class Decoder : public torch::nn::Module {
 
  private:
   nn::RotaryTable rotary_of(const PackedRows& rows, const at::Tensor& like) const;
+  nn::RotaryTable rotary_at(const at::Tensor& position_N, const at::Tensor& like) const;
 
   DecoderOptions options_;
   nn::RotaryTable rotary_;
