@@ -1,5 +1,9 @@
 #include "microemo/infer/generate.h"
 
+#include <cmath>
+#include <numeric>
+#include <set>
+
 #include <ATen/core/grad_mode.h>
 
 #include "support/errors.h"
@@ -105,7 +109,7 @@ TEST_F(Generate, GivesEachQuestionTheSameBitsAloneAsAmongOthers) {
   }
 }
 
-TEST_F(Generate, DoesNotDependOnTheNumberOfRowsDecodedTogether) {
+TEST_F(Generate, GivesEqualQuestionsEqualAnswers) {
   const Answer alone = answer({{0, 0}}).front();
   for (const size_t copies : {2, 7, 8, 9, 21}) {
     for (const Answer& one : answer(std::vector<Question>(copies, {0, 0}))) {
@@ -115,17 +119,137 @@ TEST_F(Generate, DoesNotDependOnTheNumberOfRowsDecodedTogether) {
   }
 }
 
-TEST_F(Generate, DoesNotDependOnTheBatchSize) {
-  const auto large = answer(questions);
-  options.batch_clips = 1;
-  const auto small = answer(questions);
-  for (size_t i = 0; i < questions.size(); ++i) EXPECT_EQ(small[i].log_probability, large[i].log_probability) << "question " << i;
+/// How answers are written, and whether the model may end them.
+struct Manner {
+  const char* name;
+  SamplingOptions sampling;
+  bool ends;
+};
+
+class GenerateBatches : public Generate, public testing::WithParamInterface<Manner> {
+ protected:
+  GenerateBatches() {
+    options.sampling = GetParam().sampling;
+    options.max_new_tokens = 24;
+    // Rows that end at different lengths leave the batch, and others take their places.
+    if (GetParam().ends)
+      options.stop = {"e", "t"};
+    else
+      never_end();
+  }
+  void expect_same(const std::vector<Answer>& got, const std::vector<Answer>& wanted, const std::string& where) const {
+    ASSERT_EQ(got.size(), wanted.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].ids, wanted[i].ids) << "question " << i << ", " << where;
+      EXPECT_EQ(got[i].text, wanted[i].text) << "question " << i << ", " << where;
+      EXPECT_EQ(got[i].log_probability, wanted[i].log_probability) << "question " << i << ", " << where;
+      EXPECT_EQ(got[i].complete, wanted[i].complete) << "question " << i << ", " << where;
+    }
+  }
+};
+
+TEST_P(GenerateBatches, ChangeNoAnswerByTheirSize) {
+  const std::vector<Answer> wanted = answer(questions);
+  for (const int64_t rows : {1, 2, 3, 7, 16, 40})
+    for (const int64_t clips_held : {1, 2, 16}) {
+      options.batch_rows = rows;
+      options.batch_clips = clips_held;
+      expect_same(answer(questions), wanted, fmt::format("{} rows, {} clips", rows, clips_held));
+    }
 }
 
-TEST_F(Generate, ReturnsAnswersInTheOrderOfTheQuestions) {
-  const auto forward = answer(questions);
-  const auto backward = answer({questions.rbegin(), questions.rend()});
-  for (size_t i = 0; i < questions.size(); ++i) EXPECT_EQ(backward[questions.size() - 1 - i].ids, forward[i].ids);
+TEST_P(GenerateBatches, ChangeNoAnswerByTheirOrder) {
+  const std::vector<Answer> wanted = answer(questions);
+  std::vector<size_t> order(questions.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Random(seed, "order").shuffle(order);
+    options.batch_rows = int64_t(1 + seed * 2);
+    std::vector<Question> shuffled;
+    std::vector<Answer> expected;
+    for (const size_t i : order) {
+      shuffled.push_back(questions[i]);
+      expected.push_back(wanted[i]);
+    }
+    expect_same(answer(shuffled), expected, fmt::format("shuffle {}", seed));
+  }
+}
+
+TEST_P(GenerateBatches, ChangeNoAnswerByTheOrderOfTheClips) {
+  const std::vector<Answer> wanted = answer(questions);
+  std::reverse(clips.begin(), clips.end());
+  for (Question& question : questions) question.sample = int64_t(clips.size()) - 1 - question.sample;
+  options.batch_rows = 3;
+  expect_same(answer(questions), wanted, "clips reversed");
+}
+
+TEST_P(GenerateBatches, ChangeNoAnswerByWhatElseIsAsked) {
+  const std::vector<Answer> wanted = answer(questions);
+  for (size_t i = 0; i < questions.size(); ++i) expect_same(answer({questions[i]}), {wanted[i]}, fmt::format("{} alone", i));
+}
+
+INSTANTIATE_TEST_SUITE_P(Manners, GenerateBatches,
+                         testing::Values(Manner{"greedy", {}, false}, Manner{"greedy_with_ends", {}, true},
+                                         Manner{"drawn", {.temperature = 1.5, .seed = 5}, false},
+                                         Manner{"drawn_with_all_options",
+                                                {.temperature = 0.9, .top_p = 0.95, .repetition_penalty = 1.2, .top_k = 50},
+                                                true}),
+                         [](const auto& tested) { return tested.param.name; });
+
+TEST_F(Generate, DrawsOtherAnswersFromOtherSeeds) {
+  never_end();
+  options.sampling = {.temperature = 1.5, .seed = 1};
+  const Answer one = answer({{0, 0}}).front();
+  options.sampling.seed = 2;
+  EXPECT_NE(answer({{0, 0}}).front().ids, one.ids);
+}
+
+TEST_F(Generate, PenalisesTokensOfThePromptAndOfTheAnswer) {
+  never_end();
+  options.sampling.repetition_penalty = 1000;
+  options.max_new_tokens = 40;
+  const std::vector<int64_t> ids = answer({{1, 0}}).front().ids;
+  const auto batch = tiny.builder->build({&clips[1]}, {{0, 0}}, data::Purpose::generate, {}, 0);
+  std::set<int64_t> seen;
+  for (int64_t i = 0; i < batch.ids_RL.size(1); ++i)
+    if (batch.media_RL[0][i].item<int64_t>() < 0) seen.insert(batch.ids_RL[0][i].item<int64_t>());
+  for (const int64_t id : ids) EXPECT_TRUE(seen.insert(id).second) << id;
+}
+
+TEST_F(Generate, EndsAtAStopTextAndLeavesItOut) {
+  never_end();
+  const Answer whole = answer({{1, 0}}).front();
+  ASSERT_GT(whole.text.size(), 6u);
+  options.stop = {whole.text.substr(4, 2)};
+  const Answer cut = answer({{1, 0}}).front();
+  EXPECT_EQ(cut.text, whole.text.substr(0, whole.text.find(options.stop[0])));
+  EXPECT_TRUE(cut.complete);
+  EXPECT_LT(cut.ids.size(), whole.ids.size());
+}
+
+TEST_F(Generate, HandsOverEveryTextAsItIsWritten) {
+  never_end();
+  options.batch_rows = 3;
+  std::vector<std::string> shown(questions.size());
+  int pieces = 0;
+  const auto answers =
+      generate_answers(*tiny.model, *tiny.builder, samples(), questions, options, [&](size_t question, const std::string& text) {
+        shown[question] += text;
+        ++pieces;
+      });
+  for (size_t i = 0; i < questions.size(); ++i) EXPECT_EQ(shown[i], answers[i].text) << "question " << i;
+  EXPECT_GT(pieces, int(2 * questions.size()));
+}
+
+TEST_F(Generate, RefusesOptionsOutsideTheirLimits) {
+  const auto refused = [&](const GenerateOptions& bad, const char* says) {
+    test::expect_error(
+        ErrorKind::config, [&] { generate_answers(*tiny.model, *tiny.builder, samples(), questions, bad); }, says);
+  };
+  refused({.sampling = {.temperature = -1}}, "temperature is -1");
+  refused({.sampling = {.temperature = std::nan("")}}, "temperature is nan");
+  refused({.sampling = {.top_p = 0}}, "top_p is 0");
+  refused({.stop = {""}}, "a text that ends answers is empty");
 }
 
 TEST_F(Generate, StopsAtTheLimitAndSaysSo) {
