@@ -24,7 +24,9 @@
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/cli/commands.h"
+#include "microemo/infer/answer_shards.h"
 #include "microemo/infer/evaluate.h"
+#include "microemo/parallel/launch_context.h"
 #include "microemo/report/bars.h"
 #include "microemo/report/table.h"
 #include "microemo/train/load_run.h"
@@ -57,17 +59,18 @@ void describe(Visitor& option, EvalOptions& o) {
 }
 
 struct Words {
-  std::string run, manifest, out, checkpoint, checkpoints, wheel, grid;
+  std::string run, manifest, out, checkpoint, checkpoints, wheel, grid, shard;
   std::vector<std::string> more;  ///< configuration files, and key=value
-  bool json = false;
+  bool json = false, merge = false;
 };
 
 /// What is evaluated, with everything loaded.
 struct Evaluation {
   EvalOptions options;
   train::LoadedRun run;
+  std::optional<infer::Shard> shard;  ///< the only part to answer
   fs::path run_folder, folder;
-  std::unique_ptr<const FolderLock> lock;  ///< of the folder
+  std::unique_ptr<const FolderLock> lock;  ///< of the folder, or of the shard's
   data::Manifest manifest;
   data::Dataset dataset;
   std::vector<data::Sample> samples;  ///< those of the dataset, under the controls
@@ -119,7 +122,8 @@ fs::path output_folder(const Words& words, const Evaluation& evaluation) {
 void enter(Evaluation& evaluation, const fs::path& folder) {
   evaluation.lock.reset();
   evaluation.folder = folder;
-  evaluation.lock = std::make_unique<const FolderLock>(folder);
+  evaluation.lock =
+      std::make_unique<const FolderLock>(evaluation.shard ? infer::shard_folder(folder, *evaluation.shard) : folder);
   evaluation.samples = evaluation.dataset.samples;
   const std::vector<std::string> same = data::apply_controls(evaluation.samples, evaluation.options.controls);
   if (!same.empty())
@@ -137,6 +141,14 @@ data::Manifest of_split(data::Manifest manifest, const std::string& split) {
   return manifest;
 }
 
+/// "rank" is the shard of this process among those that a launcher started.
+std::optional<infer::Shard> shard_of(const Words& words) {
+  if (words.shard.empty()) return std::nullopt;
+  if (words.shard != "rank") return infer::parse_shard(words.shard);
+  const parallel::LaunchContext launch = parallel::launch_context(parallel::environment_variables());
+  return infer::Shard{launch.rank + 1, launch.world};
+}
+
 Evaluation load(const Words& words) {
   Evaluation evaluation;
   evaluation.options = read_options(words);
@@ -147,6 +159,7 @@ Evaluation load(const Words& words) {
   evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema);
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
+  evaluation.shard = shard_of(words);
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
   evaluation.dataset =
       model::looks_or_listens(evaluation.run.options.model)
@@ -168,6 +181,8 @@ Json identity_of(const Evaluation& evaluation) {
           {"prepare", options_to_json(evaluation.run.options.prepare)},
           {"controls", options_to_json(evaluation.options.controls)},
           {"max_new_tokens", evaluation.options.generate.max_new_tokens},
+          {"sampling", options_to_json(evaluation.options.generate.sampling)},
+          {"stop", evaluation.options.generate.stop},
           {"threads", evaluation.options.threads},
           {"cpu_capability", at::get_cpu_capability()},
           {"libtorch", TORCH_VERSION},
@@ -279,15 +294,32 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
 /// What an evaluation gave; nothing when it was stopped.
 using Outcome = std::optional<std::pair<Json, std::string>>;
 
-Outcome evaluate(const Evaluation& evaluation) {
-  infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
+/// Writes the answers that are not there yet. False when a signal ended it early.
+bool answer(const Evaluation& evaluation, const std::vector<data::Sample>& samples, infer::AnswerLog& log) {
   const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,
                                    evaluation.run.options.prompt);
   if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
-  if (!infer::answer_dataset(*evaluation.run.model, builder, evaluation.samples, evaluation.options.generate, log)) {
-    std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());
-    return std::nullopt;
-  }
+  if (infer::answer_dataset(*evaluation.run.model, builder, samples, evaluation.options.generate, log)) return true;
+  std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());
+  return false;
+}
+
+/// The answers of one shard; the scores are those of all, and come with --merge.
+int run_shard(const Evaluation& evaluation) {
+  const fs::path folder = infer::shard_folder(evaluation.folder, *evaluation.shard);
+  infer::AnswerLog log(folder, infer::shard_identity(identity_of(evaluation), *evaluation.shard));
+  std::vector<data::Sample> samples;
+  for (size_t clip = 0; clip < evaluation.samples.size(); ++clip)
+    if (evaluation.shard->has(clip)) samples.push_back(evaluation.samples[clip]);
+  if (!answer(evaluation, samples, log)) return exit_code_resumable;
+  std::fprintf(stderr, "%zu clips, %zu answers: %s\n", samples.size(), log.records().size(), folder.c_str());
+  return 0;
+}
+
+Outcome evaluate(const Evaluation& evaluation, bool merge = false) {
+  infer::AnswerLog log(evaluation.folder, identity_of(evaluation));
+  if (merge) infer::keep_merged(log, infer::merged_answers(evaluation.folder, identity_of(evaluation), evaluation.clips));
+  if (!answer(evaluation, evaluation.samples, log)) return std::nullopt;
   auto scores = write_scores(evaluation, log.records());
   write_json(evaluation.folder / "scores.json", scores.first);
   write_file_atomic(evaluation.folder / "table.txt", scores.second);
@@ -356,7 +388,8 @@ int run(const Words& words) {
   if (!words.checkpoints.empty()) return run_checkpoints(words);
   Evaluation evaluation = load(words);
   enter(evaluation, output_folder(words, evaluation));
-  const Outcome outcome = evaluate(evaluation);
+  if (evaluation.shard) return run_shard(evaluation);
+  const Outcome outcome = evaluate(evaluation, words.merge);
   if (!outcome) return exit_code_resumable;
   print(words, outcome->first, outcome->second, evaluation.folder);
   return 0;
@@ -367,7 +400,7 @@ constexpr const char* files =
     "  answers.jsonl     every answer as the model wrote it     scores.json  all scores\n"
     "  labels.jsonl      the labels read from it, and the true  table.txt    what is printed\n"
     "  samples.csv       the score of every utterance           scores.png   the scores as bars\n"
-    "  evaluation.json   what the answers depend on\n"
+    "  evaluation.json   what the answers depend on             shards/      the parts of --shard I/N\n"
     "A stopped evaluation (exit code 75) goes on when the same command is run again; answers that are there are kept.\n";
 
 }  // namespace
@@ -393,6 +426,17 @@ void add_eval_command(CLI::App& app, int& status) {
       ->check(CLI::IsMember({"modalities"}))
       ->excludes("--checkpoints");
   command->add_option("--wheel", words->wheel, "The same as wheel=PATH")->type_name("PATH");
+  CLI::Option* shard =
+      command
+          ->add_option(
+              "--shard", words->shard,
+              "Answer one of N parts alone, into shards/ of the folder, on any machine, at any time; rank takes the part of this "
+              "process among those of a launcher")
+          ->type_name("I/N");
+  command->add_flag("--merge", words->merge, "Take the answers from the shards, all of which must be there, and score them")
+      ->excludes(shard)
+      ->excludes("--grid")
+      ->excludes("--checkpoints");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer([] {
     EvalOptions defaults;
@@ -403,7 +447,9 @@ void add_eval_command(CLI::App& app, int& status) {
            "  microemo eval runs/one data/test.jsonl modalities=[frames,sound]\n"
            "  microemo eval runs/one data/test.jsonl control=mismatched_video\n"
            "  microemo eval runs/one data/test.jsonl --grid modalities\n"
-           "  microemo eval runs/one data/test.jsonl --checkpoints 500-2000:500";
+           "  microemo eval runs/one data/test.jsonl --checkpoints 500-2000:500\n"
+           "  microemo eval runs/one data/test.jsonl --shard 1/4     # … to 4/4, then\n"
+           "  microemo eval runs/one data/test.jsonl --merge";
   });
   command->callback([words, &status] {
     install_stop_signals();

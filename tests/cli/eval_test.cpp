@@ -89,6 +89,68 @@ TEST_F(EvalCommand, KeepsAnswersThatAreThere) {
   EXPECT_EQ(read_file(out / "answers.jsonl"), answers);
 }
 
+TEST_F(EvalCommand, MergesShardsToTheAnswersOfTheWhole) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const std::string answers = read_file(out / "answers.jsonl");
+  const Json scores = read_json(out / "scores.json");
+  std::filesystem::remove_all(out);
+  for (const char* shard : {"2/2", "1/2"}) {
+    const test::CommandResult result = eval_run({"--shard", shard});
+    ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+    EXPECT_FALSE(std::filesystem::exists(out / "answers.jsonl"));
+  }
+  const test::CommandResult merged = eval_run({"--merge"});
+  ASSERT_EQ(merged.exit_code, 0) << merged.standard_error;
+  EXPECT_EQ(read_file(out / "answers.jsonl"), answers);
+  EXPECT_EQ(read_json(out / "scores.json"), scores);
+}
+
+TEST_F(EvalCommand, TakesTheShardOfItsRank) {
+  test::CommandOptions options;
+  options.environment = {{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "29999"}};
+  const test::CommandResult result = test::run_command({MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out",
+                                                        out, "--shard", "rank", "generate.max_new_tokens=6"},
+                                                       options);
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_TRUE(std::filesystem::exists(out / "shards/2-of-2/answers.jsonl"));
+}
+
+TEST_F(EvalCommand, NamesTheShardsThatAreMissing) {
+  ASSERT_EQ(eval_run({"--shard", "2/3"}).exit_code, 0);
+  const test::CommandResult result = eval_run({"--merge"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(result.standard_error, HasSubstr("2 of 3 shards are missing: 1-of-3, 3-of-3"));
+  EXPECT_FALSE(std::filesystem::exists(out / "scores.json"));
+}
+
+TEST_F(EvalCommand, RefusesShardsThatAreNone) {
+  const test::CommandResult none = eval_run({"--shard", "3/2"});
+  EXPECT_EQ(none.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(none.standard_error, HasSubstr("'3/2' names no shard"));
+  EXPECT_EQ(eval_run({"--shard", "1/2", "--merge"}).exit_code, exit_code(ErrorKind::config));
+}
+
+TEST_F(EvalCommand, DrawsTheSameAnswersInEveryBatch) {
+  const std::vector<std::string> drawn{"generate.temperature=1.2", "generate.top_p=0.95", "generate.seed=7"};
+  ASSERT_EQ(eval_run(drawn).exit_code, 0);
+  const std::string answers = read_file(out / "answers.jsonl");
+  std::filesystem::remove_all(out);
+  std::vector<std::string> one = drawn;
+  one.insert(one.end(), {"generate.batch_rows=1", "generate.batch_clips=1"});
+  ASSERT_EQ(eval_run(one).exit_code, 0);
+  EXPECT_EQ(read_file(out / "answers.jsonl"), answers);
+}
+
+TEST_F(EvalCommand, RefusesToGoOnWithOtherSampling) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const test::CommandResult result = eval_run({"generate.temperature=1"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("holds another evaluation"));
+  const test::CommandResult negative = eval_run({"generate.temperature=-1"});
+  EXPECT_EQ(negative.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(negative.standard_error, HasSubstr("generate.temperature"));
+}
+
 TEST_F(EvalCommand, TakesTheClipsOfASplit) {
   ASSERT_EQ(eval_run({"split=train"}).exit_code, 0);
   EXPECT_EQ(read_json(out / "scores.json")["clips"], 1);
