@@ -16,6 +16,11 @@ struct GenerateCommand : test::CheckpointCommand {
     EXPECT_EQ(made.exit_code, 0) << made.standard_error;
     return folder;
   }
+  /// The same tokenizer beside the small models.
+  std::string model_tokenizer() const {
+    const auto file = place.path() / "model" / "tokenizer.model";
+    return std::filesystem::exists(file) ? file.string() : model_with_tokenizer() + "/tokenizer.model";
+  }
   std::string manifest() const {
     const auto file = place.path() / "m.jsonl";
     std::string lines;
@@ -57,6 +62,111 @@ TEST_F(GenerateCommand, StreamsIdsWhereIdsAreGiven) {
   int64_t id = 0, count = 0;
   while (stream >> id) ++count;
   EXPECT_EQ(count, 3);
+}
+
+TEST_F(GenerateCommand, DrawsTheSameTextFromTheSameSeedAlone) {
+  const std::string folder = model_with_tokenizer();
+  const auto text = [&](const char* seed) {
+    return json({"generate", folder, "you came", "--max-new-tokens", "12", "--temperature", "1.5", "--seed", seed}).at("ids");
+  };
+  EXPECT_EQ(text("1"), text("1"));
+  EXPECT_NE(text("1"), text("2"));
+}
+
+TEST_F(GenerateCommand, EndsAtAStopText) {
+  const std::string folder = model_with_tokenizer();
+  const std::string whole = json({"generate", folder, "you came", "--max-new-tokens", "12"}).at("text");
+  ASSERT_GT(whole.size(), 4u);
+  const std::string stop = whole.substr(2, 2);
+  const Json cut = json({"generate", folder, "you came", "--max-new-tokens", "12", "--stop", "never there", "--stop", stop});
+  EXPECT_EQ(cut.at("text"), whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(cut.at("end"), "ended by --stop");
+}
+
+TEST_F(GenerateCommand, ContinuesPromptsOfAFileAsEachAlone) {
+  const auto file = place.path() / "prompts.jsonl";
+  write_file_atomic(file, "{\"id\": \"one\", \"ids\": [5, 9]}\n{\"ids\": [7]}\n{\"ids\": [5, 9, 41, 8, 30]}\n");
+  std::vector<std::string> outputs;
+  for (const char* batch : {"1", "2", "16"}) {
+    const test::CommandResult lines = microemo({"generate", model("llama"), "--prompts", file, "--tokenizer", model_tokenizer(),
+                                                "--max-new-tokens", "9", "--batch", batch});
+    ASSERT_EQ(lines.exit_code, 0) << lines.standard_error;
+    outputs.push_back(lines.standard_output);
+  }
+  EXPECT_EQ(outputs[0], outputs[1]);
+  EXPECT_EQ(outputs[0], outputs[2]);
+  const Json first = parse_json(outputs[0].substr(0, outputs[0].find('\n')), "standard output");
+  EXPECT_EQ(first.at("id"), "one");
+  EXPECT_EQ(
+      first.at("ids"),
+      json({"generate", model("llama"), "--ids", "5,9", "--tokenizer", model_tokenizer(), "--max-new-tokens", "9"}).at("ids"));
+}
+
+TEST_F(GenerateCommand, TalksInTurns) {
+  const std::string folder = model_with_tokenizer();
+  const auto turns = place.path() / "turns.json";
+  write_file_atomic(turns, R"(["you came", "at last"])");
+  const Json replies = json({"generate", folder, "--chat", "vicuna", "--turns", turns, "--max-new-tokens", "6"});
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[1].at("user"), "at last");
+  EXPECT_EQ(replies[0].at("reused_tokens"), 0);
+  EXPECT_GE(replies[1].at("reused_tokens"), replies[0].at("prompt_tokens"));
+  test::CommandOptions options;
+  options.standard_input = "you came\n\nat last\n";
+  const test::CommandResult spoken =
+      test::run_command({MICROEMO_BINARY, "generate", folder, "--chat", "vicuna", "--max-new-tokens", "6"}, options);
+  EXPECT_EQ(spoken.exit_code, 0) << spoken.standard_error;
+  EXPECT_EQ(spoken.standard_output,
+            replies[0].at("answer").get<std::string>() + "\n" + replies[1].at("answer").get<std::string>() + "\n");
+}
+
+TEST_F(GenerateCommand, RefusesSamplingAndConversationsThatMakeNoSense) {
+  const auto refused = [&](std::vector<std::string> more, int code, const std::string& part) {
+    std::vector<std::string> words{"generate", model("llama")};
+    words.insert(words.end(), more.begin(), more.end());
+    const test::CommandResult result = microemo(words);
+    EXPECT_EQ(result.exit_code, code) << result.standard_error;
+    EXPECT_THAT(result.standard_error, HasSubstr(part));
+    EXPECT_EQ(result.standard_output, "");
+  };
+  refused({"--ids", "5", "--temperature", "-1"}, 2, "temperature is -1");
+  refused({"--ids", "5", "--temperature", "nan"}, 2, "temperature is nan");
+  refused({"--ids", "5", "--temperature", "1", "--top-p", "0"}, 2, "top_p is 0");
+  refused({"--ids", "5", "--temperature", "1", "--top-p", "1.5"}, 2, "top_p is 1.5");
+  refused({"--ids", "5", "--temperature", "1", "--top-k", "-2"}, 2, "top_k is -2");
+  refused({"--ids", "5", "--repetition-penalty", "0"}, 2, "repetition_penalty is 0");
+  refused({"--ids", "5", "--top-p", "0.5"}, 2, "--top-p has no effect without --temperature above 0");
+  refused({"text", "--stop", ""}, 2, "a text that ends answers is empty");
+  refused({"--ids", "5", "--stop", "x"}, 2, "--stop is text");
+  refused({"--ids", "5", "--turns", "t.json"}, 2, "--turns has no effect without --chat");
+  refused({"--ids", "5", "--beginning", "b"}, 2, "--beginning has no effect without --prompts");
+  refused({"--ids", "5", "--chat", "vicuna"}, 2, "give either TEXT or --ids");
+  refused({"--chat", "gemma"}, 2, "there is no chat style 'gemma'");
+  refused({"--chat", "{user}"}, 2, "needs {user} once");
+}
+
+TEST_F(GenerateCommand, RefusesFilesOfPromptsAndTurnsThatAreNone) {
+  const std::string folder = model_with_tokenizer();
+  const auto refused = [&](const char* option, const std::string& content, const std::string& part) {
+    const auto file = place.path() / "given";
+    write_file_atomic(file, content);
+    std::vector<std::string> words{"generate", folder, option, file};
+    if (option == std::string("--turns")) words.insert(words.end(), {"--chat", "vicuna"});
+    const test::CommandResult result = microemo(words);
+    EXPECT_EQ(result.exit_code, 3) << result.standard_error;
+    EXPECT_THAT(result.standard_error, HasSubstr(part));
+    EXPECT_EQ(result.standard_output, "");
+  };
+  refused("--prompts", "{\"text\": \"a\"}\n[1]\n", "a prompt is no object");
+  refused("--prompts", "{\"text\": \"a\", \"ids\": [1]}\n", "either \"text\" or \"ids\"");
+  refused("--prompts", "{\"id\": \"x\"}\n", "either \"text\" or \"ids\"");
+  refused("--prompts", "{\"id\": \"2\", \"text\": \"a\"}\n{\"text\": \"b\"}\n", "two prompts '2'");
+  refused("--prompts", "{\"ids\": []}\n", "the prompt '1' is empty");
+  refused("--prompts", "{\"ids\": [5000]}\n", "token 5000");
+  refused("--turns", "[]", "the turns are no list of texts");
+  refused("--turns", "[\"a\", 5]", "the turns are no list of texts");
+  refused("--turns", "{\"a\": \"b\"}", "the turns are no list of texts");
+  refused("--turns", "[\"you</s>\"]", "the name of a special token");
 }
 
 TEST_F(GenerateCommand, RefusesWhatItCannotUse) {

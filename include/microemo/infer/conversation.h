@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "microemo/infer/text_generation.h"
+#include "microemo/text/tokenizer.h"
+
+namespace microemo::infer {
+
+/// How the turns of a conversation are written for a model.
+struct ChatStyle {
+  std::string system;  ///< before the first turn, where the system has something to say; with {system}
+  std::string turn;    ///< with {user} and then {answer}; what stands behind {answer} closes it
+};
+/// One of "chatml" (Qwen), "llama3", "llama2", "vicuna", or the text of a turn with {user} and {answer}, whose system part is
+/// "{system}\n". Throws Error(config) for another name, with those there are, and for a turn without one of the two, with one of
+/// them twice, or in the other order.
+ChatStyle chat_style(const std::string& name_or_turn);
+
+struct ConversationOptions {
+  TextGenerationOptions generation = {};  ///< the token that closes a turn ends it, too
+  std::vector<std::string> stop = {};
+  std::string system = {};
+};
+
+struct Reply {
+  std::string text;
+  GeneratedText tokens;
+  bool complete = false;      ///< ended by the model or a stop text; false: cut at a limit or by the caller
+  int64_t prompt_tokens = 0;  ///< tokens of this turn that were given
+  int64_t reused_tokens = 0;  ///< tokens of earlier turns that were not read again
+};
+
+/// What a user and a decoder say in turns; keys and values of earlier turns are kept. Decoder and tokenizer must outlive it. Not
+/// thread-safe.
+class Conversation {
+ public:
+  /// Throws Error(config) as check_stop does.
+  Conversation(const model::Decoder& decoder, const text::Tokenizer& tokenizer, ChatStyle style, ConversationOptions options);
+  /// `on_text` gets whole characters as they are written, and ends the answer by returning false. Throws Error(data) for words
+  /// that hold the name of a special token, which could end the user's turn, and as TextSession::turn does.
+  Reply say(const std::string& words, const std::function<bool(const std::string&)>& on_text = {});
+
+ private:
+  std::vector<int64_t> turn_ids(const std::string& words) const;
+
+  const text::Tokenizer& tokenizer_;
+  ChatStyle style_;
+  ConversationOptions options_;
+  std::string before_, between_, after_;  ///< of a turn: in front of the user's words, in front of the answer, behind it
+  TextSession session_;
+  bool closed_ = false;  ///< the text that closes the last answer was written by the model
+};
+
+}  // namespace microemo::infer
