@@ -1,7 +1,7 @@
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <iostream>
 
 #include <fmt/format.h>
 
@@ -35,11 +35,37 @@ Json json_of(const std::string& said, const infer::Reply& reply) {
           {"reused_tokens", reply.reused_tokens}};
 }
 
-/// The next line of standard input; false at its end.
-bool read_line(std::string& line) {
-  if (::isatty(STDIN_FILENO) != 0) std::fputs("> ", stderr);
-  return bool(std::getline(std::cin, line));
-}
+/// Lines of standard input as they come. A signal ends the wait for the next one, which it would not with std::getline.
+class Lines {
+ public:
+  bool next(std::string& line) {
+    if (::isatty(STDIN_FILENO) != 0) std::fputs("> ", stderr);
+    size_t end = 0;
+    while ((end = held_.find('\n')) == std::string::npos && read_more()) {
+    }
+    if (stop_requested() || held_.empty()) return false;
+    line = held_.substr(0, end);
+    held_.erase(0, end == std::string::npos ? end : end + 1);
+    return true;
+  }
+
+ private:
+  /// False at the end, or when the user wants to stop.
+  bool read_more() {
+    constexpr int look_again_ms = 200;
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    while (!stop_requested())
+      if (::poll(&input, 1, look_again_ms) > 0) {
+        char bytes[4096];
+        const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
+        if (count > 0) held_.append(bytes, size_t(count));
+        return count > 0;
+      }
+    return false;
+  }
+
+  std::string held_;
+};
 
 }  // namespace
 
@@ -61,7 +87,8 @@ void converse(const GenerateWords& words, const GenerateModel& model) {
     for (const std::string& said : read_turns(words.turns))
       if (!stop_requested()) say(said);
   } else {
-    for (std::string said; !stop_requested() && read_line(said);)
+    Lines lines;
+    for (std::string said; !stop_requested() && lines.next(said);)
       if (!said.empty()) say(said);
   }
   if (words.json) write_out(replies.dump(2) + "\n");

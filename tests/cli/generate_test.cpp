@@ -1,4 +1,7 @@
+#include <sys/stat.h>
+
 #include "cli/checkpoint_commands.h"
+#include "microemo/base/error.h"
 #include "microemo/base/json.h"
 
 namespace microemo {
@@ -118,6 +121,20 @@ TEST_F(GenerateCommand, TalksInTurns) {
   EXPECT_EQ(spoken.exit_code, 0) << spoken.standard_error;
   EXPECT_EQ(spoken.standard_output,
             replies[0].at("answer").get<std::string>() + "\n" + replies[1].at("answer").get<std::string>() + "\n");
+}
+
+TEST_F(GenerateCommand, EndsByASignalWhileItWaitsForTheNextTurn) {
+  const std::string folder = model_with_tokenizer();
+  const auto said = place.path() / "said", shown = place.path() / "shown";
+  ASSERT_EQ(::mkfifo(said.c_str(), 0600), 0);
+  const int speaker = ::open(said.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::write(speaker, "you came\n", 9), 9);
+  const std::string words = fmt::format("exec {} generate {} --chat vicuna --max-new-tokens 4 <{} >{}", MICROEMO_BINARY, folder,
+                                        said.string(), shown.string());
+  const int code = test::interrupt_command({"/bin/sh", "-c", words}, SIGINT,
+                                           [&] { return std::filesystem::exists(shown) && read_file(shown).ends_with("\n"); });
+  ::close(speaker);
+  EXPECT_EQ(code, exit_code_resumable);
 }
 
 TEST_F(GenerateCommand, RefusesSamplingAndConversationsThatMakeNoSense) {
