@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include "eval_rows.h"
+#include "eval_tables.h"
 #include "freed_memory.h"
 #include "microemo/base/config.h"
 #include "microemo/base/files.h"
@@ -28,7 +28,6 @@
 #include "microemo/infer/evaluate.h"
 #include "microemo/parallel/launch_context.h"
 #include "microemo/report/bars.h"
-#include "microemo/report/table.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
 
@@ -76,12 +75,6 @@ struct Evaluation {
   std::vector<data::Sample> samples;  ///< those of the dataset, under the controls
   std::vector<data::Clip> clips;      ///< those of the dataset
   eval::EmotionWheel wheel;
-};
-
-/// The scores of one way to answer.
-struct Arm {
-  std::string name;
-  eval::ScoreTable scores;
 };
 
 EvalOptions read_options(const Words& words) {
@@ -219,41 +212,6 @@ std::vector<Arm> score_arms(const Evaluation& evaluation, const std::vector<eval
   return arms;
 }
 
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
-
-std::string interval(const eval::Interval& of) { return fmt::format("[{}, {}]", number(of.low), number(of.high)); }
-
-std::string arms_table(const std::vector<Arm>& arms) {
-  report::Table table{{"answers", "pairs", "wheel F", "95 % interval", "set F", "95 % interval"}, {}};
-  for (const auto& [name, scores] : arms)
-    table.rows.push_back({name, std::to_string(scores.pairs), number(scores.pair_f), interval(scores.pair_f_interval),
-                          number(scores.set_f), interval(scores.set_f_interval)});
-  return report::format_table(table);
-}
-
-std::string breakdown_table(const infer::Breakdown& breakdown) {
-  if (breakdown.empty()) return {};
-  report::Table table{{"of", "", "utterances", "wheel F", "named rightly"}, {}};
-  for (const auto& [channel, classes] : breakdown)
-    for (const auto& [name, score] : classes)
-      table.rows.push_back(
-          {channel, name, std::to_string(score.pairs), number(score.pair_f), score.accuracy ? number(*score.accuracy) : "-"});
-  return "\n" + report::format_table(table);
-}
-
-report::BarChart score_chart(const Evaluation& evaluation, const std::vector<Arm>& arms, const infer::Breakdown& breakdown) {
-  report::BarChart chart{fmt::format("{}, {} utterances", evaluation.manifest.path.filename().string(), arms[0].scores.pairs),
-                         "mean wheel F over (clip, utterance), 95 % interval",
-                         {{"", {}}}};
-  for (const auto& [name, scores] : arms)
-    chart.groups[0].bars.push_back({name, scores.pair_f, scores.pair_f_interval.low, scores.pair_f_interval.high});
-  for (const auto& [channel, classes] : breakdown) {
-    report::BarGroup& group = chart.groups.emplace_back(report::BarGroup{"by " + channel, {}});
-    for (const auto& [name, score] : classes) group.bars.push_back({fmt::format("{} ({})", name, score.pairs), score.pair_f});
-  }
-  return chart;
-}
-
 /// Writes every file that is made of the answers and returns the table for people.
 std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const std::vector<infer::AnswerRecord>& answers) {
   const auto cut =
@@ -286,7 +244,8 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
   json["channels"] = infer::to_json(breakdown);
   write_labels(evaluation.folder / "labels.jsonl", pairs);
   eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel);
-  media::write_png(evaluation.folder / "scores.png", report::draw_bars(score_chart(evaluation, arms, breakdown)));
+  media::write_png(evaluation.folder / "scores.png",
+                   report::draw_bars(score_chart(evaluation.manifest.path.filename().string(), arms, breakdown)));
   return {json, text + fmt::format("wheel: {} ({})\n\n", evaluation.wheel.name, evaluation.wheel.path.string()) +
                     arms_table(arms) + breakdown_table(breakdown)};
 }

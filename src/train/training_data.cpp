@@ -76,7 +76,7 @@ TrainingData pattern_data(const RunOptions& options) {
     data::Utterance utterance;
     utterance.start_s = static_cast<double>(i) * each_s;
     utterance.end_s = utterance.start_s + 0.8 * each_s;
-    utterance.text = "Well, that is not what we had in mind when we came here.";
+    utterance.text = "Well, not what we had in mind.";
     utterance.labels = {"surprised", "disappointed"};
     sample.clip.utterances.push_back(utterance);
   }
