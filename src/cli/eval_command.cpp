@@ -322,14 +322,17 @@ int run_grid(const Words& words) {
 
 int run_checkpoints(const Words& words) {
   EvaluationRows rows{.name = "checkpoints", .title = "checkpoint"};
-  fs::path folder;
-  for (const fs::path& checkpoint : checkpoints_of_range(words.run, words.checkpoints)) {
-    Words one = words;
-    one.checkpoint = checkpoint.filename().string();
-    Evaluation evaluation = load(one);
+  const std::vector<fs::path> checkpoints = checkpoints_of_range(words.run, words.checkpoints);
+  Words first = words;
+  first.checkpoint = checkpoints.front().filename().string();
+  Evaluation evaluation = load(first);
+  const fs::path folder = words.out.empty()
+                              ? evaluation.run_folder / "eval" / (evaluation.manifest.path.stem().string() + "-checkpoints")
+                              : fs::path(words.out);
+  for (const fs::path& checkpoint : checkpoints) {
+    // The clips are the same for all: what a run reads of them does not change.
+    if (checkpoint != checkpoints.front()) evaluation.run = train::load_run(checkpoint, evaluation.options.ema);
     const std::string name = checkpoint.filename().string();
-    folder = words.out.empty() ? evaluation.run_folder / "eval" / (evaluation.manifest.path.stem().string() + "-checkpoints")
-                               : fs::path(words.out);
     log_info("checkpoint: " + name);
     enter(evaluation, folder / name);
     const Outcome outcome = evaluate(evaluation);

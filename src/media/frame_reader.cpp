@@ -170,13 +170,11 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
     known = false;
   }
   // From an entry point, an earlier one where the container lands too late, and from the start in the end.
-  for (bool tried = false; index.jumps && (entry > 0 || !tried); tried = true) {
+  for (; entry > 0; --entry) {
     if (!decoder) decoder = std::make_unique<VideoDecoder>(file_path, options);
     known = false;
-    if (entry > 0 && decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
+    if (decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
       return decoder->take(wanted);
-    if (entry == 0) break;
-    --entry;
   }
   restart();
   if (decode_to(wanted)) return decoder->take(wanted);
