@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "support/errors.h"
+#include "support/file_size_limit.h"
 
 namespace microemo {
 namespace {
@@ -23,24 +24,6 @@ size_t entries_in(const fs::path& folder) {
   for ([[maybe_unused]] const fs::directory_entry& entry : fs::directory_iterator(folder)) ++count;
   return count;
 }
-
-/// While it lives, the process may not write files longer than this: the write fails in its midst, as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 class Files : public ::testing::Test {
  protected:
@@ -99,7 +82,7 @@ TEST_F(Files, LeavesNothingButTheFile) {
 TEST_F(Files, KeepsTheOldContentWhenAWriteFails) {
   write_file_atomic(path("a"), "old");
   {
-    const FileSizeLimit limit(1000);
+    const test::FileSizeLimit limit(1000);
     const Error error = expect_error(
         ErrorKind::environment, [&] { write_file_atomic(path("a"), std::string(5000, 'x')); },
         "cannot be written: File too large");
@@ -176,7 +159,7 @@ TEST_F(Files, RefusesAFileAsWritableFolder) {
 }
 
 TEST_F(Files, RefusesAFolderOnAFullDisk) {
-  const FileSizeLimit limit(0);
+  const test::FileSizeLimit limit(0);
   expect_error(
       ErrorKind::environment, [&] { ensure_writable_folder(folder_.path()); }, "cannot be written");
 }

@@ -8,6 +8,7 @@
 #include "checkpoint/support.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
+#include "support/file_size_limit.h"
 
 namespace microemo::checkpoint {
 namespace {
@@ -33,24 +34,6 @@ class Folder : public testing::Test {
 
   TemporaryFolder folder_;
   const fs::path run_ = folder_.path() / "run";
-};
-
-/// No file may grow beyond `bytes` while it lives: what a full disk does to a write, without one.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
 };
 
 TEST_F(Folder, HoldsFilesOfOtherProcessesByWhatTheyToldOfThem) {
@@ -242,7 +225,7 @@ TEST_F(Folder, PruningWithZeroKeepsAll) {
 TEST_F(Folder, AFullDiskLeavesThePreviousAndNothingHalfWritten) {
   save(5);
   {
-    const FileSizeLimit limit(1000);
+    const test::FileSizeLimit limit(1000);
     expect_error(
         ErrorKind::environment, [&] { save(10, std::string(5000, 'x')); }, "model.safetensors");
   }

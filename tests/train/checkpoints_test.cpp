@@ -10,6 +10,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "microemo/checkpoint/folder.h"
+#include "support/file_size_limit.h"
 #include "train/support.h"
 
 namespace microemo::train {
@@ -17,24 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::expect_error;
-
-/// No file may grow beyond `bytes` while it lives: what a full disk does to a write, without one.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 class SavedInTheBackground : public testing::Test {
  protected:
@@ -107,7 +90,7 @@ TEST_F(SavedInTheBackground, AFullDiskIsTheErrorOfTheNextCallAndLeavesTheCheckpo
   checkpoints.save({.step = 4}, trained_);
   checkpoints.wait();
   {
-    const FileSizeLimit limit(200);
+    const test::FileSizeLimit limit(200);
     checkpoints.save({.step = 8}, trained_);
     const Error error = expect_error(
         ErrorKind::environment, [&] { checkpoints.save({.step = 9}, trained_); }, "model.safetensors");
