@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
+#include "microemo/eval/headline.h"
 #include "microemo/eval/scores.h"
 
 namespace microemo::eval {
@@ -49,25 +50,15 @@ std::vector<LabelPair> in_order(const ComparedRun& first, const ComparedRun& run
   return ordered;
 }
 
-/// F under each headline grouping, NaN where the truth has no class.
-std::vector<double> headline_scores(const LabelPair& pair, const EmotionWheel& wheel) {
-  std::vector<double> scores;
-  for (const std::string& name : wheel.headline) {
-    const auto score = score_pair(pair, wheel.grouping(name));
-    scores.push_back(score ? score->f : std::numeric_limits<double>::quiet_NaN());
-  }
-  return scores;
-}
-
 /// Slot 2g sums F under grouping g, slot 2g + 1 counts.
 ScoreParts parts_of(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel) {
   ScoreParts parts;
   parts.slot_count = static_cast<uint32_t>(2 * wheel.headline.size());
   for (const LabelPair& pair : pairs) {
-    const std::vector<double> scores = headline_scores(pair, wheel);
-    for (uint32_t g = 0; g < scores.size(); ++g) {
-      if (std::isnan(scores[g])) continue;
-      parts.add(2 * g, scores[g]);
+    for (uint32_t g = 0; g < wheel.headline.size(); ++g) {
+      const auto score = score_pair(pair, wheel.grouping(wheel.headline[g]));
+      if (!score) continue;
+      parts.add(2 * g, score->f);
       parts.add(2 * g + 1, 1);
     }
     parts.end_item();
@@ -79,14 +70,6 @@ double mean_of_groupings(std::span<const double> sums) {
   double sum = 0;
   for (size_t g = 0; g < sums.size(); g += 2) sum += sums[g] / sums[g + 1];
   return sum / (static_cast<double>(sums.size()) / 2);
-}
-
-double mean_known(const std::vector<double>& scores) {
-  double sum = 0;
-  int count = 0;
-  for (const double score : scores)
-    if (!std::isnan(score)) sum += score, ++count;
-  return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::vector<uint32_t> clip_numbers(const std::vector<LabelPair>& pairs) {
@@ -134,7 +117,8 @@ Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& whe
   for (size_t item = 0; item < pairs[0].size(); ++item) {
     ItemScores scores;
     scores.item = item;
-    for (const auto& of_run : pairs) scores.f.push_back(mean_known(headline_scores(of_run[item], wheel)));
+    for (const auto& of_run : pairs)
+      scores.f.push_back(headline_f(of_run[item], wheel).value_or(std::numeric_limits<double>::quiet_NaN()));
     const auto [least, most] = std::ranges::minmax(scores.f);
     scores.spread = std::isnan(scores.f[0]) ? 0 : most - least;
     comparison.items.push_back(std::move(scores));

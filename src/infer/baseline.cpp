@@ -2,10 +2,10 @@
 #include <set>
 
 #include "microemo/base/error.h"
+#include "microemo/eval/headline.h"
 #include "microemo/eval/labels.h"
 #include "microemo/eval/scores.h"
 #include "microemo/infer/evaluate.h"
-#include "wheel_score.h"
 
 namespace microemo::infer {
 namespace {
@@ -40,21 +40,12 @@ double mean_f(std::vector<eval::LabelPair>& pairs, const std::vector<std::string
   double sum = 0;
   for (eval::LabelPair& pair : pairs) {
     pair.predicted = labels;
-    sum += headline_f(pair, wheel).value_or(0);
+    sum += eval::headline_f(pair, wheel).value_or(0);
   }
   return sum / double(pairs.size());
 }
 
 }  // namespace
-
-std::optional<double> headline_f(const eval::LabelPair& pair, const eval::EmotionWheel& wheel) {
-  double sum = 0;
-  int64_t scored = 0;
-  for (const std::string& name : wheel.headline)
-    if (const auto score = eval::score_pair(pair, wheel.grouping(name))) sum += score->f, ++scored;
-  if (scored == 0) return std::nullopt;
-  return sum / double(scored);
-}
 
 std::vector<std::string> best_fixed_labels(const std::vector<data::Clip>& clips, const eval::EmotionWheel& wheel) {
   std::vector<eval::LabelPair> pairs = truths_of(clips);

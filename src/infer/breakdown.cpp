@@ -3,10 +3,10 @@
 #include <limits>
 
 #include "microemo/base/error.h"
+#include "microemo/eval/headline.h"
 #include "microemo/eval/labels.h"
 #include "microemo/eval/scores.h"
 #include "microemo/infer/evaluate.h"
-#include "wheel_score.h"
 
 namespace microemo::infer {
 namespace {
@@ -48,7 +48,7 @@ void add_pair(Tally& tally, const std::optional<double>& f) {
 void add_utterance(std::map<std::string, std::map<std::string, Tally>>& tallies, const Utterance& utterance,
                    const eval::EmotionWheel& wheel) {
   const std::optional<double> f =
-      headline_f({"", "", utterance.truth.labels, eval::extract_labels(utterance.answer.answer)}, wheel);
+      eval::headline_f({"", "", utterance.truth.labels, eval::extract_labels(utterance.answer.answer)}, wheel);
   const std::array classes{utterance.truth.words, utterance.truth.voice, utterance.truth.face};
   const std::vector<std::string> named = clues_of(utterance.answer.answer), meant = clues_of(utterance.truth.answer);
   for (size_t channel = 0; channel < clue_channels.size(); ++channel) {
