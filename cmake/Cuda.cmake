@@ -47,12 +47,17 @@ file(GLOB kernel_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cuda/*.cu"
 add_library(microemo_cuda_kernels OBJECT ${kernel_sources})
 # The newest that CMake 3.25 knows for nvcc; kernels need no more.
 set_target_properties(microemo_cuda_kernels PROPERTIES CUDA_STANDARD 17)
+target_include_directories(microemo_cuda_kernels PRIVATE "${PROJECT_SOURCE_DIR}/include")
 target_compile_options(microemo_cuda_kernels PRIVATE ${gencode} -Xcompiler=-Wall,-Wextra)
 
 file(GLOB plugin_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cuda/*.cpp")
 add_library(microemo_cuda SHARED ${plugin_sources} $<TARGET_OBJECTS:microemo_cuda_kernels>)
 target_include_directories(microemo_cuda PRIVATE "${PROJECT_SOURCE_DIR}/src")
 target_link_libraries(microemo_cuda PRIVATE microemo_flags microemo::torch_cuda CUDA::cudart)
+# c10d's header of NCCL wants nccl.h, which the toolkit or LibTorch's wheel brings; the library is the one that libtorch_cuda loads.
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} "${LibTorch_ROOT_DIR}/../nvidia/nccl/include" REQUIRED)
+target_include_directories(microemo_cuda SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
+target_compile_definitions(microemo_cuda PRIVATE USE_C10D_NCCL)
 # libtorch_cuda registers itself when it is loaded; no symbol of it may be needed by name.
 target_link_options(microemo_cuda PRIVATE "-Wl,--no-as-needed")
 set_target_properties(microemo_cuda PROPERTIES

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "cuda_plugin.h"
+#include "microemo/base/device_kernels.h"
 #include "microemo/base/error.h"
 
 namespace microemo {
@@ -125,7 +126,57 @@ bool serves(const Device& device, const Wish& wish) {
   return wish.automatic || (wish.cuda == device.cuda && (!wish.cuda || wish.index == device.index));
 }
 
+const MicroEmoKernels* kernels_of_device = nullptr;
+const DeviceGraphs* graphs_of_device = nullptr;
+
+/// Calls a function of the plug-in, or throws Error(environment) with its reason behind `what`.
+template <class... Parameters, class... Arguments>
+void call_plugin(const char* what, bool (*MicroEmoCudaPlugin::*function)(Parameters...), Arguments... arguments) {
+  const MicroEmoCudaPlugin* loaded = plugin().plugin;
+  if (loaded == nullptr) throw EnvironmentError("CUDA cannot be used: {}", plugin().missing).hint("give train.device=cpu");
+  Reason reason{};
+  if (!(loaded->*function)(arguments..., reason.data(), reason.size())) throw EnvironmentError("{}: {}", what, reason.data());
+}
+
+void* begin_cuda_graph() {
+  void* graph = nullptr;
+  call_plugin("the GPU records no work", &MicroEmoCudaPlugin::begin_graph, &graph);
+  return graph;
+}
+void end_cuda_graph(void* graph) { call_plugin("the GPU's record of work failed", &MicroEmoCudaPlugin::end_graph, graph); }
+void run_cuda_graph(void* graph) { call_plugin("the GPU refused recorded work", &MicroEmoCudaPlugin::run_graph, graph); }
+void free_cuda_graph(void* graph) { plugin().plugin->free_graph(graph); }
+
+/// What is computed from now on may go to this GPU.
+void take_into_use(const Device& device) {
+  static constexpr DeviceGraphs graphs{begin_cuda_graph, end_cuda_graph, run_cuda_graph, free_cuda_graph};
+  call_plugin("the GPU cannot be used", &MicroEmoCudaPlugin::use_device, device.index);
+  set_device_kernels(plugin().plugin->kernels);
+  set_device_graphs(&graphs);
+}
+
 }  // namespace
+
+const MicroEmoKernels* device_kernels() { return kernels_of_device; }
+
+void set_device_kernels(const MicroEmoKernels* kernels) { kernels_of_device = kernels; }
+
+const DeviceGraphs* device_graphs() { return graphs_of_device; }
+
+void set_device_graphs(const DeviceGraphs* graphs) { graphs_of_device = graphs; }
+
+CudaMemory cuda_memory(int index) {
+  MicroEmoCudaMemory memory{};
+  call_plugin("the GPU's memory is not known", &MicroEmoCudaPlugin::memory, index, &memory);
+  return {memory.allocated, memory.reserved, memory.peak_allocated, memory.peak_reserved};
+}
+
+void wait_for_cuda(int index) { call_plugin("the GPU failed", &MicroEmoCudaPlugin::wait, index); }
+
+void make_nccl_group(void* store, int64_t rank, int64_t world, int device, double timeout_s, void* group) {
+  const MicroEmoNcclMeeting meeting{store, static_cast<int32_t>(rank), static_cast<int32_t>(world), device, timeout_s};
+  call_plugin("NCCL cannot be used", &MicroEmoCudaPlugin::nccl_group, &meeting, group);
+}
 
 CudaSupport cuda_support() {
   CudaSupport support;
@@ -139,18 +190,16 @@ CudaSupport cuda_support() {
 }
 
 void check_cuda_device(int index) {
-  Reason reason{};
-  if (plugin().plugin == nullptr)
-    throw EnvironmentError("CUDA cannot be used: {}", plugin().missing).hint("give train.device=cpu");
-  if (!plugin().plugin->self_check(index, reason.data(), reason.size()))
-    throw EnvironmentError("GPU {} does not compute as it should: {}", index, reason.data())
-        .hint("check the driver, or give train.device=cpu");
+  call_plugin(fmt::format("GPU {} does not compute as it should", index).c_str(), &MicroEmoCudaPlugin::self_check, index);
 }
 
 Device choose_device(const std::string& name) {
   static std::optional<Device> chosen;
   const Wish wish = parse_wish(name);
-  if (!chosen) chosen = choose(wish);
+  if (!chosen) {
+    chosen = choose(wish);
+    if (chosen->cuda) take_into_use(*chosen);
+  }
   if (!serves(*chosen, wish))
     throw EnvironmentError("the device '{}' is loaded too late: {} was chosen before", name,
                            chosen->cuda ? fmt::format("cuda:{}", chosen->index) : "cpu")

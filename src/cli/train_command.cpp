@@ -29,6 +29,7 @@
 #include "microemo/parallel/same.h"
 #include "microemo/parallel/side_watch.h"
 #include "microemo/train/cost.h"
+#include "microemo/train/device.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/run_folder.h"
@@ -158,20 +159,32 @@ std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, co
   return std::make_shared<parallel::Group>(watched, ranks, end_by_verdict);
 }
 
-/// Settles device and threads, before anything is computed; says why.
-train::RunEnvironment prepare_machine(const train::TrainOptions& options, const parallel::LaunchContext& context) {
-  Device device = choose_device(options.device == "auto" ? "cpu" : options.device);
-  if (device.cuda) throw EnvironmentError("training on a GPU does not exist yet").hint("use train.device=cpu");
-  if (options.device == "auto") device.reason = "auto: training on a GPU does not exist yet";
+/// Each rank of a machine has a GPU of its own.
+Device settle_device(const train::TrainOptions& options, const parallel::LaunchContext& context) {
+  const bool of_its_own = options.device == "cuda" && context.local_world > 1;
+  Device device = choose_device(of_its_own ? fmt::format("cuda:{}", context.local_rank) : options.device);
+  if (!device.cuda || options.device != "auto" || context.local_world == 1) return device;
+  throw ConfigError("train.device=auto took {}, and {} ranks of this machine would share it", device.reason, context.local_world)
+      .at("train.device")
+      .hint("give train.device=cuda for a GPU each, or train.device=cpu");
+}
+
+/// Settles threads and how exact a device is, before anything is computed; says why.
+train::RunEnvironment prepare_machine(const train::TrainOptions& options, const parallel::LaunchContext& context,
+                                      const Device& device) {
   ThreadBudget threads{static_cast<int>(options.threads), "train.threads"};
   if (options.threads == 0) threads = thread_budget();
   if (options.threads == 0) threads.threads = std::max(1, threads.threads / static_cast<int>(context.local_world));
   at::set_num_threads(threads.threads);
   at::globalContext().setDeterministicAlgorithms(options.deterministic, /*warn_only=*/false);
-  log_info(fmt::format("device cpu ({}), {} threads ({})", device.reason, threads.threads, threads.reason));
+  // cuBLAS sums in an order of its own choice without this workspace.
+  if (device.cuda && options.deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*replace=*/0);
+  log_info(fmt::format("device {} ({}), {} threads ({})", device.cuda ? fmt::format("cuda:{}", device.index) : "cpu",
+                       device.reason, threads.threads, threads.reason));
   train::RunEnvironment environment;
   environment.threads = threads.threads;
   environment.ranks = context.world;
+  if (device.cuda) environment.device = "cuda: " + device.reason;
   return environment;
 }
 
@@ -270,9 +283,11 @@ int run(const Words& words) {
   seconds_of_duration(words.stop_after);  // a mistake is told before anything is built
   const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
   Plan plan = make_plan(words);
+  const Device device = settle_device(plan.options.train, context);
   const auto group = meet(context, plan);
+  if (device.cuda) group->link_gpus(device.index);
   take_run_folder(plan, words, context, *group);
-  train::RunEnvironment environment = prepare_machine(plan.options.train, context);
+  train::RunEnvironment environment = prepare_machine(plan.options.train, context, device);
   const auto tokenizer = open_tokenizer(plan.options.train);
   const auto data = with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
                                     [&] { return std::make_shared<const train::TrainingData>(load_clips(words, plan.options)); });
@@ -284,7 +299,8 @@ int run(const Words& words) {
   const auto model = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
     return train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
   });
-  const train::Task task = train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()});
+  const train::Task task =
+      train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()}, train::torch_device(device));
   if (words.dry_run) {
     train::Trainer trainer(task, plan.options.train, plan.run, {}, group);
     return with_memory_for("trying a step", fewer_clips_at_once,

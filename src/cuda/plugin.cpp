@@ -1,44 +1,25 @@
-// The one file of the plug-in that knows LibTorch: devices, memory and a self-check, behind the C interface of
-// base/cuda_plugin.h.
+// libmicroemo_cuda.so behind the C interface of base/cuda_plugin.h: devices, memory, kernels and a self-check.
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstring>
-#include <exception>
-#include <stdexcept>
 #include <string>
 
-#include "base/cuda_plugin.h"
+#include "guarded.h"
 #include "kernels.h"
+#include "parts.h"
 
 namespace {
 
-void require(int code) {
-  if (code != cudaSuccess) throw std::runtime_error(cudaGetErrorString(static_cast<cudaError_t>(code)));
-}
-
-/// No exception crosses the C interface: what was thrown becomes the reason.
-template <class Work>
-bool guarded(char* reason, size_t reason_size, const Work& work) {
-  try {
-    work();
-    return true;
-  } catch (const std::exception& failure) {
-    const size_t length = std::min(std::strlen(failure.what()), reason_size - 1);
-    std::memcpy(reason, failure.what(), length);
-    reason[length] = '\0';
-    return false;
-  }
-}
+using microemo::guarded;
+using microemo::require;
 
 bool device_count(int32_t* count, char* reason, size_t reason_size) {
   return guarded(reason, reason_size, [&] {
@@ -66,6 +47,10 @@ bool device_facts(int32_t index, MicroEmoCudaDevice* facts, char* reason, size_t
   });
 }
 
+bool use_device(int32_t index, char* reason, size_t reason_size) {
+  return guarded(reason, reason_size, [&] { c10::cuda::set_device(static_cast<c10::DeviceIndex>(index)); });
+}
+
 /// LibTorch's allocator and stream, an own kernel and the way back to the CPU: what a training step will use.
 bool self_check(int32_t index, char* reason, size_t reason_size) {
   return guarded(reason, reason_size, [&] {
@@ -79,7 +64,47 @@ bool self_check(int32_t index, char* reason, size_t reason_size) {
   });
 }
 
-constexpr MicroEmoCudaPlugin plugin{microemo::cuda_interface_version, device_count, device_facts, self_check};
+bool memory(int32_t index, MicroEmoCudaMemory* memory, char* reason, size_t reason_size) {
+  return guarded(reason, reason_size, [&] {
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(index));
+    const auto &allocated = stats.allocated_bytes[0], &reserved = stats.reserved_bytes[0];
+    *memory = {allocated.current, reserved.current, allocated.peak, reserved.peak};
+  });
+}
+
+bool wait(int32_t index, char* reason, size_t reason_size) {
+  return guarded(reason, reason_size, [&] {
+    const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(index));
+    require(cudaDeviceSynchronize());
+  });
+}
+
+/// In the queue that LibTorch's own kernels of this thread go to.
+template <class Work, int (*kernel)(const Work*, void*)>
+int in_queue(const Work* work) {
+  return kernel(work, c10::cuda::getCurrentCUDAStream().stream());
+}
+
+constexpr MicroEmoKernels kernels{in_queue<MicroEmoDropout, microemo_dropout>,
+                                  in_queue<MicroEmoRotary, microemo_rotary>,
+                                  in_queue<MicroEmoSwiglu, microemo_swiglu>,
+                                  in_queue<MicroEmoSwiglu, microemo_swiglu_backward>,
+                                  in_queue<MicroEmoCrossEntropy, microemo_cross_entropy>,
+                                  in_queue<MicroEmoThaw, microemo_thaw_nf4>};
+
+constexpr MicroEmoCudaPlugin plugin{microemo::cuda_interface_version,
+                                    device_count,
+                                    device_facts,
+                                    use_device,
+                                    self_check,
+                                    memory,
+                                    wait,
+                                    &kernels,
+                                    microemo::make_nccl_group,
+                                    microemo::begin_graph,
+                                    microemo::end_graph,
+                                    microemo::run_graph,
+                                    microemo::free_graph};
 
 }  // namespace
 

@@ -45,7 +45,8 @@ void add_clip(const model::MicroEmo& model, const data::BatchBuilder& builder, c
   std::vector<data::Question> all;
   for (size_t i = 0; i < sample.clip.utterances.size(); ++i) all.push_back({0, int64_t(i)});
   const model::ClipBatch batch = builder.build({&sample}, all, data::Purpose::generate, {}, 0);
-  const at::Tensor tokens_RLC = model.splice(batch, model.media_tokens(batch));
+  const model::ClipBatch there = model::on_device(batch, model.device());
+  const at::Tensor tokens_RLC = model.splice(there, model.media_tokens(there));
   const int64_t common = common_beginning(batch);
   std::shared_ptr<Beginning> beginning;
   if (common > 0) beginning = std::make_shared<Beginning>(Beginning{tokens_RLC[0].slice(0, 0, common)});

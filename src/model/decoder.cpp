@@ -232,7 +232,7 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states,
                             const nn::DropoutKeys& keys) const {
-  at::Tensor x_RLC = tokens_RLC;
+  at::Tensor x_RLC = in_compute_type(tokens_RLC);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (states) states->push_back(x_RLC);
     x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i, keys.at(i));
@@ -245,8 +245,8 @@ at::Tensor Decoder::forward_next(const at::Tensor& tokens_RC, const std::vector<
   std::vector<int64_t> positions(size_t(tokens_RC.size(0)), 0);
   MICROEMO_CHECK(caches.size() <= positions.size(), "{} caches for {} tokens", caches.size(), positions.size());
   for (size_t row = 0; row < caches.size(); ++row) positions[row] = caches[row]->length();
-  const nn::RotaryTable rotary = rotary_at(at::tensor(positions, at::kLong), tokens_RC);
-  at::Tensor x_RC = tokens_RC;
+  at::Tensor x_RC = in_compute_type(tokens_RC);
+  const nn::RotaryTable rotary = rotary_at(at::tensor(positions, at::kLong), x_RC);
   for (size_t i = 0; i < blocks_.size(); ++i) x_RC = blocks_[i]->next(x_RC, rotary, caches, i);
   for (KeyValueCache* cache : caches) cache->advance(1);
   return norm_->forward(x_RC);
@@ -259,8 +259,8 @@ at::Tensor Decoder::forward_packed(const at::Tensor& tokens_NC, const PackedRows
   MICROEMO_CHECK(!rows.lengths.empty() && tokens_NC.size(0) == rows.tokens(), "{} tokens for rows of {}", tokens_NC.size(0),
                  rows.tokens());
   MICROEMO_CHECK(*std::min_element(rows.lengths.begin(), rows.lengths.end()) > 0, "a row of no tokens");
-  const PackedTokens tokens{rows.lengths, rotary_of(rows, tokens_NC)};
-  at::Tensor x_NC = tokens_NC;
+  at::Tensor x_NC = in_compute_type(tokens_NC);
+  const PackedTokens tokens{rows.lengths, rotary_of(rows, x_NC)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const auto block = [block = blocks_[i], tokens, keys = keys.at(i), kept_n = i + 1 == blocks_.size() ? kept_n : at::Tensor()](
                            const at::Tensor& x) { return block->packed(x, tokens, kept_n, keys); };
@@ -282,7 +282,9 @@ nn::RotaryTable Decoder::rotary_at(const at::Tensor& position_N, const at::Tenso
           rotary_.sin_PE.index_select(0, position_N).to(like.options())};
 }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden) const { return at::linear(hidden, output_weight()); }
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  return at::linear(hidden, output_weight().to(hidden.scalar_type()));
+}
 
 void Decoder::attach_lora(const LoraOptions& options) {
   std::set<std::string> used;

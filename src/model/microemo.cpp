@@ -224,6 +224,11 @@ void MicroEmo::build_features() {
 
 MicroEmo::~MicroEmo() = default;
 
+void MicroEmo::compute_in(at::ScalarType type) {
+  decoder_->compute_in(type);
+  if (visual_encoder_) visual_encoder_->compute_in(type);
+}
+
 MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& pictures_n3HW) const {
   const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1);
   require_moments(clips.frame_mask_BT, clips.ids);
@@ -342,14 +347,18 @@ at::Tensor MicroEmo::splice(const ClipBatch& clips, const at::Tensor& media) con
 }
 
 void MicroEmo::add_answer(const ClipBatch& clips, const at::Tensor& media_nD, BatchLoss& loss) const {
-  const at::Tensor lengths_R = clips.lengths_R.cpu();
+  const at::Tensor &lengths_R = clips.lengths_R, &labels_RL = clips.labels_RL;
+  MICROEMO_CHECK(lengths_R.is_cpu() && labels_RL.is_cpu(), "lengths and labels of rows are read on the CPU");
   const PackedRows rows{{lengths_R.const_data_ptr<int64_t>(), lengths_R.const_data_ptr<int64_t>() + lengths_R.numel()}};
-  const at::Tensor place_L = at::arange(clips.ids_RL.size(1), clips.ids_RL.options());
-  const at::Tensor real_N = place_L.lt(clips.lengths_R.unsqueeze(1)).flatten().nonzero().squeeze(1);
-  const auto real = [&](const at::Tensor& t_RL) { return t_RL.flatten().index_select(0, real_N); };
-  const at::Tensor labels_N = real(clips.labels_RL), learned_n = labels_N.ne(nn::ignored_label).nonzero().squeeze(1);
+  const at::Tensor place_L = at::arange(labels_RL.size(1), lengths_R.options());
+  const at::Tensor real_N = place_L.lt(lengths_R.unsqueeze(1)).flatten().nonzero().squeeze(1);
+  const at::Tensor labels_N = labels_RL.flatten().index_select(0, real_N),
+                   learned_n = labels_N.ne(nn::ignored_label).nonzero().squeeze(1);
+  const auto there = [&](const at::Tensor& t) { return t.to(media_nD.device(), at::kLong, /*non_blocking=*/true); };
+  const at::Tensor real_there_N = there(real_N);
+  const auto real = [&](const at::Tensor& t_RL) { return t_RL.flatten().index_select(0, real_there_N); };
   const at::Tensor tokens_ND = spliced(real(clips.ids_RL), real(clips.media_RL), real(clips.utterance_RL), media_nD);
-  const at::Tensor hidden_nD = decoder_->forward_packed(tokens_ND, rows, learned_n, clips.row_keys);
+  const at::Tensor hidden_nD = decoder_->forward_packed(tokens_ND, rows, there(learned_n), clips.row_keys);
   loss.terms.push_back({"answer",
                         nn::linear_cross_entropy_sum(hidden_nD, decoder_->output_weight(), labels_N.index_select(0, learned_n)),
                         double(learned_n.size(0)), options_.alignment.answer});

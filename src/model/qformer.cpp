@@ -112,9 +112,10 @@ at::Tensor QFormer::forward(const at::Tensor& memory_nSM, const at::Tensor& text
   const int64_t n = memory_nSM.size(0);
   at::Tensor tokens_nLC = queries_.expand({n, -1, -1}), mask;
   if (text_nL.defined()) {
-    tokens_nLC = at::cat({tokens_nLC, embed(text_nL)}, 1);
-    const at::Tensor queries_seen = at::ones({n, options_.queries}, text_nL.options().dtype(at::kBool));
-    mask = nn::additive_mask(at::cat({queries_seen, text_nL.ge(0)}, 1)).view({n, 1, 1, -1});
+    const at::Tensor ids_nL = text_nL.to(memory_nSM.device(), at::kLong, /*non_blocking=*/true);
+    tokens_nLC = at::cat({tokens_nLC, embed(ids_nL)}, 1);
+    const at::Tensor queries_seen = at::ones({n, options_.queries}, ids_nL.options().dtype(at::kBool));
+    mask = nn::additive_mask(at::cat({queries_seen, ids_nL.ge(0)}, 1)).view({n, 1, 1, -1});
   }
   return layers_.forward(tokens_nLC, options_.queries, memory_nSM, mask, {}, /*queries_only=*/!options_.keep_text, states, keys);
 }

@@ -1,7 +1,10 @@
 #include "microemo/model/vit.h"
 
+#include <algorithm>
+
 #include <fmt/ranges.h>
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
@@ -52,9 +55,10 @@ at::Tensor Vit::embed(const at::Tensor& pictures_nCHW) const {
   const at::Tensor patches_nPF = pictures_nCHW.reshape({n, shape_.channels, rows, shape_.patch, columns, shape_.patch})
                                      .permute({0, 2, 4, 1, 3, 5})
                                      .reshape({n, rows * columns, shape_.channels * shape_.patch * shape_.patch});
-  at::Tensor x_nSC = patch_embedding_->forward(patches_nPF);
-  if (class_.defined()) x_nSC = at::cat({class_.expand({n, 1, -1}), x_nSC}, 1);
-  x_nSC = x_nSC + position_;
+  at::Tensor x_nSC = patch_embedding_->forward(compute_type_ ? patches_nPF.to(*compute_type_) : patches_nPF);
+  const at::ScalarType type = x_nSC.scalar_type();
+  if (class_.defined()) x_nSC = at::cat({class_.to(type).expand({n, 1, -1}), x_nSC}, 1);
+  x_nSC = x_nSC + position_.to(type);
   return input_norm_ ? input_norm_->forward(x_nSC) : x_nSC;
 }
 
@@ -69,14 +73,24 @@ at::Tensor Vit::hidden(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>*
   return x_nSC;
 }
 
+at::Tensor Vit::replayed(const at::Tensor& pictures_nCHW, const std::function<at::Tensor(const at::Tensor&)>& work) const {
+  const auto trained = [](const at::Tensor& parameter) { return parameter.requires_grad(); };
+  if (!replay_ || pictures_nCHW.requires_grad() || std::ranges::any_of(parameters(), trained)) return work(pictures_nCHW);
+  const at::NoGradGuard no_grad;
+  return replay_->run(pictures_nCHW, work);
+}
+
 at::Tensor Vit::forward(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>* states) const {
-  return normed(hidden(pictures_nCHW, states));
+  const auto work = [&](const at::Tensor& pictures) { return out(normed(hidden(pictures, states))); };
+  return states ? work(pictures_nCHW) : replayed(pictures_nCHW, work);
 }
 
 at::Tensor Vit::features(const at::Tensor& pictures_nCHW) const {
   MICROEMO_CHECK(class_.defined(), "the features of a picture are those of the class token, and this encoder has none");
-  const at::Tensor class_nC = normed(hidden(pictures_nCHW, nullptr).select(1, 0));
-  return projection_ ? projection_->forward(class_nC) : class_nC;
+  return replayed(pictures_nCHW, [&](const at::Tensor& pictures) {
+    const at::Tensor class_nC = normed(hidden(pictures, nullptr).select(1, 0));
+    return out(projection_ ? projection_->forward(class_nC) : class_nC);
+  });
 }
 
 }  // namespace microemo::model

@@ -4,7 +4,9 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "device.h"
 #include "microemo/base/error.h"
+#include "microemo/base/formulas.h"
 
 namespace microemo::nn {
 namespace {
@@ -12,14 +14,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-constexpr uint64_t golden = 0x9e3779b97f4a7c15;
-
-/// The output function of SplitMix64 (Steele, Lea and Flood 2014).
-inline uint64_t mixed(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
+using formulas::folded;
+using formulas::golden;
+using formulas::mixed;
 
 /// 32 bits decide about a number; two numbers share what is drawn for them.
 uint64_t threshold_of(double probability) { return static_cast<uint64_t>(probability * 4294967296.0); }
@@ -35,8 +32,6 @@ void drop_row(const float* from, float* to, int64_t count, uint64_t key, uint64_
   if (i < count) to[i] = kept(mixed(key + uint64_t(i / 2 + 1) * golden), from[i]);
 }
 
-uint64_t folded(uint64_t key, uint64_t number) { return mixed(key + mixed(number + golden)); }
-
 /// The part of a tensor below one index of each dimension in front of `sizes`. A number's key is made of its indices alone, not
 /// of the sizes, so that padding does not matter.
 void drop_part(const float* from, float* to, at::IntArrayRef sizes, uint64_t key, uint64_t threshold, float scale) {
@@ -46,7 +41,28 @@ void drop_part(const float* from, float* to, at::IntArrayRef sizes, uint64_t key
     drop_part(from + i * size, to + i * size, sizes.slice(1), folded(key, uint64_t(i)), threshold, scale);
 }
 
+at::Tensor dropped_on_device(const MicroEmoKernels& kernels, const at::Tensor& x, double probability,
+                             const std::vector<uint64_t>& keys) {
+  const at::Tensor from = x.contiguous(), to = at::empty_like(from);
+  const at::Tensor row_keys = on_device_of(x, keys);
+  MicroEmoDropout work{.from = from.const_data_ptr(),
+                       .to = to.mutable_data_ptr(),
+                       .type = number_type(x),
+                       .dimensions = int32_t(std::max<int64_t>(2, x.dim())),
+                       .sizes = {},
+                       .row_keys = static_cast<const uint64_t*>(row_keys.const_data_ptr()),
+                       .threshold = threshold_of(probability),
+                       .scale = float(1 / (1 - probability))};
+  MICROEMO_CHECK(work.dimensions <= microemo_most_dimensions, "dropout of a tensor of {} dimensions", x.dim());
+  std::fill(work.sizes, work.sizes + microemo_most_dimensions, 1);
+  std::copy(x.sizes().begin(), x.sizes().end(), work.sizes);
+  launched(kernels.dropout(&work), "dropout");
+  return to;
+}
+
 at::Tensor dropped(const at::Tensor& x, double probability, const std::vector<uint64_t>& keys) {
+  if (const MicroEmoKernels* kernels = kernels_for(x); kernels && x.numel() > 0)
+    return dropped_on_device(*kernels, x, probability, keys);
   const at::Tensor from = x.to(at::kCPU, at::kFloat).contiguous(), to = at::empty_like(from);
   const int64_t rows = x.size(0), size = rows > 0 ? x.numel() / rows : 0;
   const float* source = from.const_data_ptr<float>();

@@ -9,7 +9,9 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "device.h"
 #include "microemo/base/error.h"
+#include "microemo/base/formulas.h"
 
 // Shapes: o and i output and input channels, N rows, n all numbers of a matrix, b blocks of 64 of them.
 
@@ -19,33 +21,18 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-constexpr int64_t block = 64;
+constexpr int64_t block = formulas::nf4_block;
 constexpr float int8_steps = 127;
 
-/// Quantiles of a normal distribution, 0 among them, scaled to [-1, 1] (QLoRA, appendix E).
-constexpr std::array<float, 16> nf4_values = {-1.0f,
-                                              -0.6961928009986877f,
-                                              -0.5250730514526367f,
-                                              -0.39491748809814453f,
-                                              -0.28444138169288635f,
-                                              -0.18477343022823334f,
-                                              -0.09105003625154495f,
-                                              0.0f,
-                                              0.07958029955625534f,
-                                              0.16093020141124725f,
-                                              0.24611230194568634f,
-                                              0.33791524171829224f,
-                                              0.44070982933044434f,
-                                              0.5626170039176941f,
-                                              0.7229568362236023f,
-                                              1.0f};
+constexpr int nf4_codes = 16;
 
 uint8_t nearest_nf4(float x) {
-  const auto above = std::lower_bound(nf4_values.begin(), nf4_values.end(), x);
-  if (above == nf4_values.begin()) return 0;
-  if (above == nf4_values.end()) return 15;
-  const auto number = static_cast<uint8_t>(above - nf4_values.begin());
-  return x - nf4_values[number - 1u] <= nf4_values[number] - x ? static_cast<uint8_t>(number - 1) : number;
+  unsigned above = 0;
+  while (above < nf4_codes && formulas::nf4_value(above) < x) ++above;
+  if (above == 0) return 0;
+  if (above == nf4_codes) return nf4_codes - 1;
+  const bool lower = x - formulas::nf4_value(above - 1) <= formulas::nf4_value(above) - x;
+  return static_cast<uint8_t>(lower ? above - 1 : above);
 }
 
 FrozenWeight as_int8(const at::Tensor& weight_oi) {
@@ -84,18 +71,25 @@ FrozenWeight as_nf4(const at::Tensor& weight_oi) {
   return result;
 }
 
-at::Tensor from_nf4(const FrozenWeight& weight) {
+at::Tensor from_nf4(const FrozenWeight& weight, at::ScalarType type) {
+  if (const MicroEmoKernels* kernels = kernels_for(weight.values)) {
+    at::Tensor matrix_oi = at::empty({weight.out, weight.in}, weight.values.options().dtype(type));
+    const MicroEmoThaw work{.packed = weight.values.const_data_ptr<uint8_t>(),
+                            .scales = weight.scales.const_data_ptr<float>(),
+                            .to = matrix_oi.mutable_data_ptr(),
+                            .type = number_type(matrix_oi),
+                            .count = matrix_oi.numel()};
+    launched(kernels->thaw_nf4(&work), "thawing a matrix of NF4");
+    return matrix_oi;
+  }
   const at::Tensor values = weight.values.to(at::kCPU), scales = weight.scales.to(at::kCPU);
   at::Tensor matrix_oi = at::empty({weight.out, weight.in}, at::kFloat);
   const auto* packed = values.const_data_ptr<uint8_t>();
   const float* largest = scales.const_data_ptr<float>();
   float* x = matrix_oi.mutable_data_ptr<float>();
   const int64_t count = matrix_oi.numel();
-  for (int64_t n = 0; n < count; ++n) {
-    const unsigned code = n % 2 == 0 ? packed[n / 2] >> 4u : packed[n / 2] & 15u;
-    x[n] = nf4_values[code] * largest[n / block];
-  }
-  return matrix_oi.to(weight.values.device());
+  for (int64_t n = 0; n < count; ++n) x[n] = formulas::thawed_nf4(packed, largest, n);
+  return matrix_oi.to(weight.values.device(), type);
 }
 
 /// Held by the graph as values and scales, which the module keeps anyway.
@@ -106,14 +100,14 @@ class FrozenProduct : public torch::autograd::Function<FrozenProduct> {
     context->saved_data["kind"] = static_cast<int64_t>(weight.kind);
     context->saved_data["out"] = weight.out;
     context->saved_data["in"] = weight.in;
-    return at::mm(x_Ni, thawed(weight).to(x_Ni.scalar_type()).t());
+    return at::mm(x_Ni, thawed(weight, x_Ni.scalar_type()).t());
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradient) {
     const tensor_list saved = context->get_saved_variables();
     const FrozenWeight weight{static_cast<FrozenDtype>(context->saved_data["kind"].toInt()), saved[0], saved[1],
                               context->saved_data["out"].toInt(), context->saved_data["in"].toInt()};
-    return {at::mm(gradient[0], thawed(weight).to(gradient[0].scalar_type())), {}};
+    return {at::mm(gradient[0], thawed(weight, gradient[0].scalar_type())), {}};
   }
 };
 
@@ -127,10 +121,11 @@ FrozenWeight frozen_weight(const at::Tensor& weight_oi, FrozenDtype kind) {
   return {kind, weight_oi.to(dtype), {}, weight_oi.size(0), weight_oi.size(1)};
 }
 
-at::Tensor thawed(const FrozenWeight& weight) {
-  if (weight.kind == FrozenDtype::nf4) return from_nf4(weight);
-  if (weight.kind == FrozenDtype::int8) return weight.values.to(at::kFloat).mul_((weight.scales / int8_steps).unsqueeze(1));
-  return weight.values.to(at::kFloat);
+at::Tensor thawed(const FrozenWeight& weight, at::ScalarType type) {
+  if (weight.kind == FrozenDtype::nf4) return from_nf4(weight, type);
+  if (weight.kind == FrozenDtype::int8)
+    return weight.values.to(at::kFloat).mul_((weight.scales / int8_steps).unsqueeze(1)).to(type);
+  return weight.values.to(type);
 }
 
 at::Tensor frozen_product(const at::Tensor& x_Ni, const FrozenWeight& weight) { return FrozenProduct::apply(x_Ni, weight); }

@@ -12,6 +12,7 @@
 #include <ATen/ops/silu.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "device.h"
 #include "eight.h"
 #include "pieces.h"
 
@@ -125,6 +126,18 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 
 at::Tensor swiglu_of(const at::Tensor& gate, const at::Tensor& up) {
   const at::Tensor y = at::empty_like(gate);
+  if (const MicroEmoKernels* kernels = kernels_for(gate)) {
+    const MicroEmoSwiglu work{.gate = gate.const_data_ptr(),
+                              .up = up.const_data_ptr(),
+                              .gradient = nullptr,
+                              .product = y.mutable_data_ptr(),
+                              .gate_gradient = nullptr,
+                              .up_gradient = nullptr,
+                              .type = number_type(gate),
+                              .count = gate.numel()};
+    launched(kernels->swiglu(&work), "SwiGLU");
+    return y;
+  }
   for_pieces({y}, {gate, up}, [](float** data, int64_t n) {
     map_eights<2, 1>({data[1], data[2]}, {data[0]}, n,
                      [](const auto& in) { return std::array{in[0] / (1.0f + exp(-in[0])) * in[1]}; });
@@ -144,6 +157,18 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
     const tensor_list saved = context->get_saved_variables();
     const at::Tensor &gate = saved[0], &up = saved[1], dy = gradient[0].contiguous();
     const at::Tensor d_gate = at::empty_like(gate), d_up = at::empty_like(up);
+    if (const MicroEmoKernels* kernels = kernels_for(gate)) {
+      const MicroEmoSwiglu work{.gate = gate.const_data_ptr(),
+                                .up = up.const_data_ptr(),
+                                .gradient = dy.const_data_ptr(),
+                                .product = nullptr,
+                                .gate_gradient = d_gate.mutable_data_ptr(),
+                                .up_gradient = d_up.mutable_data_ptr(),
+                                .type = number_type(gate),
+                                .count = gate.numel()};
+      launched(kernels->swiglu_backward(&work), "the gradient of SwiGLU");
+      return {d_gate, d_up};
+    }
     for_pieces({d_gate, d_up}, {gate, up, dy}, [](float** data, int64_t n) {
       map_eights<3, 2>({data[2], data[3], data[4]}, {data[0], data[1]}, n, [](const auto& in) {
         const Eight s = 1.0f / (1.0f + exp(-in[0]));
@@ -166,7 +191,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_C, double eps)
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (!is_plain(gate) || !is_plain(up)) return at::silu(gate) * up;
+  const bool own_kernel = kernels_for(gate) != nullptr && gate.scalar_type() == up.scalar_type();
+  if (!own_kernel && (!is_plain(gate) || !is_plain(up))) return at::silu(gate) * up;
   const at::Tensor whole_gate = gate.contiguous(), whole_up = up.contiguous();
   return records(gate, up) ? SwigluFunction::apply(whole_gate, whole_up) : swiglu_of(whole_gate, whole_up);
 }

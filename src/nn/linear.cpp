@@ -16,6 +16,11 @@
 namespace microemo::nn {
 namespace {
 
+/// A parameter, rounded where what it is computed with has fewer bits; gradients come back to it in its own type.
+at::Tensor in_type_of(const at::Tensor& x, const at::Tensor& parameter) {
+  return parameter.defined() && parameter.scalar_type() != x.scalar_type() ? parameter.to(x.scalar_type()) : parameter;
+}
+
 std::vector<int64_t> shape_of(const at::Tensor& x, int64_t width) {
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = width;
@@ -30,9 +35,10 @@ Linear::Linear(int64_t in, int64_t out, bool bias) : in_(in), out_(out) {
 }
 
 at::Tensor Linear::product(const at::Tensor& x_Ni) const {
-  if (kind_ == FrozenDtype::fp32) return at::linear(x_Ni, weight_, bias_);
+  const at::Tensor bias_o = in_type_of(x_Ni, bias_);
+  if (kind_ == FrozenDtype::fp32) return at::linear(x_Ni, in_type_of(x_Ni, weight_), bias_o);
   const at::Tensor y_No = frozen_product(x_Ni, {kind_, weight_, weight_scales_, out_, in_});
-  return bias_.defined() ? y_No + bias_ : y_No;
+  return bias_o.defined() ? y_No + bias_o : y_No;
 }
 
 void Linear::freeze(FrozenDtype kind) {
@@ -50,7 +56,8 @@ at::Tensor Linear::rows(const at::Tensor& x, const DropoutKeys& keys) const {
   const at::Tensor x_Ni = x.reshape({-1, x.size(-1)}), y_No = product(x_Ni);
   if (!has_lora()) return y_No;
   const at::Tensor adapted_Ni = lora_dropout_ > 0 && !keys.none() ? dropout(x, lora_dropout_, keys).view(x_Ni.sizes()) : x_Ni;
-  return y_No.addmm_(at::linear(adapted_Ni, lora_a_), lora_b_.t(), /*beta=*/1, /*alpha=*/lora_scale_);
+  const at::Tensor narrow_Nr = at::linear(adapted_Ni, in_type_of(x_Ni, lora_a_));
+  return y_No.addmm_(narrow_Nr, in_type_of(x_Ni, lora_b_).t(), /*beta=*/1, /*alpha=*/lora_scale_);
 }
 
 at::Tensor Linear::forward(const at::Tensor& x, const DropoutKeys& keys) const { return rows(x, keys).view(shape_of(x, out_)); }
@@ -88,10 +95,12 @@ LayerNorm::LayerNorm(int64_t width, double eps) : eps_(eps) {
   bias_ = register_parameter("bias", at::empty({width}));
 }
 
-at::Tensor LayerNorm::forward(const at::Tensor& x) const { return at::layer_norm(x, {weight_.size(0)}, weight_, bias_, eps_); }
+at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, {weight_.size(0)}, in_type_of(x, weight_), in_type_of(x, bias_), eps_);
+}
 
 RmsNorm::RmsNorm(int64_t width, double eps) : eps_(eps) { weight_ = register_parameter("weight", at::empty({width})); }
 
-at::Tensor RmsNorm::forward(const at::Tensor& x) const { return rms_norm(x, weight_, eps_); }
+at::Tensor RmsNorm::forward(const at::Tensor& x) const { return rms_norm(x, in_type_of(x, weight_), eps_); }
 
 }  // namespace microemo::nn

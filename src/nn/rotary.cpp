@@ -13,6 +13,7 @@
 #include <ATen/ops/pow.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "device.h"
 #include "eight.h"
 #include "microemo/base/error.h"
 #include "pieces.h"
@@ -60,12 +61,32 @@ at::Tensor turned_plain(const at::Tensor& heads_BLHE, const at::Tensor& cos_LE, 
   return result_BLHE;
 }
 
+/// heads_BLHE contiguous, and the angles of its type.
+at::Tensor turned_on_device(const MicroEmoKernels& kernels, const at::Tensor& heads_BLHE, const at::Tensor& cos_LE,
+                            const at::Tensor& sin_LE, float sign) {
+  const at::Tensor result_BLHE = at::empty_like(heads_BLHE), cosines_LE = cos_LE.contiguous(), sines_LE = sin_LE.contiguous();
+  const MicroEmoRotary work{.from = heads_BLHE.const_data_ptr(),
+                            .to = result_BLHE.mutable_data_ptr(),
+                            .type = number_type(heads_BLHE),
+                            .rows = heads_BLHE.size(0),
+                            .length = heads_BLHE.size(1),
+                            .heads = heads_BLHE.size(2),
+                            .width = heads_BLHE.size(3),
+                            .cosines = cosines_LE.const_data_ptr(),
+                            .sines = sines_LE.const_data_ptr(),
+                            .sign = sign};
+  launched(kernels.rotary(&work), "rotary positions");
+  return result_BLHE;
+}
+
 /// Dimensions i and i + E/2 turned by their angle, or back by it when `sign` is -1.
 at::Tensor turned(const at::Tensor& heads_BHLE, const at::Tensor& cos_LE, const at::Tensor& sin_LE, int sign) {
   const int64_t half = heads_BHLE.size(3) / 2;
   const at::Tensor heads_BLHE = heads_BHLE.transpose(1, 2);
   if (is_plain(heads_BHLE) && half % eight == 0 && heads_BLHE.is_contiguous())
     return turned_plain(heads_BLHE, cos_LE, sin_LE, float(sign)).transpose(1, 2);
+  if (const MicroEmoKernels* kernels = kernels_for(heads_BHLE); kernels && cos_LE.scalar_type() == heads_BHLE.scalar_type())
+    return turned_on_device(*kernels, heads_BLHE.contiguous(), cos_LE, sin_LE, float(sign)).transpose(1, 2);
   const at::Tensor turned_BHLE = at::cat({-heads_BHLE.slice(3, half), heads_BHLE.slice(3, 0, half)}, 3);
   return at::add(heads_BHLE * cos_LE, turned_BHLE * sin_LE, sign);
 }

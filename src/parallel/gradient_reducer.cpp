@@ -78,14 +78,15 @@ GradientReducer::GradientReducer(Group& group, std::vector<at::Tensor> parameter
   if (group.alone()) return;
   impl_.reset(new Impl{.group = group, .parameters = {}, .buckets = {}});
   int64_t total = 0;
+  const at::Device device = parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
   for (at::Tensor& parameter : parameters) {
-    MICROEMO_CHECK(parameter.scalar_type() == at::kFloat && parameter.is_cpu() && parameter.is_leaf(),
-                   "gradients of fp32 leaves on the CPU are summed over ranks");
+    MICROEMO_CHECK(parameter.scalar_type() == at::kFloat && parameter.device() == device && parameter.is_leaf(),
+                   "gradients of fp32 leaves on one device are summed over ranks");
     total += parameter.numel();
     impl_->parameters.push_back({.tensor = std::move(parameter)});
   }
   fill_buckets(impl_->parameters, impl_->buckets, static_cast<int64_t>(bucket_mb * (1 << 20)) / 4);
-  impl_->flat = at::empty({total}, at::kFloat);
+  impl_->flat = at::empty({total}, at::TensorOptions(at::kFloat).device(device));
   for (size_t i = 0; i < impl_->parameters.size(); ++i)
     torch::autograd::impl::set_post_acc_grad_hooks(impl_->parameters[i].tensor, std::make_unique<OnArrival<Impl>>(*impl_, i));
 }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <sstream>
 
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/ranges.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -13,6 +14,7 @@
 #include "heartbeat.h"
 #include "key_server.h"
 #include "mail_box.h"
+#include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "network.h"
 #include "store.h"
@@ -59,6 +61,7 @@ struct Group::Impl {
   c10::intrusive_ptr<c10d::Store> store;
   std::unique_ptr<Heartbeat> heartbeat;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  c10::intrusive_ptr<c10d::Backend> nccl{};  ///< null where tensors of a device go over the CPU
   std::atomic<bool> lost{false};
   int exceptions = std::uncaught_exceptions();
 
@@ -67,6 +70,9 @@ struct Group::Impl {
     const bool failed = std::uncaught_exceptions() > exceptions;
     heartbeat->leave(lost ? farewell_lost : failed ? farewell_failed : farewell_ended);
   }
+
+  bool goes_by_nccl(const at::Tensor& values) const { return nccl && values.is_cuda(); }
+  c10d::Backend& backend_of(const at::Tensor& values) const { return goes_by_nccl(values) ? *nccl : *gloo; }
 
   /// Runs a part of the communication and says where it failed.
   template <class Work>
@@ -137,13 +143,24 @@ std::vector<double> Group::sums(std::vector<double> values) const {
   return {first, first + values.size()};
 }
 
+void Group::link_gpus(int gpu) {
+  if (!impl_ || impl_->options.link != DeviceLink::nccl) return;
+  c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::PrefixStore>("nccl", impl_->store);
+  make_nccl_group(&store, rank(), world(), gpu, impl_->options.timeout_s(), &impl_->nccl);
+}
+
 std::function<void()> Group::sum_later(const at::Tensor& values) const {
   if (!impl_) return [] {};
-  MICROEMO_CHECK(values.is_contiguous() && values.is_cpu(), "ranks exchange contiguous tensors of the CPU");
-  std::vector<at::Tensor> tensors{values};
+  MICROEMO_CHECK(values.is_contiguous(), "ranks exchange contiguous tensors");
+  const bool direct = values.is_cpu() || impl_->goes_by_nccl(values);
+  const at::Tensor sent = direct ? values : values.cpu();
+  std::vector<at::Tensor> tensors{sent};
   // Beginning does not wait, but fails where a connection is known to be broken.
-  auto work = impl_->talk([&] { return impl_->gloo->allreduce(tensors); });
-  return [this, work, values] { impl_->talk([&] { work->wait(); }); };
+  auto work = impl_->talk([&] { return impl_->backend_of(sent).allreduce(tensors); });
+  return [this, work, values, sent] {
+    impl_->talk([&] { work->wait(); });
+    if (!sent.is_same(values)) values.copy_(sent);
+  };
 }
 
 void Group::gather(const at::Tensor& all, const at::Tensor& own) const {
@@ -151,8 +168,10 @@ void Group::gather(const at::Tensor& all, const at::Tensor& own) const {
     all.copy_(own);
     return;
   }
-  at::Tensor to = all, from = own;
-  impl_->talk([&] { impl_->gloo->_allgather_base(to, from)->wait(); });
+  const bool direct = own.is_cpu() || impl_->goes_by_nccl(own);
+  at::Tensor to = direct ? all : at::empty_like(all, at::kCPU), from = direct ? own : own.cpu();
+  impl_->talk([&] { impl_->backend_of(from)._allgather_base(to, from)->wait(); });
+  if (!direct) all.copy_(to);
 }
 
 bool Group::any(bool value) const {

@@ -57,9 +57,10 @@ void share_ranges(const Group& group, const std::vector<at::Tensor>& parameters,
   for (const at::Tensor& parameter : parameters)
     MICROEMO_CHECK(parameter.is_contiguous() && parameter.scalar_type() == at::kFloat, "ranges of contiguous fp32 are shared");
   const auto most = std::max<int64_t>(1, static_cast<int64_t>(piece_mb * (1 << 20)) / 4 / group.world());
+  const auto options = at::TensorOptions(at::kFloat).device(parameters.empty() ? at::Device(at::kCPU) : parameters[0].device());
   for (int64_t done = 0; done < ranges.longest(); done += most) {
     const int64_t piece = std::min(most, ranges.longest() - done);
-    const at::Tensor all = at::zeros({group.world() * piece}, at::kFloat), own = at::zeros({piece}, at::kFloat);
+    const at::Tensor all = at::zeros({group.world() * piece}, options), own = at::zeros({piece}, options);
     // Where a range is shorter than the longest, what follows is sent and nobody takes it.
     with_pieces(parameters, ranges.of(group.rank()).begin + done, own,
                 [](const at::Tensor& values, const at::Tensor& flat) { flat.copy_(values); });

@@ -28,7 +28,7 @@ std::string part_file(int64_t rank, int64_t parts) {
 
 /// Row-major in memory that is kept from one checkpoint to the next: new pages cost more than the copy.
 void copy_into(at::Tensor& buffer, const at::Tensor& values) {
-  if (!buffer.defined()) buffer = at::empty(values.sizes(), values.options().device(at::kCPU));
+  if (!buffer.defined()) buffer = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(values.is_cuda()));
   buffer.copy_(values);
 }
 

@@ -166,4 +166,9 @@ double available_memory() {
   return std::isfinite(available) ? available : 0;
 }
 
+std::optional<at::ScalarType> compute_type(ComputeType choice, const at::Device& device) {
+  if (choice == ComputeType::bf16 || (choice == ComputeType::automatic && device.is_cuda())) return at::kBFloat16;
+  return std::nullopt;
+}
+
 }  // namespace microemo::train

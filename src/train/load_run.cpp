@@ -100,7 +100,7 @@ std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const te
   return model;
 }
 
-LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged) {
+LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged, const at::Device& device) {
   LoadedRun run;
   run.checkpoint = checkpoint::find_checkpoint(run_or_checkpoint);
   const std::filesystem::path config = run.checkpoint / "config.json", state = run.checkpoint / "state.json";
@@ -111,10 +111,12 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged
     run.options.prompt.time_tokenizer = times.string();
   run.model = make_model(run.options, *run.tokenizer);
   select_trainable(*run.model, run.options.train);
-  freeze_weights(*run.model, run.options.train.frozen_dtype, /*gpu=*/false);
+  freeze_weights(*run.model, run.options.train.frozen_dtype, device.is_cuda());
   load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
   if (averaged) load_averages(*run.model, run.checkpoint);
   run.model->eval();
+  run.model->to(device);
+  if (const auto type = compute_type(run.options.train.compute_dtype, device)) run.model->compute_in(*type);
   return run;
 }
 

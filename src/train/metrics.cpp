@@ -51,6 +51,8 @@ Json to_json(const MetricsLine& line) {
   json["tokens_per_s"] = static_cast<double>(result.tokens) / line.step_seconds;
   json["clips_per_s"] = static_cast<double>(result.clips) / line.step_seconds;
   json["seconds"] = line.seconds;
+  json["data_wait_s"] = line.wait_seconds;
+  json["memory_mb"] = line.memory_mb;
   if (line.skipped) json["skipped"] = true;
   if (!line.weights.empty()) json["weights"] = line.weights;
   return json;

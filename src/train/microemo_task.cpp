@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "answer_scores.h"
+#include "microemo/base/device.h"
 #include "microemo/base/log.h"
 #include "microemo/eval/wheel.h"
 #include "microemo/model/vit.h"
@@ -123,8 +124,20 @@ bool learns(const torch::nn::Module& module) {
   return std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
 }
 
+/// What a step may fill: on a GPU what is free there, less what the weights and their states will take, of which frozen ones are
+/// counted as 16 bits.
+double room_on(const at::Device& device, const torch::nn::Module& module) {
+  if (!device.is_cuda()) return available_memory();
+  constexpr double with_gradient_and_states = 4 * 4, frozen = 2;
+  const CudaSupport cuda = cuda_support();
+  double room = static_cast<double>(cuda.devices.at(static_cast<size_t>(device.index())).free_bytes);
+  for (const at::Tensor& parameter : module.parameters())
+    room -= static_cast<double>(parameter.numel()) * (parameter.requires_grad() ? with_gradient_and_states : frozen);
+  return std::max(1.0, room);
+}
+
 /// The first step stands for all of them, with a margin.
-void choose_recomputed(const RunOptions& options, const BatchSource& source, model::MicroEmo& model) {
+void choose_recomputed(const RunOptions& options, const BatchSource& source, model::MicroEmo& model, const at::Device& device) {
   constexpr double margin = 1.5, part_of_memory = 0.7;
   int64_t tokens = 0, pictures = 0;
   if (options.train.recompute == "auto")
@@ -137,7 +150,7 @@ void choose_recomputed(const RunOptions& options, const BatchSource& source, mod
   if (model.visual_encoder() && learns(*model.visual_encoder()))
     kept.pictures = kept_by_pictures(model.visual_encoder()->shape(), int64_t(margin * double(pictures)));
   const Recomputed chosen =
-      recomputed_parts(options.train.recompute, decoder.layers(), kept, part_of_memory * available_memory());
+      recomputed_parts(options.train.recompute, decoder.layers(), kept, part_of_memory * room_on(device, model));
   const auto count = std::count(chosen.blocks.begin(), chosen.blocks.end(), true);
   if (count > 0 || chosen.pictures)
     log_info(fmt::format("computed again in backward: {} of {} decoder blocks{}", count, chosen.blocks.size(),
@@ -163,21 +176,25 @@ TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions&
 }
 
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
-                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share) {
+                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share,
+                   const at::Device& device) {
   auto source = std::make_shared<BatchSource>(
       BatchSource{data, data::BatchBuilder(std::move(tokenizer), options.model, options.prepare, options.prompt), options.train,
                   share, lengths_of(data->samples)});
   select_trainable(*model, options.train);
-  choose_recomputed(options, *source, *model);
+  choose_recomputed(options, *source, *model, device);
+  if (const auto type = compute_type(options.train.compute_dtype, device)) model->compute_in(*type);
+  if (options.train.graphs && model->visual_encoder()) model->visual_encoder()->replay_shapes();
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   Task task{
       .module = model,
       .batches = [source](int64_t step) { return source->step(step); },
-      .loss = [model](const model::ClipBatch& batch) { return model->forward(batch); },
+      .loss = [model](const model::ClipBatch& batch) { return model->forward(model::on_device(batch, model->device())); },
       .counts = [model_options = options.model](const model::ClipBatch& batch) { return count_terms(batch, model_options); },
       .validation_batches = (clips + size - 1) / size,
       .validation_batch = [source](int64_t index) { return source->validation(index); },
       .normalise = options.train.normalise,
+      .device = device,
       .terms = {"answer", "movement", "window_movement", "window_voice"}};
   if (options.train.valid_answers > 0) task.answer_scores = answering(source, model, options.train);
   return task;

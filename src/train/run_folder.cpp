@@ -22,10 +22,10 @@ constexpr std::array description = {"config.json", "environment.json"};
 constexpr std::array tokenizer_names = {"tokenizer", "time_tokenizer"};
 
 /// They say where things are, what is shown and when is saved; the hashes of what lies there are compared instead.
-constexpr std::array<std::string_view, 15> without_effect_on_result = {
-    "train.manifest",  "train.valid_manifest", "train.valid_split", "train.cache",      "train.tokenizer",
-    "train.out",       "train.log_every",      "train.valid_every", "train.save_every", "train.save_minutes",
-    "train.recompute", "train.keep_last",      "train.threads",     "train.device",     "train.allow_missing"};
+constexpr std::array<std::string_view, 16> without_effect_on_result = {
+    "train.manifest",  "train.valid_manifest", "train.valid_split",   "train.cache",        "train.tokenizer", "train.out",
+    "train.log_every", "train.valid_every",    "train.save_every",    "train.save_minutes", "train.recompute", "train.keep_last",
+    "train.threads",   "train.device",         "train.allow_missing", "train.graphs"};
 
 void copy_tokenizer(const fs::path& source, const fs::path& folder, const std::string& name) {
   if (source.empty()) return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ATen/ops/stack.h>
+
 #include "microemo/base/error.h"
 
 namespace microemo::train {
@@ -56,24 +58,43 @@ void sum_result(const parallel::Group& group, Totals& totals, StepResult& result
   if (!std::isfinite(sums[0] + sums[1])) result.suspects = group.names(result.suspects);
 }
 
-void add_batch(const Task& task, const model::ClipBatch& batch, const TermCounts& counts, Totals& totals, StepResult& result) {
+/// A term of a micro-batch, not yet read: reading it would wait for a GPU.
+struct PendingTerm {
+  bool answer = false;
+  size_t batch = 0;
+  at::Tensor value;
+};
+
+void add_batch(const Task& task, const model::ClipBatch& batch, size_t number, const TermCounts& counts, Totals& totals,
+               std::vector<PendingTerm>& pending) {
   const model::BatchLoss loss = task.loss(batch);
   at::Tensor sum;
-  double value = 0;
   for (const model::LossTerm& term : loss.terms) {
     check_count(term, counts);
     const double count = divisor(task.normalise, term, totals);
     if (count <= 0) continue;
     const at::Tensor part = term.sum * (term.weight / count);
-    const double part_value = part.item<double>();
-    (term.name == answer_term ? result.answer_loss : result.alignment_loss) += part_value;
-    value += part_value;
+    pending.push_back({term.name == answer_term, number, part.detach()});
     sum = sum.defined() ? sum + part : part;
   }
   if (sum.defined()) sum.backward();
-  if (!std::isfinite(value)) result.suspects.insert(result.suspects.end(), batch.ids.begin(), batch.ids.end());
   totals.movement_right += loss.movement_right;
   totals.movement_frames += loss.movement_frames;
+}
+
+void read_terms(const std::vector<PendingTerm>& pending, const std::vector<model::ClipBatch>& batches, StepResult& result) {
+  if (pending.empty()) return;
+  std::vector<at::Tensor> values;
+  for (const PendingTerm& term : pending) values.push_back(term.value);
+  const at::Tensor read = at::stack(values).to(at::kCPU, at::kFloat);
+  std::vector<double> of_batch(batches.size());
+  for (size_t i = 0; i < pending.size(); ++i) {
+    const double value = read.const_data_ptr<float>()[i];
+    (pending[i].answer ? result.answer_loss : result.alignment_loss) += value;
+    of_batch[pending[i].batch] += value;
+  }
+  for (size_t i = 0; i < batches.size(); ++i)
+    if (!std::isfinite(of_batch[i])) result.suspects.insert(result.suspects.end(), batches[i].ids.begin(), batches[i].ids.end());
 }
 
 }  // namespace
@@ -83,6 +104,7 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
   Totals totals;
   totals.batches = batches.size();
   std::vector<TermCounts> counts;
+  std::vector<PendingTerm> pending;
   for (const model::ClipBatch& batch : batches) {
     for (const auto& [name, count] : counts.emplace_back(task.counts(batch))) totals.counts[name] += count;
     result.clips += static_cast<int64_t>(batch.ids.size());
@@ -92,9 +114,10 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
   sum_counts(task, reducer.group(), totals);
   for (size_t i = 0; i < batches.size(); ++i) {
     if (i + 1 == batches.size()) reducer.last_pass();
-    add_batch(task, batches[i], counts[i], totals, result);
+    add_batch(task, batches[i], i, counts[i], totals, pending);
   }
   reducer.finish();
+  read_terms(pending, batches, result);
   sum_result(reducer.group(), totals, result);
   result.loss = result.answer_loss + result.alignment_loss;
   if (totals.movement_frames > 0) result.movement_accuracy = totals.movement_right / totals.movement_frames;

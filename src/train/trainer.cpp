@@ -9,6 +9,7 @@
 
 #include <fmt/ranges.h>
 
+#include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/log.h"
@@ -55,21 +56,26 @@ Error not_finite(const MetricsLine& line, const std::vector<model::ClipBatch>& b
       .at(fmt::format("clips {}; gradients of {}", listed(clips), listed(parameters)));
 }
 
-double peak_memory_mb() {
+/// Of the process, or what tensors took on its GPU.
+double peak_memory_mb(const at::Device& device) {
+  if (device.is_cuda()) return static_cast<double>(cuda_memory(device.index()).peak_allocated) / 1e6;
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-bool has_gpu_parameters(const torch::nn::Module& module) {
-  const auto parameters = module.parameters();
-  return !parameters.empty() && parameters.front().is_cuda();
+/// A GPU is at work when the program has put its work in a queue.
+void wait_for(const at::Device& device) {
+  if (device.is_cuda()) wait_for_cuda(device.index());
 }
 
-AdamW make_optimizer(torch::nn::Module& module, const TrainOptions& options, const parallel::Group& group) {
+/// What is frozen is made small before it is moved.
+AdamW make_optimizer(const Task& task, const TrainOptions& options, const parallel::Group& group) {
+  torch::nn::Module& module = *task.module;
   select_trainable(module, options);
   check_finite(module, options.frozen_dtype);
-  freeze_weights(module, options.frozen_dtype, has_gpu_parameters(module));
+  freeze_weights(module, options.frozen_dtype, task.device.is_cuda());
+  module.to(task.device);
   return AdamW(module, options, options.ranks.zero > 0 ? Share{group.rank(), group.world()} : Share{});
 }
 
@@ -84,15 +90,18 @@ std::vector<at::Tensor> trained(const torch::nn::Module& module) {
 std::string hash_of_trained(const torch::nn::Module& module) {
   std::string hashes;
   for (const auto& item : module.named_parameters()) {
-    const at::Tensor values = item.value().detach().contiguous();
-    if (item.value().requires_grad())
-      hashes += item.key() + sha256({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+    if (!item.value().requires_grad()) continue;
+    const at::Tensor values = item.value().detach().cpu().contiguous();
+    hashes += item.key() + sha256({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
   }
   return sha256(hashes);
 }
 
 std::string note(const MetricsLine& line) {
-  return fmt::format("loss {:.4f}  {:.1f} clips/s", line.result.loss, static_cast<double>(line.result.clips) / line.step_seconds);
+  return fmt::format("loss {:.4f}  {:.1f} clips/s  {:.0f} tokens/s  {:.0f}% waiting for clips  {:.0f} MB", line.result.loss,
+                     static_cast<double>(line.result.clips) / line.step_seconds,
+                     static_cast<double>(line.result.tokens) / line.step_seconds, 100 * line.wait_seconds / line.step_seconds,
+                     line.memory_mb);
 }
 
 }  // namespace
@@ -120,9 +129,11 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
     : group_(std::move(group)),
       task_(std::move(task)),
       options_(options),
-      optimizer_(make_optimizer(*task_.module, options, *group_)),
+      optimizer_(make_optimizer(task_, options, *group_)),
       average_(*task_.module, options.ema),
       reducer_(*group_, trained(*task_.module), options.ranks.bucket_mb),
+      // On the CPU, that thread would take its time from the step.
+      batches_(task_.batches, !task_.device.is_cpu()),
       checkpoints_(run, options, *group_),
       best_metric_(best_metric(options.best_metric, task_.terms, bool(task_.answer_scores))),
       run_(run) {
@@ -206,8 +217,9 @@ void Trainer::save() {
 MetricsLine Trainer::train_step() {
   const Stopwatch watch;
   group_->enter(reported_ ? parallel::Phase::step : parallel::Phase::first_step, state_.step + 1);
-  const std::vector<model::ClipBatch> batches = task_.batches(state_.step);
+  const std::vector<model::ClipBatch> batches = batches_.take(state_.step, state_.step + 1 < options_.steps);
   MetricsLine line{.step = state_.step + 1, .learning_rate = learning_rate(options_, state_.step)};
+  line.wait_seconds = watch.seconds();
   std::optional<FlopCounter> counter;
   if (!reported_) counter.emplace();
   optimizer_.clear_gradients();
@@ -217,6 +229,7 @@ MetricsLine Trainer::train_step() {
   ++state_.step;
   if (options_.valid_every > 0 && task_.validation_batches > 0 && state_.step % options_.valid_every == 0) validate_model(line);
   line.step_seconds = watch.seconds();
+  line.memory_mb = peak_memory_mb(task_.device);
   line.seconds = state_.seconds += line.step_seconds;
   return line;
 }
@@ -287,11 +300,13 @@ StepCost Trainer::try_step() {
   const StepResult result = forward_backward(task_, batches, reducer_);
   const double flop = group_->sums({static_cast<double>(counter.stop())}).front();
   optimizer_.clear_gradients();
+  wait_for(task_.device);
   const Stopwatch watch;
   forward_backward(task_, batches, reducer_);
+  wait_for(task_.device);
   const double seconds = watch.seconds();
   optimizer_.clear_gradients();
-  return {seconds, flop / static_cast<double>(result.clips), result.clips, result.rows, peak_memory_mb()};
+  return {seconds, flop / static_cast<double>(result.clips), result.clips, result.rows, peak_memory_mb(task_.device)};
 }
 
 }  // namespace microemo::train

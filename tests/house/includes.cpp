@@ -29,7 +29,7 @@ const std::vector<Library>& libraries() {
        {"cuda.h", "cuda_runtime", "cuda_fp16", "cuda_bf16", "cuda/", "cub/", "cublas", "cudnn", "nccl", "ATen/cuda/",
         "ATen/cudnn/", "c10/cuda/", "torch/csrc/cuda/"},
        {"cuda"}},
-      {"c10d", {"torch/csrc/distributed/", "gloo/"}, {"parallel"}},
+      {"c10d", {"torch/csrc/distributed/", "gloo/"}, {"parallel", "cuda"}},
       {"spdlog", {"spdlog/"}, {"base"}},
       {"yaml-cpp", {"yaml-cpp/"}, {"base"}},
       {"SentencePiece", {"sentencepiece"}, {"text"}},

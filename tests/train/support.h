@@ -97,7 +97,7 @@ inline std::vector<Json> timeless_metrics(const std::filesystem::path& run) {
   std::vector<Json> lines;
   read_jsonl(run / "metrics.jsonl", [&](const Json& value, int64_t) {
     Json line = value;
-    for (const char* key : {"tokens_per_s", "clips_per_s", "seconds"}) line.erase(key);
+    for (const char* key : {"tokens_per_s", "clips_per_s", "seconds", "data_wait_s", "memory_mb"}) line.erase(key);
     lines.push_back(line);
   });
   return lines;

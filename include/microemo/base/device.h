@@ -36,6 +36,31 @@ struct CudaSupport {
 /// into the process. Call it where choose_device is called, not later.
 CudaSupport cuda_support();
 
+/// Of LibTorch's allocator on a GPU, in bytes: what tensors take, what was taken from the driver for them, and the most of both.
+struct CudaMemory {
+  int64_t allocated = 0, reserved = 0, peak_allocated = 0, peak_reserved = 0;
+};
+/// Throws Error(environment) without the plug-in.
+CudaMemory cuda_memory(int index);
+
+/// Waits until a GPU has done all that was put in its queues. Throws Error(environment) for an error of that work.
+void wait_for_cuda(int index);
+
+/// NCCL among the ranks of a job, one GPU each. `store` is a c10::intrusive_ptr<c10d::Store>*, `group` a
+/// c10::intrusive_ptr<c10d::Backend>*, which is set. Throws Error(environment) when NCCL cannot be had.
+void make_nccl_group(void* store, int64_t rank, int64_t world, int device, double timeout_s, void* group);
+
+/// Work on a device that is recorded once and then done again and again on the same memory. See nn::Replay.
+struct DeviceGraphs {
+  void* (*begin)() = nullptr;
+  void (*end)(void* graph) = nullptr;
+  void (*run)(void* graph) = nullptr;
+  void (*free)(void* graph) = nullptr;
+};
+/// Those of the device that was chosen; null while that is the CPU.
+const DeviceGraphs* device_graphs();
+void set_device_graphs(const DeviceGraphs* graphs);
+
 /// Runs one small kernel of the plug-in on the device and compares it with the CPU. Throws Error(environment) when it cannot run
 /// or differs.
 void check_cuda_device(int index);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,9 @@ class Decoder : public torch::nn::Module {
   at::Tensor forward_next(const at::Tensor& tokens_RC, const std::vector<KeyValueCache*>& caches) const;
   /// Which blocks forward_packed computes again in backward instead of keeping what they made (nn::recomputed).
   void recompute_blocks(std::vector<bool> chosen) { recomputed_ = std::move(chosen); }
+  /// The type that blocks and the last norm compute in, fp32 or bf16; parameters of another one are rounded where they are used,
+  /// and get their gradients in their own. Unless it is set, that of the tokens.
+  void compute_in(at::ScalarType type) { compute_type_ = type; }
   int64_t layers() const { return int64_t(blocks_.size()); }
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
@@ -68,8 +72,10 @@ class Decoder : public torch::nn::Module {
  private:
   nn::RotaryTable rotary_of(const PackedRows& rows, const at::Tensor& like) const;
   nn::RotaryTable rotary_at(const at::Tensor& position_N, const at::Tensor& like) const;
+  at::Tensor in_compute_type(const at::Tensor& tokens) const { return compute_type_ ? tokens.to(*compute_type_) : tokens; }
 
   DecoderOptions options_;
+  std::optional<at::ScalarType> compute_type_;
   nn::RotaryTable rotary_;
   std::shared_ptr<nn::Embedding> tokens_, utterances_, output_;
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;

@@ -69,6 +69,10 @@ class MicroEmo : public torch::nn::Module {
   /// Null for a model that does not look.
   Vit* visual_encoder() const { return visual_encoder_.get(); }
   const ModelOptions& options() const { return options_; }
+  /// See Decoder::compute_in and Vit::compute_in; the other parts stay with fp32.
+  void compute_in(at::ScalarType type);
+  /// Where its weights lie, all on one.
+  at::Device device() const { return decoder_->output_weight().device(); }
 
  private:
   void build_video(int64_t vocabulary);

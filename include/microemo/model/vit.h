@@ -1,12 +1,15 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
 #include "microemo/nn/attention.h"
+#include "microemo/nn/replay.h"
 
 // Shapes: n pictures, P patches, S tokens (the class token, if there is one, and the patches), C width.
 
@@ -41,6 +44,12 @@ class Vit : public torch::nn::Module {
   at::Tensor features(const at::Tensor& pictures_nCHW) const;
   /// Whether backward computes the blocks again instead of keeping what they need (nn/recompute.h).
   void recompute_blocks(bool recompute) { recompute_ = recompute; }
+  /// The type that everything is computed in, fp32 or bf16 (see Decoder::compute_in); what comes out is fp32. Unless it is set,
+  /// that of the pictures.
+  void compute_in(at::ScalarType type) { compute_type_ = type; }
+  /// On a GPU, pictures of a number that comes again go through a recorded graph (nn::Replay), as long as nothing here is
+  /// trained.
+  void replay_shapes() { replay_ = std::make_shared<nn::Replay>(); }
   int64_t patches() const { return (shape_.picture_height / shape_.patch) * (shape_.picture_width / shape_.patch); }
   const VitShape& shape() const { return shape_; }
 
@@ -48,8 +57,13 @@ class Vit : public torch::nn::Module {
   at::Tensor embed(const at::Tensor& pictures_nCHW) const;
   at::Tensor hidden(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>* states) const;
   at::Tensor normed(const at::Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
+  /// work(pictures), recorded where that is wanted and possible.
+  at::Tensor replayed(const at::Tensor& pictures_nCHW, const std::function<at::Tensor(const at::Tensor&)>& work) const;
+  at::Tensor out(const at::Tensor& x) const { return compute_type_ ? x.to(at::kFloat) : x; }
 
   VitShape shape_;
+  std::optional<at::ScalarType> compute_type_;
+  std::shared_ptr<nn::Replay> replay_;
   bool recompute_ = false;
   std::shared_ptr<nn::Linear> patch_embedding_, projection_;
   at::Tensor class_, position_;

@@ -34,8 +34,8 @@ struct FrozenWeight {
 /// weight_oi, fp32. int8 and nf4 give the bytes and scales of bitsandbytes (int8_vectorwise_quant without outliers;
 /// quantize_4bit, "nf4", blocks of 64, scales not quantised again).
 FrozenWeight frozen_weight(const at::Tensor& weight_oi, FrozenDtype kind);
-/// The matrix [out, in] again, in fp32.
-at::Tensor thawed(const FrozenWeight& weight);
+/// The matrix [out, in] again, in fp32 or rounded to another type.
+at::Tensor thawed(const FrozenWeight& weight, at::ScalarType type = at::kFloat);
 
 /// x W^T, [N, in] -> [N, out] in x's dtype, with a gradient to x. Nothing but the weight is kept for it.
 at::Tensor frozen_product(const at::Tensor& x_Ni, const FrozenWeight& weight);

@@ -14,7 +14,8 @@
 namespace microemo::parallel {
 
 /// The ranks of a job, seen from one of them. Every function but enter, publish and those that are const getters is called by all
-/// ranks, in the same order. Tensors lie on the CPU and are contiguous. One thread at a time.
+/// ranks, in the same order. Tensors are contiguous, on the CPU or a device of the rank; those of a GPU go through NCCL (after
+/// link_gpus), those of any other device over the CPU. One thread at a time.
 ///
 /// While it lives, a thread gives a sign of life every beat_s. Where another rank fails, the call at hand throws
 /// Error(environment), which cannot say which one it was: whoever watches can (see Watch), and lost() is true then.
@@ -40,6 +41,10 @@ class Group {
   void enter(Phase phase, int64_t step);
   /// Tells the launcher, under a name: "run" is the run folder.
   void publish(const std::string& name, const std::string& text);
+
+  /// Makes NCCL the way of tensors on this rank's GPU, as RankOptions::link wants. Throws Error(environment) where it cannot be
+  /// had.
+  void link_gpus(int gpu);
 
   /// Sum over the ranks, in place, the same bits on every rank. Any number type.
   void sum(const at::Tensor& values) const;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,5 +61,8 @@ Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const 
 /// Bytes that this process may still take: what the system says is available, or what is left of its cgroup's limit where that
 /// is less. Linux; 0 when neither is known.
 double available_memory();
+
+/// The type that a choice means on a device; nothing for the types as they are.
+std::optional<at::ScalarType> compute_type(ComputeType choice, const at::Device& device);
 
 }  // namespace microemo::train

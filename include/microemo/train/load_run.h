@@ -23,7 +23,8 @@ struct LoadedRun {
   std::shared_ptr<model::MicroEmo> model;
 };
 /// Opens a run folder (its newest whole checkpoint) or a checkpoint folder; needs nothing outside of it. `averaged` takes the
-/// averages of the weights that were trained (train.ema). Throws Error(checkpoint), also when there are none.
-LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged = false);
+/// averages of the weights that were trained (train.ema). The model is brought to `device`. Throws Error(checkpoint), also when
+/// there are none.
+LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged = false, const at::Device& device = at::kCPU);
 
 }  // namespace microemo::train

@@ -15,6 +15,8 @@ struct MetricsLine {
   StepResult result = {};
   double learning_rate = 0;
   double step_seconds = 0;                            ///< of this step
+  double wait_seconds = 0;                            ///< of it, for its clips
+  double memory_mb = 0;                               ///< of the process, or of a GPU what tensors take at most
   double seconds = 0;                                 ///< spent on steps since the start of the run, over all its interruptions
   std::map<std::string, double> validation = {};      ///< what it gave behind this step; empty without one
   std::map<std::string, double> gradient_norms = {};  ///< before clipping, by part of the model

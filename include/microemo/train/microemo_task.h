@@ -32,9 +32,10 @@ TrainingData pattern_data(const RunOptions& options);
 std::vector<int64_t> trainable_questions(const data::Clip& clip);
 
 /// What Trainer trains. `data` and `tokenizer` are shared, the model is the task's module. Clips, questions and augmentation of a
-/// step are those of the whole batch, whatever part of it is this rank's.
+/// step are those of the whole batch, whatever part of it is this rank's. The model is brought to the device by the trainer.
 Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData> data,
-                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share = {});
+                   std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<model::MicroEmo> model, Share share = {},
+                   const at::Device& device = at::kCPU);
 
 /// Counts of the model's loss terms, from the labels alone (see model::LossTerm).
 TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options);

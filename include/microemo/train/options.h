@@ -67,6 +67,13 @@ constexpr auto names_of(FrozenChoice) {
                     std::pair{FrozenChoice::nf4, "nf4"}};
 }
 
+/// The type in which the decoder and the picture encoder compute.
+enum class ComputeType { automatic, fp32, bf16 };
+constexpr auto names_of(ComputeType) {
+  return std::array{std::pair{ComputeType::automatic, "auto"}, std::pair{ComputeType::fp32, "fp32"},
+                    std::pair{ComputeType::bf16, "bf16"}};
+}
+
 /// What happens when a loss or gradient is not finite.
 enum class NonFinite { stop, skip };
 constexpr auto names_of(NonFinite) { return std::array{std::pair{NonFinite::stop, "stop"}, std::pair{NonFinite::skip, "skip"}}; }
@@ -88,8 +95,9 @@ struct TrainOptions {
   int64_t keep_last = 2, threads = 1;
   std::string device = "auto", recompute = "auto";
   FrozenChoice frozen_dtype = FrozenChoice::automatic;
+  ComputeType compute_dtype = ComputeType::automatic;
   NonFinite non_finite = NonFinite::stop;
-  bool deterministic = false, keep_best = false, valid_ema = false;
+  bool deterministic = false, graphs = false, keep_best = false, valid_ema = false;
   double ema = 0;
   std::string best_metric = "valid_loss";
   int64_t patience = 0, valid_answers = 0, valid_tokens = 64;
@@ -188,6 +196,12 @@ void describe_machine(Visitor& option, TrainOptions& o) {
   option("device", o.device, "auto, cpu, cuda or cuda:N.");
   option("deterministic", o.deterministic,
          "Refuse operations without a fixed order, and write a hash of the trained weights into every line of metrics.jsonl.");
+  option("compute_dtype", o.compute_dtype,
+         "What the decoder and the picture encoder compute in; weights that are trained stay fp32 and are rounded where they are "
+         "used. auto: bf16 on a GPU, fp32 on a CPU, where bf16 is slower.");
+  option("graphs", o.graphs,
+         "Record the work of a frozen picture encoder on a GPU and replay it for pictures of the same number (CUDA graphs). Without "
+         "effect on a CPU.");
   option("frozen_dtype", o.frozen_dtype,
          "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
          "bitsandbytes has them; auto is bf16 on a "

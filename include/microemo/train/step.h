@@ -32,6 +32,7 @@ struct Task {
   /// of the wheel; empty: validations answer nothing.
   std::function<std::vector<std::pair<double, double>>(int64_t rank, int64_t world)> answer_scores = {};
   Normalise normalise = Normalise::tokens;
+  at::Device device = at::kCPU;         ///< where the module is trained; the trainer brings it there
   std::vector<std::string> terms = {};  ///< names of all terms that `counts` may name; needed among several ranks
 };
 

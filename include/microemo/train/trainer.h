@@ -6,6 +6,7 @@
 #include <string>
 
 #include "microemo/parallel/group.h"
+#include "microemo/train/batches_ahead.h"
 #include "microemo/train/checkpoints.h"
 #include "microemo/train/metrics.h"
 #include "microemo/train/optimizer.h"
@@ -75,6 +76,7 @@ class Trainer {
   AdamW optimizer_;
   WeightAverage average_;
   parallel::GradientReducer reducer_;
+  BatchesAhead batches_;
   std::optional<MetricsFile> metrics_;  ///< of rank 0 while it runs; outlives the writer of checkpoints, which syncs it
   Checkpoints checkpoints_;
   BestMetric best_metric_;

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include "microemo/base/device.h"
+
+namespace microemo::test {
+
+/// A device of LibTorch beside the CPU that every machine has, so that code which is meant for a GPU is run by tests: tensors on
+/// it lie in ordinary memory and every operation computes what the CPU computes, bit for bit, but an operation that mixes its
+/// tensors with those of the CPU fails as it does on a GPU (numbers of no dimension are allowed, as there). From the first call
+/// on it is in the process. Not for several threads at once.
+at::Device second_device();
+
+/// Its recorded work, as a GPU has it: what is computed between begin and end is done again by run, on the same memory; reading a
+/// number in between fails. Calls of kernels that are not LibTorch's are told by record_call.
+const DeviceGraphs& second_device_graphs();
+void record_call(std::function<void()> call);
+
+/// How often recorded work was run.
+int64_t second_device_graph_runs();
+
+/// How often a number of the device was read by the program (Tensor::item and the like): each would wait for a GPU.
+int64_t second_device_reads();
+
+/// How often data went from the second device to the CPU or back, item() not counted.
+int64_t second_device_copies();
+
+}  // namespace microemo::test
