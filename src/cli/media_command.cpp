@@ -4,12 +4,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "media_speech.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/cli/commands.h"
@@ -36,6 +38,8 @@ struct Words {
   int64_t count = 0;
   int cells = 24, bands = 64, rate = 16000;
   double threshold = media::FaceTrackOptions{}.threshold;
+  std::string resampler = "swresample";
+  std::optional<double> from, to;
   bool json = false;
 };
 
@@ -282,8 +286,18 @@ void show_faces(const Words& words) {
   });
 }
 
+media::Sound sound_of(const Words& words) {
+  media::SoundOptions options{.rate = words.rate, .limits = {}};
+  for (const auto& [resampling, name] : names_of(media::Resampling{}))
+    if (words.resampler == name) options.resampling = resampling;
+  if (!words.from && !words.to) return media::read_sound(words.video, options);
+  media::AudioReader reader(words.video, options);
+  const double from = words.from.value_or(reader.start_s());
+  return reader.window(from, words.to.value_or(from + options.limits.max_seconds));
+}
+
 void show_sound(const Words& words) {
-  const media::Sound sound = media::read_sound(words.video, words.rate);
+  const media::Sound sound = sound_of(words);
   double peak = 0, square = 0;
   for (const float sample : sound.samples) {
     peak = std::max(peak, std::abs(double(sample)));
@@ -371,12 +385,18 @@ void add_media_command(CLI::App& app, int&) {
   add_choice(*frames, words);
   CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, at 16 kHz or another rate",
                              "Write a picture of the log-mel filter banks", words, show_sound);
+  add_speech_views(*command);
   add_cells(*frames, words);
   add_cells(*faces, words);
   faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
       ->check(finite)
       ->capture_default_str();
   audio->add_option("--rate", words->rate, "Samples per second")->check(CLI::Range(1000, 384000))->capture_default_str();
+  audio->add_option("--resampler", words->resampler, "swresample as ffmpeg, sinc as torchaudio, soxr as sox -v")
+      ->check(CLI::IsMember({"swresample", "soxr", "sinc"}))
+      ->capture_default_str();
+  audio->add_option("--from", words->from, "Only what is heard from this second of the clip on")->check(finite);
+  audio->add_option("--to", words->to, "Only what is heard before this second of the clip")->check(finite);
   audio->add_option("--wav", words->wav, "Write the sound as a WAV file")->type_name("WAV");
   audio->add_option("--bands", words->bands, "Mel bands of the picture")->check(CLI::Range(1, 512))->capture_default_str();
   command->footer(
@@ -385,7 +405,10 @@ void add_media_command(CLI::App& app, int&) {
       "  microemo media frames clip.mp4 --at 0.5,1.25 --json\n"
       "  microemo media frames clip.mp4 --rule uniform --count 8\n"
       "  microemo media faces clip.mp4 --json > faces.json\n"
-      "  microemo media audio clip.mp4 --wav sound.wav");
+      "  microemo media audio clip.mp4 --wav sound.wav\n"
+      "  microemo media audio clip.mp4 --from 1.5 --to 3.25 --wav utterance.wav\n"
+      "  microemo media transcript talk.vtt --overlap cut --longest 10 --srt talk.srt\n"
+      "  microemo media voice clip.mp4 --srt clip.srt");
 }
 
 }  // namespace microemo::cli

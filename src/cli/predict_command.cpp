@@ -20,11 +20,14 @@
 #include "microemo/cli/commands.h"
 #include "microemo/eval/labels.h"
 #include "microemo/infer/generate.h"
+#include "microemo/media/voice.h"
 #include "microemo/report/clip_frames.h"
 #include "microemo/report/timeline.h"
 #include "microemo/text/transcript.h"
+#include "microemo/text/utterance_rules.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
+#include "rule_options.h"
 
 namespace microemo::cli {
 namespace {
@@ -37,7 +40,8 @@ struct Words {
   std::string video, run, transcript, question, out;
   std::vector<std::string> features;
   int64_t max_new_tokens = infer::GenerateOptions().max_new_tokens;
-  bool json = false, ema = false;
+  text::UtteranceRules rules;
+  bool json = false, ema = false, voice = false;
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
@@ -48,38 +52,36 @@ struct Prediction {
   std::vector<std::string> remarks;
 };
 
-/// The rules of a manifest hold for a transcript, too.
-void check_cues(const std::vector<text::Cue>& cues, const Words& words, int64_t most) {
-  constexpr double touching_s = 1e-6;
-  for (size_t i = 1; i < cues.size(); ++i)
-    if (cues[i].start_s < cues[i - 1].end_s - touching_s)
-      throw DataError("the cue starts at {:.3f} s, before the one above it ends ({:.3f} s)", cues[i].start_s, cues[i - 1].end_s)
-          .where(words.transcript, cues[i].line)
-          .hint("utterances must not overlap: cut one of the two");
-  if (int64_t(cues.size()) > most)
-    throw DataError("the transcript has {} cues, and this model was made for {} utterances at most", cues.size(), most)
-        .where(words.transcript, cues[size_t(most)].line)
-        .hint(fmt::format("merge cues that belong together, or cut the video into parts of {} cues", most));
+std::vector<data::Utterance> utterances_of(const std::vector<text::Cue>& cues, const Words& words) {
+  std::vector<data::Utterance> utterances;
+  for (const text::Cue& cue : cues)
+    utterances.push_back(
+        {.start_s = cue.start_s, .end_s = cue.end_s, .text = cue.text, .speaker = cue.speaker, .question = words.question});
+  return utterances;
 }
 
-std::vector<data::Utterance> read_utterances(const Words& words, int64_t most) {
-  std::vector<data::Utterance> utterances;
-  if (words.transcript.empty()) return utterances;
-  const std::vector<text::Cue> cues = text::read_srt(words.transcript);
-  check_cues(cues, words, most);
-  for (const text::Cue& cue : cues) {
-    data::Utterance utterance;
-    utterance.start_s = cue.start_s;
-    utterance.end_s = cue.end_s;
-    utterance.text = cue.text;
-    utterance.question = words.question;
-    utterances.push_back(utterance);
-  }
-  if (utterances.empty())
+void refuse_too_many(const std::vector<text::Cue>& cues, const std::string& file, int64_t most) {
+  if (int64_t(cues.size()) > most)
+    throw DataError("there are {} utterances, and this model was made for {} at most", cues.size(), most)
+        .where(file, cues[size_t(most)].line)
+        .hint(fmt::format("merge neighbours with --most {}, or cut the video into parts of {} utterances", most, most));
+}
+
+std::vector<text::Cue> cues_of(const text::Transcript& transcript, const Words& words) {
+  if (!transcript.timed) return {};
+  if (transcript.cues.empty())
     throw DataError("the transcript has no utterance")
         .where(words.transcript)
         .hint("leave --transcript out to ask about the whole clip");
-  return utterances;
+  return text::utterances_of(transcript.cues, words.rules, words.transcript);
+}
+
+std::vector<text::Cue> cues_of_voice(const Words& words) {
+  std::vector<text::Cue> cues;
+  if (!media::probe(words.video).has_audio) return cues;
+  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.video)))
+    cues.push_back({start_s, end_s, {}});
+  return text::utterances_of(std::move(cues), words.rules, words.video);
 }
 
 /// The features that the command line names.
@@ -102,13 +104,17 @@ data::Sample read_clip(const Words& words, const train::RunOptions& options) {
   data::Sample sample;
   sample.clip.id = fs::path(words.video).stem().string();
   sample.clip.video = words.video;
-  sample.clip.utterances = read_utterances(words, options.model.decoder.utterances);
+  const text::Transcript transcript = words.transcript.empty() ? text::Transcript() : text::read_transcript(words.transcript);
+  const std::vector<text::Cue> cues = words.voice ? cues_of_voice(words) : cues_of(transcript, words);
+  refuse_too_many(cues, words.voice ? words.video : words.transcript, options.model.decoder.utterances);
+  sample.clip.utterances = utterances_of(cues, words);
   sample.clip.features = named_features(words, options.model.features.names);
   sample.features = data::read_features(sample.clip, options.model.features);
   sample.prepared = data::prepare_clip(sample.clip, options.prepare);
   if (sample.clip.utterances.empty()) {
     data::Utterance whole;
     whole.end_s = sample.prepared.duration_s;
+    whole.text = transcript.text;
     whole.question = words.question;
     sample.clip.utterances.push_back(whole);
   }
@@ -117,7 +123,10 @@ data::Sample read_clip(const Words& words, const train::RunOptions& options) {
 
 std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words& words) {
   std::vector<std::string> remarks;
-  if (words.transcript.empty()) remarks.push_back("no transcript: the whole clip is one utterance without words");
+  if (words.voice)
+    remarks.push_back("no transcript: the utterances are where the sound is loud, without words");
+  else if (words.transcript.empty())
+    remarks.push_back("no transcript: the whole clip is one utterance without words");
   if (clip.face_times_N.size(0) == 0)
     remarks.push_back("no picture in this file: the model has only heard it");
   else if (clip.faces_found == 0)
@@ -272,8 +281,16 @@ void add_predict_command(CLI::App& app, int&) {
   command->add_option("--run", words->run, "Run folder (its newest checkpoint), or a checkpoint folder")
       ->required()
       ->type_name("RUN");
-  command->add_option("--transcript", words->transcript, "SubRip file: one utterance a cue; the whole clip is one without it")
-      ->type_name("FILE.srt");
+  CLI::Option* transcript =
+      command
+          ->add_option(
+              "--transcript", words->transcript,
+              "One utterance a cue: .srt, .vtt, .json of Whisper, .csv like MELD's; .txt, without times, and no transcript "
+              "make the whole clip one utterance")
+          ->type_name("FILE");
+  command->add_flag("--voice", words->voice, "No transcript: an utterance wherever the sound is loud enough to be speech")
+      ->excludes(transcript);
+  add_rule_options(*command, words->rules);
   command->add_option("--question", words->question,
                       "Asked about every utterance; without it what the emotion is, with the times");
   command

@@ -7,6 +7,7 @@
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/json.h"
+#include "microemo/media/video_reader.h"
 #include "microemo/text/transcript.h"
 
 namespace microemo::data {
@@ -108,15 +109,28 @@ fs::path named_file(const Json& object, const char* key, const Place& place) {
   return file;
 }
 
-std::vector<Utterance> utterances_of_transcript(const fs::path& transcript) {
+/// Text without times belongs to the whole clip.
+Utterance utterance_of_whole(const Clip& clip, const std::string& words, const fs::path& transcript, const Place& place) {
+  const double length_s = clip.video.empty() ? 0 : media::probe(clip.video).duration_s;
+  if (length_s <= 0)
+    throw DataError("the transcript {} has no times, and the length of clip \"{}\" is not known", shown(transcript.string()),
+                    clip.id)
+        .where(place.file, place.line)
+        .hint(R"(write it as "utterances": [{"start_s": …, "end_s": …, "text": …}])");
+  return {.start_s = 0, .end_s = length_s, .text = words};
+}
+
+std::vector<Utterance> utterances_of_transcript(const Clip& clip, const fs::path& file, const Place& place) {
+  const text::Transcript transcript = text::read_transcript(file);
+  if (!transcript.timed) return {utterance_of_whole(clip, transcript.text, file, place)};
   std::vector<Utterance> utterances;
-  for (const text::Cue& cue : text::read_srt(transcript)) {
+  for (const text::Cue& cue : transcript.cues) {
     if (!utterances.empty() && cue.start_s < utterances.back().end_s - touching_s)
       throw DataError("the cue starts at {}, before the one above it ends ({})", time_text(cue.start_s),
                       time_text(utterances.back().end_s))
-          .where(transcript, cue.line)
-          .hint("utterances must not overlap: cut one of the two");
-    utterances.push_back({.start_s = cue.start_s, .end_s = cue.end_s, .text = cue.text});
+          .where(file, cue.line)
+          .hint("utterances must not overlap: cut one of the two, or let microemo media transcript --overlap cut --srt do it");
+    utterances.push_back({.start_s = cue.start_s, .end_s = cue.end_s, .text = cue.text, .speaker = cue.speaker});
   }
   return utterances;
 }
@@ -174,7 +188,7 @@ void read_utterances_into(Clip& clip, const Json& object, const Place& place) {
     throw DataError("clip \"{}\" has both \"transcript\" and \"utterances\"", clip.id)
         .where(place.file, place.line)
         .hint("keep one of the two");
-  if (named) clip.utterances = utterances_of_transcript(named_file(object, "transcript", place));
+  if (named) clip.utterances = utterances_of_transcript(clip, named_file(object, "transcript", place), place);
   if (object.contains("utterances")) clip.utterances = utterances_of_line(object, place);
   check_utterances(clip, place);
 }

@@ -135,7 +135,7 @@ void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept
 }
 
 void read_sound(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
-  const media::Sound sound = media::read_sound(clip.video);
+  const media::Sound sound = media::read_sound(clip.video, {.resampling = options.sound_resampler, .limits = {}});
   add_sound(sound, options, prepared);
   prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
   report_repairs(clip, "packets of sound", sound.bad_packets);

@@ -148,8 +148,8 @@ TEST_F(PredictCommand, RefusesMoreCuesThanTheModelTakesAndSaysToMergeThem) {
   write_video(video, true);
   write_cues(17);
   const test::CommandResult result = predict(video, {"--transcript", words.string()});
-  expect_nothing_written(result, ErrorKind::data, "17 cues, and this model was made for 16 utterances");
-  EXPECT_THAT(result.standard_error, HasSubstr("merge cues"));
+  expect_nothing_written(result, ErrorKind::data, "17 utterances, and this model was made for 16");
+  EXPECT_THAT(result.standard_error, HasSubstr("--most 16"));
 }
 
 TEST_F(PredictCommand, SaysThatTheDiskIsFullAndLeavesNothing) {

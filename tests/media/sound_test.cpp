@@ -49,7 +49,7 @@ TEST(Sounds, KeepAToneThroughResampling) {
   const Clips clips;
   const auto path = clips.path("tone.wav");
   ffmpeg({"-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*1000*t):s=44100:d=1", path.string()});
-  const Sound sound = read_sound(path, 16000);
+  const Sound sound = read_sound(path);
   ASSERT_NEAR(double(sound.samples.size()), 16000, 2);
   for (size_t i = 1000; i < 15000; ++i)
     ASSERT_NEAR(sound.samples[i], 0.5 * std::sin(2 * std::numbers::pi * 1000 * double(i) / 16000), 2e-3) << i;
@@ -95,7 +95,7 @@ TEST(Sounds, LongerThanTheLimitAreRefused) {
   ReadLimits limits;
   limits.max_seconds = 1;
   expect_error(
-      ErrorKind::data, [&] { read_sound(path, 16000, limits); }, "max_seconds = 1");
+      ErrorKind::data, [&] { read_sound(path, {.limits = limits}); }, "max_seconds = 1");
 }
 
 TEST(Sounds, OfACutFileAreRefused) {

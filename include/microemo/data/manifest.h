@@ -58,14 +58,16 @@ struct Manifest {
 ///   identity, speaker  who is shown, who speaks
 ///   labels             list of text, of the whole clip
 ///   utterances         list, in order of time and without overlap, of objects with the members of Utterance
-///   transcript         path of an SRT that takes the place of "utterances"
+///   transcript         path of a file that takes the place of "utterances": text::read_transcript. Text without times is one
+///                      utterance of the whole clip, whose length is what the video's container says
 ///   movements          list of objects with the members of Movement
 ///   features           object of paths, as "video" is: .npy files of vectors of the clip that were computed elsewhere, by name
 ///
 /// Only id, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
 /// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
-/// video, transcript or feature that does not exist, a transcript that read_srt refuses.
+/// video, transcript or feature that does not exist, a transcript that read_transcript refuses or that has no times where
+/// the length of the clip is not known.
 Manifest read_manifest(const std::filesystem::path& path);
 /// The same, but every mistake of a line goes to `on_error` and that line's clip is left out; only a file that cannot be read or
 /// has no line throws.

@@ -8,6 +8,7 @@
 #include "microemo/base/config.h"
 #include "microemo/base/json.h"
 #include "microemo/data/manifest.h"
+#include "microemo/media/resample.h"
 
 // Shapes: T sampled whole frames, C channels, H height, W width, N native-rate face frames, S side of a face input, F log-mel
 // frames, M mel bands.
@@ -50,6 +51,7 @@ struct PrepareOptions {
   double face_rate_cap = 60.0;
   FaceInput face_input = FaceInput::flow;
   SoundInput sound = SoundInput::log_mel;
+  media::Resampling sound_resampler = media::Resampling::swresample;
   int64_t mel_bands = 40, sound_pieces = 0;
 };
 
@@ -90,6 +92,10 @@ void describe(Visitor& option, PrepareOptions& o) {
          "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
          "(hubert) "
          "or whisper.");
+  option(
+      "sound_resampler", o.sound_resampler,
+      "How a sound comes to 16 kHz: swresample, as ffmpeg does it (Whisper, MERTools); sinc, as torchaudio does it (ImageBind); "
+      "soxr, the cleanest.");
   option("mel_bands", o.mel_bands, "Mel bands of the sound; ImageBind has 128, Whisper 80 or 128.")
       .min(8)
       .max(256)
