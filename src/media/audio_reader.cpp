@@ -16,6 +16,9 @@ namespace {
 // Times of packets are rounded to the container's clock; a difference above this is a hole in the sound.
 constexpr double hole_s = 0.1;
 
+// No sound has less or more; a file that claims so would become a flood of samples.
+constexpr int lowest_rate = 1000, highest_rate = 1'000'000;
+
 /// Decodes the sound once from start to end and gives its samples in pieces, at the rate that is asked for.
 class Decoding {
  public:
@@ -128,6 +131,10 @@ void Decoding::keep_time(const AVFrame& frame, std::vector<float>& samples) {
 /// A sound whose rate changes goes on through a resampler of its own.
 void Decoding::prepare(const AVFrame& frame, std::vector<float>& samples) {
   if (resampler_ && rate_ == frame.sample_rate) return;
+  if (frame.sample_rate < lowest_rate || frame.sample_rate > highest_rate)
+    throw DataError("its sound claims a rate of {} Hz", frame.sample_rate)
+        .where(file_.path)
+        .hint("rates from 1 kHz to 1 MHz are read: convert it, for instance with ffmpeg");
   finish(samples);
   rate_ = frame.sample_rate;
   resampler_ = make_resampler(options_.resampling, rate_, options_.rate);

@@ -232,6 +232,14 @@ TEST(AudioReaders, RefuseFilesWithoutSound) {
       ErrorKind::data, [] { AudioReader{"/nowhere/a.wav"}; }, "no such file");
 }
 
+TEST(AudioReaders, RefuseARateThatIsNone) {
+  const Clips clips;
+  const auto path = clips.path("slow.wav");
+  ffmpeg({"-f", "lavfi", "-i", "aevalsrc=0.1:s=50:d=20", path.string()});
+  expect_error(
+      ErrorKind::data, [&] { read_sound(path); }, "a rate of 50 Hz");
+}
+
 TEST(AudioReaders, WithoutARateAreAMistake) {
   expect_error(
       ErrorKind::internal, [] { AudioReader("a.wav", {.rate = 0, .limits = {}}); }, "a sample rate of 0");
