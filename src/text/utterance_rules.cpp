@@ -130,25 +130,23 @@ std::vector<TimedWord> words_by_length(const Cue& cue) {
   return words;
 }
 
-/// Cuts the text of a cue where its words are cut: by their letters, so that blanks and their absence stay. Where the words are
-/// not those of the text, theirs is taken.
+std::string letters_of(std::string text) {
+  std::erase_if(text, is_blank);
+  return text;
+}
+
+/// Whether the words with times are the whole text: not where a recogniser could not place some of them.
+bool has_times_of_all_words(const Cue& cue) {
+  std::string letters;
+  for (const TimedWord& word : cue.words) letters += letters_of(word.text);
+  return letters == letters_of(cue.text);
+}
+
+/// Takes a text apart, so many letters at a time, with the blanks between them.
 class TextCutter {
  public:
-  TextCutter(const std::string& text, const std::vector<TimedWord>& words) : text_(text) {
-    std::string of_words, of_text = text;
-    for (const TimedWord& word : words) of_words += word.text;
-    std::erase_if(of_words, is_blank);
-    std::erase_if(of_text, is_blank);
-    equal_ = of_words == of_text;
-  }
-  std::string next(const std::vector<TimedWord>& words, size_t begin, size_t end) {
-    std::string joined;
-    size_t letters = 0;
-    for (size_t i = begin; i < end; ++i) {
-      append_text(joined, words[i].text);
-      letters += size_t(std::ranges::count_if(words[i].text, [](char c) { return !is_blank(c); }));
-    }
-    if (!equal_) return joined;
+  explicit TextCutter(const std::string& text) : text_(text) {}
+  std::string next(size_t letters) {
     const size_t from = at_;
     for (; at_ < text_.size() && letters > 0; ++at_) letters -= !is_blank(text_[at_]);
     return trimmed(text_.substr(from, at_ - from));
@@ -156,7 +154,6 @@ class TextCutter {
 
  private:
   const std::string& text_;
-  bool equal_ = false;
   size_t at_ = 0;
 };
 
@@ -175,24 +172,28 @@ std::vector<size_t> part_ends(const std::vector<TimedWord>& words, const Cue& cu
 }
 
 void split_into(std::vector<Cue>& parts, const Cue& cue, double longest_s) {
-  const bool timed = !cue.words.empty();
+  const bool timed = has_times_of_all_words(cue);
   const std::vector<TimedWord> words = timed ? cue.words : words_by_length(cue);
-  const auto count = int64_t(std::ceil(length_s(cue) / longest_s - 1e-9));
-  if (longest_s == 0 || count < 2 || words.size() < 2) return parts.push_back(cue);
-  TextCutter cutter(cue.text, words);
+  if (longest_s == 0 || length_s(cue) <= longest_s * (1 + 1e-9) || words.size() < 2) return parts.push_back(cue);
+  // No more parts than words, however short they are to be.
+  const double wanted = std::min(std::ceil(length_s(cue) / longest_s - 1e-9), double(words.size()));
+  TextCutter cutter(cue.text);
   size_t begin = 0;
   double start_s = cue.start_s;
-  for (const size_t end : part_ends(words, cue, count)) {
-    const bool last = end == words.size();
-    const double end_s = last ? cue.end_s : std::clamp(words[end - 1].end_s, start_s, cue.end_s);
-    Cue part{start_s, end_s, cutter.next(words, begin, end), cue.line, cue.speaker};
+  for (const size_t end : part_ends(words, cue, int64_t(wanted))) {
+    const double end_s = end == words.size() ? cue.end_s : std::min(words[end - 1].end_s, cue.end_s);
+    if (end_s <= start_s && end < words.size()) continue;
+    Cue part{start_s, end_s, {}, cue.line, cue.speaker};
+    size_t letters = 0;
+    for (size_t i = begin; i < end; ++i) letters += letters_of(words[i].text).size();
+    part.text = cutter.next(letters);
     if (timed) part.words.assign(words.begin() + int64_t(begin), words.begin() + int64_t(end));
+    if (end_s > start_s)
+      parts.push_back(std::move(part));
+    else
+      join(parts.back(), part);  // the part before it reached the cue's end
     begin = end;
     start_s = end_s;
-    if (part.end_s > part.start_s)
-      parts.push_back(std::move(part));
-    else if (!parts.empty())
-      join(parts.back(), part);
   }
 }
 

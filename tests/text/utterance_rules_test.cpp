@@ -96,6 +96,27 @@ TEST(UtteranceRules, LoseNoWord) {
 
 TEST(UtteranceRules, KeepALongOneOfOneWord) { EXPECT_EQ(shown(ruled({{0, 9, "Aaah"}}, {.longest_s = 1})), "[0-9 Aaah]"); }
 
+TEST(UtteranceRules, LoseNoWordThatHasNoTime) {
+  Cue cue{0, 10, "It is 7 now"};
+  cue.words = {{0, 1, "It"}, {1, 4.5, "is"}, {9, 10, "now"}};
+  EXPECT_EQ(ruled({cue}, {.longest_s = 20})[0].text, "It is 7 now");
+  std::string joined;
+  for (const Cue& part : ruled({cue}, {.longest_s = 3})) joined += part.text + " ";
+  EXPECT_EQ(joined, "It is 7 now ");
+}
+
+TEST(UtteranceRules, TakeWordsThatLeaveTheirCue) {
+  Cue cue{2, 10, "a b c d"};
+  cue.words = {{0, 1, "a"}, {1, 2, "b"}, {3, 12, "c"}, {12, 13, "d"}};
+  EXPECT_EQ(shown(ruled({cue}, {.longest_s = 2.5})), "[2-10 a b c d]");
+  cue.words = {{0, 1, "a"}, {3, 4, "b"}, {4, 7, "c"}, {12, 13, "d"}};
+  EXPECT_EQ(shown(ruled({cue}, {.longest_s = 2.5})), "[2-4 a b][4-7 c][7-10 d]");
+}
+
+TEST(UtteranceRules, MakeNoMorePartsThanWords) {
+  EXPECT_EQ(shown(ruled({{0, 1, "a"}, {1, 9e6, "b c"}}, {.longest_s = 1e-300})), "[0-1 a][1-3e+06 b][3e+06-9e+06 c]");
+}
+
 TEST(UtteranceRules, MergeDownToANumberAndDropNone) {
   const std::vector<Cue> cues = {{0, 1, "a"}, {1.1, 2, "b"}, {3, 4, "c"}, {4.05, 9, "d"}, {20, 21, "e"}};
   EXPECT_EQ(shown(ruled(cues, {.most = 4})), "[0-1 a][1.1-2 b][3-9 c d][20-21 e]");
