@@ -22,7 +22,7 @@ constexpr int lowest_rate = 1000, highest_rate = 1'000'000;
 /// Decodes the sound once from start to end and gives its samples in pieces, at the rate that is asked for.
 class Decoding {
  public:
-  Decoding(const std::filesystem::path& path, const SoundOptions& options);
+  Decoding(const MediaInput& input, const SoundOptions& options);
 
   /// Appends the next samples to `samples`; false when these were the last.
   bool next(std::vector<float>& samples);
@@ -54,14 +54,14 @@ class Decoding {
   bool started_ = false, more_ = true;
 };
 
-MediaFile open_sound(const std::filesystem::path& path, const ReadLimits& limits) {
-  MediaFile file = open_media(path, limits);
-  if (!file.info.has_audio) throw DataError("the file has no sound stream").where(path).hint("give a video with sound");
+MediaFile open_sound(const MediaInput& input, const ReadLimits& limits) {
+  MediaFile file = open_media(input, limits);
+  if (!file.info.has_audio) throw DataError("the file has no sound stream").where(input.path).hint("give a video with sound");
   return file;
 }
 
-Decoding::Decoding(const std::filesystem::path& path, const SoundOptions& options)
-    : file_(open_sound(path, options.limits)),
+Decoding::Decoding(const MediaInput& input, const SoundOptions& options)
+    : file_(open_sound(input, options.limits)),
       options_(options),
       decoder_(open_decoder(file_, file_.audio_stream)),
       packets_(file_) {}
@@ -82,6 +82,7 @@ bool Decoding::next(std::vector<float>& samples) {
 void Decoding::receive(std::vector<float>& samples) {
   for (;;) {
     const int code = avcodec_receive_frame(decoder_.get(), frame_.get());
+    file_.watch->passed();
     if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
     if (code < 0) {
       ++bad_packets_;
@@ -151,7 +152,7 @@ void Decoding::finish(std::vector<float>& samples) {
 }  // namespace
 
 struct AudioReader::State {
-  std::filesystem::path path;
+  MediaInput input{std::filesystem::path()};
   SoundOptions options;
   std::optional<Decoding> decoding;
   std::vector<float> samples;  ///< those that were decoded and may still be asked for
@@ -159,7 +160,7 @@ struct AudioReader::State {
   bool more = true;
 
   void open() {
-    decoding.emplace(path, options);
+    decoding.emplace(input, options);
     samples.clear();
     first = 0;
     more = true;
@@ -182,9 +183,9 @@ struct AudioReader::State {
   }
 };
 
-AudioReader::AudioReader(const std::filesystem::path& path, const SoundOptions& options) : state_(std::make_unique<State>()) {
+AudioReader::AudioReader(const MediaInput& input, const SoundOptions& options) : state_(std::make_unique<State>()) {
   MICROEMO_CHECK(options.rate > 0, "a sample rate of {}", options.rate);
-  state_->path = path;
+  state_->input = input;
   state_->options = options;
   state_->open();
 }
@@ -221,16 +222,16 @@ Sound AudioReader::window(double begin_s, double end_s) {
   return sound;
 }
 
-Sound read_sound(const std::filesystem::path& path, const SoundOptions& options) {
+Sound read_sound(const MediaInput& input, const SoundOptions& options) {
   MICROEMO_CHECK(options.rate > 0, "a sample rate of {}", options.rate);
-  Decoding decoding(path, options);
+  Decoding decoding(input, options);
   Sound sound;
   sound.rate = options.rate;
   for (bool more = true; more;) {
     more = decoding.next(sound.samples);
     if (double(sound.samples.size()) > options.limits.max_seconds * options.rate)
       throw DataError("its sound is longer than the limit max_seconds = {}", options.limits.max_seconds)
-          .where(path)
+          .where(input.path)
           .hint("cut the file into shorter clips");
   }
   if (sound.samples.empty()) throw decoding.without_sound();

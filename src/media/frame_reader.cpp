@@ -69,9 +69,9 @@ std::optional<Index> index_of_packets(const MediaFile& file, std::vector<PacketF
 }
 
 /// Decodes the file once.
-Index index_of_frames(const std::filesystem::path& path, VideoReader::Options options) {
+Index index_of_frames(const MediaInput& input, VideoReader::Options options) {
   options.rgb = options.md5 = false;
-  VideoDecoder decoder(path, options);
+  VideoDecoder decoder(input, options);
   Index index;
   int64_t duration = 0;
   while (decoder.receive()) {
@@ -93,12 +93,11 @@ Error not_there(const std::filesystem::path& path, int64_t index, size_t count) 
 }  // namespace
 
 struct FrameReader::State {
-  State(const std::filesystem::path& path, const VideoReader::Options& reader_options)
-      : options(reader_options), file_path(path) {
-    auto opened = std::make_unique<VideoDecoder>(path, options);
+  State(const MediaInput& media, const VideoReader::Options& reader_options) : options(reader_options), input(media) {
+    auto opened = std::make_unique<VideoDecoder>(input, options);
     info = opened->file.info;
     std::optional<Index> packets = index_of_packets(opened->file, packets_of(opened->file));
-    index = packets ? std::move(*packets) : index_of_frames(path, options);
+    index = packets ? std::move(*packets) : index_of_frames(input, options);
     if (index.frames.empty()) throw truncated(opened->file, 0, "no picture could be decoded");
   }
 
@@ -109,7 +108,7 @@ struct FrameReader::State {
   void restart();
 
   VideoReader::Options options;
-  std::filesystem::path file_path;
+  MediaInput input;
   VideoInfo info;
   Index index;
   std::unique_ptr<VideoDecoder> decoder;
@@ -119,7 +118,7 @@ struct FrameReader::State {
 };
 
 void FrameReader::State::restart() {
-  decoder = std::make_unique<VideoDecoder>(file_path, options);
+  decoder = std::make_unique<VideoDecoder>(input, options);
   at = -1;
   known = true;
 }
@@ -171,20 +170,24 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
   }
   // From an entry point, an earlier one where the container lands too late, and from the start in the end.
   for (; entry > 0; --entry) {
-    if (!decoder) decoder = std::make_unique<VideoDecoder>(file_path, options);
+    if (!decoder) decoder = std::make_unique<VideoDecoder>(input, options);
     known = false;
     if (decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
       return decoder->take(wanted);
   }
   restart();
   if (decode_to(wanted)) return decoder->take(wanted);
-  throw DataError("frame {} at {:.3f} s cannot be decoded", wanted, index.frames[size_t(wanted)].seconds)
-      .where(file_path)
+  const std::string bad = decoder->first_bad
+                              ? fmt::format(": the decoder refuses packet {} at {:.3f} s ({})", decoder->first_bad->number,
+                                            decoder->first_bad->seconds, decoder->first_bad->reason)
+                              : std::string();
+  throw DataError("frame {} at {:.3f} s cannot be decoded{}", wanted, index.frames[size_t(wanted)].seconds, bad)
+      .where(input.path)
       .hint("copy or download the file again, or convert it with ffmpeg");
 }
 
-FrameReader::FrameReader(const std::filesystem::path& path, const VideoReader::Options& options)
-    : state_(std::make_unique<State>(path, options)) {}
+FrameReader::FrameReader(const MediaInput& input, const VideoReader::Options& options)
+    : state_(std::make_unique<State>(input, options)) {}
 FrameReader::~FrameReader() = default;
 FrameReader::FrameReader(FrameReader&&) noexcept = default;
 
@@ -197,7 +200,7 @@ int64_t FrameReader::shown_at(double seconds) const {
   const auto& frames = state_->index.frames;
   if (!(seconds >= 0) || seconds >= std::max(end_s(), frames.back().seconds + 1e-9))
     throw DataError("nothing is shown at {:.3f} s: the pictures end at {:.3f} s", seconds, end_s())
-        .where(state_->file_path)
+        .where(state_->input.path)
         .hint("give times from 0 up to that end");
   // Times come through decimal text: half a microsecond early is meant to be the frame.
   const auto behind = std::ranges::upper_bound(frames, seconds + 5e-7, {}, &IndexedFrame::seconds);
@@ -208,7 +211,7 @@ void FrameReader::read(const std::vector<int64_t>& indices, const std::function<
   State& s = *state_;
   std::optional<VideoFrame> last;
   for (const int64_t wanted : indices) {
-    if (wanted < 0 || wanted >= int64_t(frames().size())) throw not_there(s.file_path, wanted, frames().size());
+    if (wanted < 0 || wanted >= int64_t(frames().size())) throw not_there(s.input.path, wanted, frames().size());
     MICROEMO_CHECK(!last || last->index <= wanted, "frame {} is asked for behind frame {}", wanted, last->index);
     if (!last || last->index != wanted) last = s.frame(wanted);
     visit(*last);

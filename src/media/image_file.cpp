@@ -4,6 +4,7 @@
 #include <string>
 
 #include "libav.h"
+#include "memory_input.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/media/image.h"
@@ -17,39 +18,8 @@ using namespace libav;
 constexpr char picture_formats[] =
     "jpeg_pipe,png_pipe,bmp_pipe,webp_pipe,tiff_pipe,gif,gif_pipe,pgm_pipe,ppm_pipe,pbm_pipe,pnm_pipe,jpegls_pipe,j2k_pipe";
 constexpr int64_t max_picture_pixels = 200'000'000;
-constexpr int buffer_size = 1 << 16;
-
-struct Bytes {
-  std::string content;
-  size_t position = 0;
-};
-
-int read_bytes(void* opaque, uint8_t* target, int size) {
-  auto& bytes = *static_cast<Bytes*>(opaque);
-  const size_t count = std::min(size_t(size), bytes.content.size() - bytes.position);
-  if (count == 0) return AVERROR_EOF;
-  std::memcpy(target, bytes.content.data() + bytes.position, count);
-  bytes.position += count;
-  return int(count);
-}
-
-// The demuxers of single pictures ask for the size, to read the file as one packet.
-int64_t seek_bytes(void* opaque, int64_t offset, int whence) {
-  auto& bytes = *static_cast<Bytes*>(opaque);
-  const int64_t size = int64_t(bytes.content.size());
-  if (whence & AVSEEK_SIZE) return size;
-  if (whence != SEEK_SET || offset < 0 || offset > size) return AVERROR(EINVAL);
-  bytes.position = size_t(offset);
-  return offset;
-}
-
 Error not_a_picture(const std::filesystem::path& path, const std::string& why) {
   return DataError("cannot read this file as a picture: {}", why).where(path).hint("give a JPEG or PNG file");
-}
-
-InputBytes memory_input(Bytes& bytes) {
-  auto* buffer = static_cast<unsigned char*>(allocated(av_malloc(buffer_size)));
-  return InputBytes(allocated(avio_alloc_context(buffer, buffer_size, 0, &bytes, read_bytes, nullptr, seek_bytes)));
 }
 
 FormatContext open_picture(AVIOContext* input, const std::filesystem::path& path) {
@@ -106,10 +76,10 @@ CodecContext png_encoder(const Image& image) {
 
 Image read_image(const std::filesystem::path& path) {
   silence();
-  Bytes bytes{read_file(path)};
-  if (bytes.content.empty()) throw not_a_picture(path, "it is empty");
-  const InputBytes input = memory_input(bytes);
-  const FormatContext format = open_picture(input.get(), path);
+  const auto bytes = std::make_shared<const std::string>(read_file(path));
+  if (bytes->empty()) throw not_a_picture(path, "it is empty");
+  const MemoryInput input(bytes);
+  const FormatContext format = open_picture(input.context(), path);
   const CodecContext decoder = picture_decoder(*format, path);
   const Frame frame = decode_first(*format, *decoder, path);
   if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) throw not_a_picture(path, "its data are damaged");

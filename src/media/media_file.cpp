@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include <fmt/ranges.h>
+
 #include "microemo/base/error.h"
 
 namespace microemo::media {
@@ -16,11 +18,11 @@ namespace {
 // Playlists and concatenations name other files, which protocol_whitelist=file would let them open; they are not on this list.
 constexpr char formats[] =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,wav,w64,mp3,flac,ogg,aac,ac3,aiff,caf,amr";
-constexpr int max_streams = 64;
 
-std::string first_bytes(const std::filesystem::path& path) {
+std::string first_bytes(const MediaInput& input) {
+  if (input.bytes) return input.bytes->substr(0, 512);
   std::string bytes(512, '\0');
-  std::ifstream stream(path, std::ios::binary);
+  std::ifstream stream(input.path, std::ios::binary);
   stream.read(bytes.data(), std::streamsize(bytes.size()));
   bytes.resize(size_t(stream.gcount()));
   return bytes;
@@ -45,8 +47,22 @@ void check_regular(const std::filesystem::path& path) {
     throw DataError("the file is empty").where(path).hint("copy or download it again");
 }
 
-Error unreadable(const std::filesystem::path& path, int code) {
-  const std::string head = first_bytes(path);
+Error stalled(const std::filesystem::path& path, const ReadLimits& limits) {
+  return DataError("nothing could be read or decoded for {:.0f} s: the file is taken to hang, by the limit stall_seconds",
+                   limits.stall_seconds)
+      .where(path)
+      .hint("look at the disk or network that it lies on, or convert it with ffmpeg");
+}
+
+Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
+  const std::filesystem::path& path = input.path;
+  if (code == AVERROR_EXIT) return stalled(path, limits);
+  if (code == AVERROR(ENOMEM))
+    return DataError("it has more streams than the limit max_streams = {}, or needs more memory than there is",
+                     limits.max_streams)
+        .where(path)
+        .hint("keep the streams that are needed, for instance with ffmpeg -map");
+  const std::string head = first_bytes(input);
   if (is_text(head))
     return DataError("this is text, not a media file").where(path).hint("give the video itself; playlists are not followed");
   if (head.size() > 8 && head.compare(4, 4, "ftyp") == 0)
@@ -58,17 +74,24 @@ Error unreadable(const std::filesystem::path& path, int code) {
       .hint("convert it to MP4 or MKV, for instance with ffmpeg");
 }
 
-AVFormatContext* open_input(const std::filesystem::path& path) {
+int asks_to_end(void* watch) { return static_cast<const Watch*>(watch)->stalled() ? 1 : 0; }
+
+void open_input(MediaFile& file, const MediaInput& input) {
   AVFormatContext* context = allocated(avformat_alloc_context());
-  context->max_streams = max_streams;
+  context->max_streams = file.limits.max_streams;
+  context->probesize = int64_t(file.limits.probe_mb * 1e6);
+  context->max_analyze_duration = int64_t(file.limits.probe_seconds * AV_TIME_BASE);
+  context->interrupt_callback = {asks_to_end, file.watch.get()};
+  if (file.memory) context->pb = file.memory->context();
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", formats, 0);
   av_dict_set(&options, "protocol_whitelist", "file", 0);
   // The prefix keeps a name such as "http:x" from being taken for an address.
-  const int code = avformat_open_input(&context, ("file:" + path.string()).c_str(), nullptr, &options);
+  const std::string name = file.memory ? std::string() : "file:" + input.path.string();
+  const int code = avformat_open_input(&context, name.c_str(), nullptr, &options);
   av_dict_free(&options);
-  if (code < 0) throw unreadable(path, code);
-  return context;
+  if (code < 0) throw unreadable(input, code, file.limits);
+  file.format.reset(context);
 }
 
 void check_pixels(const AVFormatContext& format, const ReadLimits& limits, const std::filesystem::path& path) {
@@ -83,7 +106,7 @@ void check_pixels(const AVFormatContext& format, const ReadLimits& limits, const
 }
 
 /// libav decodes some frames here to learn about the streams, so the limits hold for it too.
-void find_streams(AVFormatContext& format, const ReadLimits& limits, const std::filesystem::path& path) {
+void find_streams(AVFormatContext& format, const ReadLimits& limits, const MediaInput& input) {
   std::vector<AVDictionary*> options(format.nb_streams);
   for (AVDictionary*& option : options) {
     av_dict_set_int(&option, "max_pixels", limits.max_pixels, 0);
@@ -91,7 +114,7 @@ void find_streams(AVFormatContext& format, const ReadLimits& limits, const std::
   }
   const int code = avformat_find_stream_info(&format, options.data());
   for (AVDictionary*& option : options) av_dict_free(&option);
-  if (code < 0) throw unreadable(path, code);
+  if (code < 0) throw unreadable(input, code, limits);
 }
 
 bool is_moving_picture(const AVStream& stream) {
@@ -114,6 +137,23 @@ int best_audio(AVFormatContext& format) {
   return index >= 0 && format.streams[index]->codecpar->sample_rate > 0 ? index : -1;
 }
 
+/// The stream that was asked for. Throws Error(data) when it is none of that kind.
+int chosen_stream(const AVFormatContext& format, int wanted, AVMediaType kind, const std::filesystem::path& path) {
+  const char* name = kind == AVMEDIA_TYPE_VIDEO ? "video" : "sound";
+  std::vector<int> there;
+  for (int i = 0; i < int(format.nb_streams); ++i) {
+    const AVStream& stream = *format.streams[i];
+    const bool fits = kind == AVMEDIA_TYPE_VIDEO ? is_moving_picture(stream)
+                                                 : stream.codecpar->codec_type == kind && stream.codecpar->sample_rate > 0;
+    if (fits) there.push_back(i);
+  }
+  if (std::find(there.begin(), there.end(), wanted) != there.end()) return wanted;
+  throw DataError("stream {} is no {} stream", wanted, name)
+      .where(path)
+      .hint(there.empty() ? fmt::format("the file has no {} stream", name)
+                          : fmt::format("{} streams: {}", name, fmt::join(there, ", ")));
+}
+
 double earliest_start(const AVFormatContext& format) {
   double earliest = std::numeric_limits<double>::infinity();
   for (unsigned i = 0; i < format.nb_streams; ++i) {
@@ -128,6 +168,9 @@ double earliest_start(const AVFormatContext& format) {
 VideoInfo info_of(const MediaFile& file) {
   const AVFormatContext& format = *file.format;
   VideoInfo info;
+  info.video_stream = file.video_stream;
+  info.audio_stream = file.audio_stream;
+  info.streams = int(format.nb_streams);
   info.container = format.iformat->name;
   info.start_s = earliest_start(format);
   const bool is_guess = format.duration_estimation_method == AVFMT_DURATION_FROM_BITRATE;
@@ -150,15 +193,25 @@ VideoInfo info_of(const MediaFile& file) {
 
 }  // namespace
 
-MediaFile open_media(const std::filesystem::path& path, const ReadLimits& limits) {
+MediaFile open_media(const MediaInput& input, const ReadLimits& limits) {
   silence();
-  check_regular(path);
-  MediaFile file{FormatContext(open_input(path)), path, limits, {}};
+  const std::filesystem::path& path = input.path;
+  if (!input.bytes) check_regular(path);
+  if (input.bytes && input.bytes->empty()) throw DataError("there are no bytes to read").where(path);
+  MediaFile file{.watch = std::make_unique<Watch>(limits.stall_seconds),
+                 .memory = input.bytes ? std::make_unique<MemoryInput>(input.bytes) : nullptr,
+                 .format = nullptr,
+                 .path = path,
+                 .limits = limits,
+                 .info = {}};
+  open_input(file, input);
   check_pixels(*file.format, limits, path);
-  find_streams(*file.format, limits, path);
+  find_streams(*file.format, limits, input);
   check_pixels(*file.format, limits, path);
-  file.video_stream = best_video(*file.format);
-  file.audio_stream = best_audio(*file.format);
+  file.video_stream = input.video_stream < 0 ? best_video(*file.format)
+                                             : chosen_stream(*file.format, input.video_stream, AVMEDIA_TYPE_VIDEO, path);
+  file.audio_stream = input.audio_stream < 0 ? best_audio(*file.format)
+                                             : chosen_stream(*file.format, input.audio_stream, AVMEDIA_TYPE_AUDIO, path);
   if (file.video_stream < 0 && file.audio_stream < 0)
     throw DataError("the file holds neither a video nor a sound stream that can be read")
         .where(path)
@@ -197,12 +250,17 @@ void PacketReader::note(const AVPacket& packet, int stream_index) {
 bool PacketReader::next(int stream_index, AVPacket& packet) {
   for (;;) {
     const int code = av_read_frame(file_.format.get(), &packet);
+    if (code == AVERROR_EXIT) throw stalled(file_.path, file_.limits);
+    file_.watch->passed();
     if (code < 0) {
       failure_ = code == AVERROR_EOF ? 0 : code;
       return false;
     }
     note(packet, stream_index);
-    if (packet.stream_index == stream_index) return true;
+    if (packet.stream_index == stream_index) {
+      ++count_;
+      return true;
+    }
     av_packet_unref(&packet);
   }
 }

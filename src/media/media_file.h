@@ -1,14 +1,32 @@
 #pragma once
+#include <chrono>
 #include <filesystem>
+#include <memory>
 
 #include "libav.h"
+#include "memory_input.h"
 #include "microemo/base/error.h"
 #include "microemo/media/video_reader.h"
 
 namespace microemo::media {
 
+/// Tells a file that is read from one that hangs, by the clock.
+class Watch {
+ public:
+  explicit Watch(double limit_s) : limit_s_(limit_s) {}
+  /// A packet or a frame has come.
+  void passed() { last_ = std::chrono::steady_clock::now(); }
+  bool stalled() const { return std::chrono::steady_clock::now() - last_ > std::chrono::duration<double>(limit_s_); }
+
+ private:
+  double limit_s_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 /// An opened container and the streams that are read from it; -1 where there is none.
 struct MediaFile {
+  std::unique_ptr<Watch> watch;         ///< libav asks it while it reads
+  std::unique_ptr<MemoryInput> memory;  ///< libav reads from it; null for a file
   libav::FormatContext format;
   std::filesystem::path path;
   ReadLimits limits;
@@ -22,8 +40,8 @@ struct MediaFile {
   }
 };
 
-/// Opens a local file within the limits and finds its streams. Throws Error(data) as probe does.
-MediaFile open_media(const std::filesystem::path& path, const ReadLimits& limits);
+/// Opens a local file, or bytes in memory, within the limits and finds its streams. Throws Error(data) as probe does.
+MediaFile open_media(const MediaInput& input, const ReadLimits& limits);
 
 /// A decoder for one stream, with one thread and the limit on pixels. Throws Error(data) when there is none for its codec.
 libav::CodecContext open_decoder(const MediaFile& file, int stream_index);
@@ -37,6 +55,8 @@ class PacketReader {
   bool next(int stream_index, AVPacket& packet);
   /// Throws Error(data) when the packets ended long before the end that the container announces, or could not be read on.
   void check_complete() const;
+  /// Packets that were read of the stream.
+  int64_t count() const { return count_; }
   /// Where the last packet of the stream that was read ends, on the clip's clock.
   double stream_end_s() const { return stream_end_s_; }
 
@@ -46,6 +66,7 @@ class PacketReader {
   MediaFile& file_;
   double end_s_ = 0, stream_end_s_ = 0;
   int failure_ = 0;
+  int64_t count_ = 0;
 };
 
 /// What may be missing at the end before a file counts as truncated, in seconds: rounding of times, the last frame's length.

@@ -32,10 +32,10 @@ void add_md5(const AVFrame& frame, VideoFrame& result) {
 
 }  // namespace
 
-VideoDecoder::VideoDecoder(const std::filesystem::path& path, const VideoReader::Options& reader_options)
-    : options(reader_options), file(open_media(path, reader_options.limits)), packets(file) {
+VideoDecoder::VideoDecoder(const MediaInput& input, const VideoReader::Options& reader_options)
+    : options(reader_options), file(open_media(input, reader_options.limits)), packets(file) {
   if (!file.info.has_video)
-    throw DataError("the file has sound but no video stream").where(path).hint("give a video, or read its sound alone");
+    throw DataError("the file has sound but no video stream").where(input.path).hint("give a video, or read its sound alone");
   decoder = open_decoder(file, file.video_stream);
 }
 
@@ -63,28 +63,48 @@ bool VideoDecoder::enter(const EntryPoint& entry) {
 bool VideoDecoder::feed() {
   if (draining) return false;
   draining = !packets.next(file.video_stream, *packet);
+  const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+  if (!draining && time != AV_NOPTS_VALUE) packet_s_ = file.seconds(file.video_stream, time);
   const int code = avcodec_send_packet(decoder.get(), draining ? nullptr : packet.get());
   av_packet_unref(packet.get());
-  if (code < 0 && code != AVERROR_EOF) ++bad_packets;
+  if (code < 0 && code != AVERROR_EOF) note_bad(code);
   return true;
+}
+
+void VideoDecoder::note_bad(int code) {
+  if (bad_packets++ == 0) first_bad = {packets.count() - 1, packet_s_, reason(code)};
+  if (++bad_in_a_row <= options.limits.max_bad_packets) return;
+  throw DataError(
+      "{} packets in a row cannot be decoded, over the limit max_bad_packets = {}; the last is packet {} at {:.3f} s ({})",
+      bad_in_a_row, options.limits.max_bad_packets, packets.count() - 1, packet_s_, reason(code))
+      .where(file.path)
+      .hint("copy or download the file again, or convert it with ffmpeg");
 }
 
 bool VideoDecoder::receive() {
   for (;;) {
     const int code = avcodec_receive_frame(decoder.get(), frame.get());
-    if (code >= 0) return true;
+    file.watch->passed();
+    if (code >= 0) {
+      bad_in_a_row = 0;
+      return true;
+    }
     if (code == AVERROR_EOF) return false;
-    if (code != AVERROR(EAGAIN)) ++bad_packets;
+    if (code != AVERROR(EAGAIN)) note_bad(code);
     if (!feed()) return false;
   }
 }
 
 void VideoDecoder::check_end(int64_t frames) const {
   packets.check_complete();
-  if (frames == 0) throw truncated(file, 0, "no picture could be decoded");
+  const std::string bad = first_bad ? fmt::format("; packet {} at {:.3f} s was the first that the decoder refused: {}",
+                                                  first_bad->number, first_bad->seconds, first_bad->reason)
+                                    : std::string();
+  if (frames == 0) throw truncated(file, 0, "no picture could be decoded" + bad);
   const double reached = file.seconds(file.video_stream, last_pts + last_duration);
   if (reached + end_tolerance_s < packets.stream_end_s())
-    throw truncated(file, reached, fmt::format("later pictures, up to {:.3f} s, cannot be decoded", packets.stream_end_s()));
+    throw truncated(file, reached,
+                    fmt::format("later pictures, up to {:.3f} s, cannot be decoded{}", packets.stream_end_s(), bad));
 }
 
 int64_t VideoDecoder::timestamp() const {

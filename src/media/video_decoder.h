@@ -1,6 +1,6 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
+#include <optional>
 
 #include "media_file.h"
 #include "microemo/media/video_reader.h"
@@ -14,7 +14,7 @@ struct EntryPoint {
 
 /// Decodes the video stream of a file forward, from its start or from an entry point.
 struct VideoDecoder {
-  VideoDecoder(const std::filesystem::path& path, const VideoReader::Options& reader_options);
+  VideoDecoder(const MediaInput& input, const VideoReader::Options& reader_options);
 
   /// Decodes up to the next frame; false at the end.
   bool receive();
@@ -35,11 +35,15 @@ struct VideoDecoder {
   libav::Frame frame = libav::new_frame();
   libav::ToRgb to_rgb;
   bool draining = false;
-  int64_t bad_packets = 0;
+  int64_t bad_packets = 0, bad_in_a_row = 0;
+  std::optional<BadPacket> first_bad;
   int64_t last_pts = AV_NOPTS_VALUE, last_duration = 0;
 
  private:
   bool feed();
+  void note_bad(int code);
+
+  double packet_s_ = 0;  ///< time of the last packet
 };
 
 /// Containers whose packets are found by their byte alone.

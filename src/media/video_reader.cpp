@@ -10,18 +10,18 @@ struct VideoReader::State : VideoDecoder {
   int64_t next_index = 0;
 };
 
-VideoInfo probe(const std::filesystem::path& path, const ReadLimits& limits) { return open_media(path, limits).info; }
+VideoInfo probe(const MediaInput& input, const ReadLimits& limits) { return open_media(input, limits).info; }
 
-VideoReader::VideoReader(const std::filesystem::path& path) : VideoReader(path, Options()) {}
+VideoReader::VideoReader(const MediaInput& input) : VideoReader(input, Options()) {}
 
-VideoReader::VideoReader(const std::filesystem::path& path, const Options& options)
-    : state_(std::make_unique<State>(path, options)) {}
+VideoReader::VideoReader(const MediaInput& input, const Options& options) : state_(std::make_unique<State>(input, options)) {}
 
 VideoReader::~VideoReader() = default;
 VideoReader::VideoReader(VideoReader&&) noexcept = default;
 
 const VideoInfo& VideoReader::info() const { return state_->file.info; }
 int64_t VideoReader::bad_packets() const { return state_->bad_packets; }
+const std::optional<BadPacket>& VideoReader::first_bad_packet() const { return state_->first_bad; }
 
 std::optional<VideoFrame> VideoReader::next() {
   State& s = *state_;

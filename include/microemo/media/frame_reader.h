@@ -26,7 +26,7 @@ struct IndexedFrame {
 class FrameReader {
  public:
   /// Throws Error(data) as VideoReader does, at once also for a file that ends too early.
-  explicit FrameReader(const std::filesystem::path& path, const VideoReader::Options& options = {});
+  explicit FrameReader(const MediaInput& input, const VideoReader::Options& options = {});
   ~FrameReader();
   FrameReader(FrameReader&&) noexcept;
 

@@ -38,7 +38,7 @@ struct SoundOptions {
 class AudioReader {
  public:
   /// Throws Error(data): as probe does, and when there is no sound stream (ask probe first) or it cannot be decoded.
-  explicit AudioReader(const std::filesystem::path& path, const SoundOptions& options = {});
+  explicit AudioReader(const MediaInput& input, const SoundOptions& options = {});
   ~AudioReader();
   AudioReader(AudioReader&&) noexcept;
 
@@ -58,7 +58,7 @@ class AudioReader {
 };
 
 /// The whole sound, at most limits.max_seconds of it. Throws Error(data) as AudioReader does.
-Sound read_sound(const std::filesystem::path& path, const SoundOptions& options = {});
+Sound read_sound(const MediaInput& input, const SoundOptions& options = {});
 
 /// 16-bit PCM WAV, atomically.
 void write_wav(const std::filesystem::path& path, const Sound& sound);

@@ -6,14 +6,9 @@
 #include <string>
 
 #include "microemo/media/image.h"
+#include "microemo/media/input.h"
 
 namespace microemo::media {
-
-/// Limits against hostile or broken files; a file over one is refused with an error that names the limit.
-struct ReadLimits {
-  int64_t max_pixels = 4096 * 4096;  ///< of one frame
-  double max_seconds = 4 * 3600;     ///< of sound read as a whole
-};
 
 struct VideoInfo {
   int width = 0, height = 0;  ///< as shown, after rotation
@@ -23,11 +18,13 @@ struct VideoInfo {
   int64_t time_base_num = 0, time_base_den = 1;
   std::string container, video_codec, audio_codec;  ///< audio_codec empty without sound
   bool has_video = false, has_audio = false;
+  int video_stream = -1, audio_stream = -1;  ///< that are read, by their number in the file
+  int streams = 0;                           ///< of any kind
 };
 
 /// Facts of a file without decoding it. Throws Error(data): missing, empty, a folder, not media, over a limit, no stream that can
-/// be read.
-VideoInfo probe(const std::filesystem::path& path, const ReadLimits& limits = {});
+/// be read, no such stream as was asked for.
+VideoInfo probe(const MediaInput& input, const ReadLimits& limits = {});
 
 struct VideoFrame {
   int64_t index = 0;   ///< 0, 1, … in presentation order
@@ -51,8 +48,8 @@ class VideoReader {
     bool rgb = true;  ///< false leaves VideoFrame::rgb empty (times only)
   };
   /// Throws Error(data) as probe does, and when there is no video stream.
-  explicit VideoReader(const std::filesystem::path& path);
-  VideoReader(const std::filesystem::path& path, const Options& options);
+  explicit VideoReader(const MediaInput& input);
+  VideoReader(const MediaInput& input, const Options& options);
   ~VideoReader();
   VideoReader(VideoReader&&) noexcept;
 
@@ -61,6 +58,8 @@ class VideoReader {
   /// decoded up to the end that the container announces; single bad packets inside are counted and go on.
   std::optional<VideoFrame> next();
   int64_t bad_packets() const;
+  /// The first of them; nothing while there is none.
+  const std::optional<BadPacket>& first_bad_packet() const;
 
  private:
   struct State;
