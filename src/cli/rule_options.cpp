@@ -1,17 +1,20 @@
 #include "rule_options.h"
 
-#include <map>
 #include <string>
 
 namespace microemo::cli {
 
 void add_rule_options(CLI::App& command, text::UtteranceRules& rules) {
-  std::map<std::string, text::Overlap> overlaps;
-  for (const auto& [overlap, name] : names_of(text::Overlap{})) overlaps[name] = overlap;
   const std::string group = "Utterances";
-  command.add_option("--overlap", rules.overlap, "Cues that overlap: refuse, cut the earlier one, or merge")
-      ->transform(CLI::CheckedTransformer(overlaps, CLI::ignore_case).description(""))
-      ->type_name("RULE")
+  command
+      .add_option_function<std::string>(
+          "--overlap",
+          [&rules](const std::string& wanted) {
+            for (const auto& [overlap, name] : names_of(text::Overlap{}))
+              if (wanted == name) rules.overlap = overlap;
+          },
+          "Cues that overlap: refuse them, cut the earlier one, or merge both")
+      ->check(CLI::IsMember({"refuse", "cut", "merge"}))
       ->group(group);
   const auto seconds = [&](const char* name, double& value, const char* meaning) {
     command.add_option(name, value, meaning)->check(CLI::Range(0.0, 1e7).description(""))->type_name("SECONDS")->group(group);

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <cmath>
+#include <set>
 
 #include "media/clips.h"
 #include "microemo/base/json.h"
@@ -142,6 +144,61 @@ TEST_F(MediaCommand, PrintsAndWritesTheSound) {
   const std::string bytes = read_file(wav);
   EXPECT_EQ(bytes.size(), 44 + 2 * json["samples"].get<size_t>());
   EXPECT_GT(media::read_image(picture).height, 3 * 64);  // the axes need room
+}
+
+TEST_F(MediaCommand, PrintsAndWritesAPartOfTheSound) {
+  const auto whole = clips.path("whole.wav"), part = clips.path("part.wav");
+  json_of({"audio", clip(), "--wav", whole.string()});
+  const Json json = json_of({"audio", clip(), "--from", "0.5", "--to", "0.75", "--wav", part.string()});
+  EXPECT_EQ(json["samples"], 4000);
+  EXPECT_NEAR(json["start_s"].get<double>(), 0.5, 1e-4);
+  const auto offset = size_t(44 + 2 * std::lround(0.5 * 16000));
+  EXPECT_EQ(read_file(part).substr(44), read_file(whole).substr(offset, 8000));
+}
+
+TEST_F(MediaCommand, ResamplesAsAsked) {
+  std::set<double> levels;
+  for (const char* resampler : {"swresample", "soxr", "sinc"})
+    levels.insert(json_of({"audio", clip(), "--resampler", resampler, "--rate", "11025"})["peak"].get<double>());
+  EXPECT_EQ(levels.size(), 3u);
+  EXPECT_EQ(microemo({"audio", clip(), "--resampler", "sox"}).exit_code, 2);
+  EXPECT_EQ(microemo({"audio", clip(), "--from", "nan"}).exit_code, 2);
+  EXPECT_EQ(microemo({"audio", clip(), "--from", "1", "--to", "0.5"}).exit_code, 2);
+}
+
+TEST_F(MediaCommand, MakesUtterancesOfATranscript) {
+  const auto vtt = clips.write("a.vtt", "WEBVTT\n\n00:01.000 --> 00:03.000\n<v Ann>Hi\n\n00:02.000 --> 00:04.000\nyou\n");
+  EXPECT_THAT(microemo({"transcript", vtt.string()}).standard_error, HasSubstr("--overlap cut"));
+  const auto srt = clips.path("b.srt");
+  const Json json = json_of({"transcript", vtt.string(), "--overlap", "cut", "--pad", "0.25", "--srt", srt.string()});
+  ASSERT_EQ(json["utterances"].size(), 2u);
+  EXPECT_EQ(json["utterances"][0]["speaker"], "Ann");
+  EXPECT_EQ(json["utterances"][0]["end_s"], 2.0);
+  EXPECT_EQ(read_file(srt), "1\n00:00:00,750 --> 00:00:02,000\nHi\n\n2\n00:00:02,000 --> 00:00:04,250\nyou\n\n");
+  EXPECT_THAT(microemo({"transcript", srt.string()}).standard_output, HasSubstr("2 utterances"));
+}
+
+TEST_F(MediaCommand, RefusesRulesAndTextsThatMakeNoUtterances) {
+  EXPECT_EQ(microemo({"transcript", clips.write("a.txt", "Hi").string()}).exit_code, 3);
+  const std::string srt = clips.write("a.srt", "").string();
+  EXPECT_EQ(microemo({"transcript", srt}).exit_code, 0);
+  for (const std::vector<std::string>& rule :
+       {std::vector<std::string>{"--overlap", "keep"}, {"--most", "0"}, {"--longest", "-1"}, {"--pad", "nan"}}) {
+    std::vector<std::string> words{"transcript", srt};
+    words.insert(words.end(), rule.begin(), rule.end());
+    EXPECT_EQ(microemo(words).exit_code, 2) << rule[0];
+  }
+}
+
+TEST_F(MediaCommand, FindsWhereSomebodySpeaks) {
+  const auto wav = clips.path("bursts.wav"), srt = clips.path("bursts.srt");
+  test::ffmpeg(
+      {"-f", "lavfi", "-i", "aevalsrc=0.4*sin(2000*t)*(between(t\\,0.5\\,1.5)+between(t\\,2.5\\,3)):s=16000:d=4", wav.string()});
+  const Json json = json_of({"voice", wav.string(), "--pad", "0", "--srt", srt.string()});
+  ASSERT_EQ(json["utterances"].size(), 2u);
+  EXPECT_NEAR(json["utterances"][1]["start_s"].get<double>(), 2.5, 0.05);
+  EXPECT_THAT(microemo({"transcript", srt.string()}).standard_output, HasSubstr("2 utterances"));
+  EXPECT_EQ(microemo({"voice", wav.string(), "--silence", "3"}).exit_code, 2);
 }
 
 TEST_F(MediaCommand, WritesNoMinusBeforeAZero) {

@@ -144,6 +144,46 @@ TEST_F(PredictCommand, RefusesCuesThatOverlapAsAManifestDoes) {
   expect_nothing_written(predict(video, {"--transcript", words.string()}), ErrorKind::data, "before the one above it ends");
 }
 
+TEST_F(PredictCommand, ReadsTranscriptsOfEveryKind) {
+  write_video(video, true);
+  const std::pair<const char*, const char*> files[] = {
+      {"a.vtt", "WEBVTT\n\n00:00.100 --> 00:00.500\nwhat does\n\n00:00.600 --> 00:00.900\nthe person\n"},
+      {"a.json",
+       R"({"segments": [{"start": 0.1, "end": 0.5, "text": " what does"}, {"start": 0.6, "end": 0.9, "text": " the person"}]})"},
+      {"a.csv", "StartTime,EndTime,Utterance\n0.1,0.5,what does\n0.6,0.9,the person\n"}};
+  for (const auto& [name, text] : files) {
+    write_file_atomic(place.path() / name, text);
+    const test::CommandResult result = predict(video, {"--transcript", (place.path() / name).string()});
+    ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+    ASSERT_EQ(prediction()["utterances"].size(), 2u) << name;
+    EXPECT_EQ(prediction()["utterances"][1]["text"], "the person");
+  }
+}
+
+TEST_F(PredictCommand, TakesTextWithoutTimesForTheWholeClip) {
+  write_video(video, true);
+  write_file_atomic(place.path() / "a.txt", "what does\nthe person\n");
+  ASSERT_EQ(predict(video, {"--transcript", (place.path() / "a.txt").string()}).exit_code, 0);
+  ASSERT_EQ(prediction()["utterances"].size(), 1u);
+  EXPECT_EQ(prediction()["utterances"][0]["text"], "what does the person");
+  EXPECT_EQ(prediction()["utterances"][0]["end_s"], prediction()["duration_s"]);
+}
+
+TEST_F(PredictCommand, MergesUtterancesDownToANumber) {
+  write_video(video, true);
+  write_cues(17);
+  ASSERT_EQ(predict(video, {"--transcript", words.string(), "--most", "3"}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"].size(), 3u);
+}
+
+TEST_F(PredictCommand, AsksWhereTheSoundIsLoud) {
+  write_video(video, true);
+  ASSERT_EQ(predict(video, {"--voice"}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"].size(), 1u);
+  EXPECT_THAT(prediction()["remarks"].get<std::vector<std::string>>(), Contains(HasSubstr("where the sound is loud")));
+  EXPECT_EQ(predict(video, {"--voice", "--transcript", "a.srt"}).exit_code, 2);
+}
+
 TEST_F(PredictCommand, RefusesMoreCuesThanTheModelTakesAndSaysToMergeThem) {
   write_video(video, true);
   write_cues(17);

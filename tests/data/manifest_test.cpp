@@ -4,6 +4,7 @@
 
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
+#include "microemo/media/sound.h"
 #include "support/errors.h"
 
 namespace microemo::data {
@@ -126,6 +127,41 @@ TEST(Manifest, TakesUtterancesFromATranscript) {
   ASSERT_EQ(clip.utterances.size(), 2u);
   EXPECT_EQ(clip.utterances[0].text, "Hello.");
   EXPECT_DOUBLE_EQ(clip.utterances[1].start_s, 1.25);
+}
+
+TEST(Manifest, TakesUtterancesFromTranscriptsOfOtherKinds) {
+  for (const auto& [name, text] : {std::pair{"a.vtt", "WEBVTT\n\n00:00.500 --> 00:01.250\n<v Ann>Hello.\n"},
+                                   {"a.json", R"([{"start": 0.5, "end": 1.25, "text": " Hello.", "speaker": "Ann"}])"},
+                                   {"a.csv", "StartTime,EndTime,Speaker,Utterance\n0.5,1.25,Ann,Hello.\n"}}) {
+    const Folder folder(clip_with(fmt::format(R"("transcript": "{}")", name)));
+    write_file_atomic(folder.root() / name, text);
+    const Clip clip = read_manifest(folder.manifest()).clips.at(0);
+    ASSERT_EQ(clip.utterances.size(), 1u) << name;
+    EXPECT_EQ(clip.utterances[0].text, "Hello.");
+    EXPECT_EQ(clip.utterances[0].speaker, "Ann");
+    EXPECT_EQ(clip.utterances[0].end_s, 1.25);
+  }
+}
+
+TEST(Manifest, GivesTextWithoutTimesToTheWholeClip) {
+  const Folder folder(R"({"id": "a", "video": "tone.wav", "transcript": "a.txt"})");
+  write_file_atomic(folder.root() / "a.txt", "Hello.\nYou.\n");
+  media::Sound tone;
+  tone.samples.assign(24000, 0.1F);
+  media::write_wav(folder.root() / "tone.wav", tone);
+  const Clip clip = read_manifest(folder.manifest()).clips.at(0);
+  ASSERT_EQ(clip.utterances.size(), 1u);
+  EXPECT_EQ(clip.utterances[0].text, "Hello. You.");
+  EXPECT_EQ(clip.utterances[0].start_s, 0);
+  EXPECT_NEAR(clip.utterances[0].end_s, 1.5, 1e-6);
+}
+
+TEST(Manifest, RefusesTextWithoutTimesWhereTheLengthIsNotKnown) {
+  const Folder folder(R"({"id": "a", "transcript": "a.txt"})");
+  write_file_atomic(folder.root() / "a.txt", "Hello.");
+  const Error error = expect_error(
+      ErrorKind::data, [&] { read_manifest(folder.manifest()); }, "has no times");
+  EXPECT_THAT(error.place(), HasSubstr("line 1"));
 }
 
 TEST(Manifest, AcceptsUtterancesThatTouch) {

@@ -82,6 +82,16 @@ TEST_F(PublicInputs, PiecesOfAGivenNumberLieEvenlyOverTheClip) {
   EXPECT_EQ(clip.mel_FM.size(0), 0);
 }
 
+TEST_F(PublicInputs, PiecesGoThroughTheResamplerThatIsAsked) {
+  ffmpeg({"-f", "lavfi", "-i", "aevalsrc=0.4*sin(2*PI*(300+200*t)*t):s=44100:d=2", file("a.wav").string()});
+  for (const auto resampler : {media::Resampling::swresample, media::Resampling::soxr, media::Resampling::sinc}) {
+    const PreparedClip clip = prepare("a.wav", {.sound = SoundInput::samples, .sound_resampler = resampler});
+    const std::vector<float> whole = media::read_sound(file("a.wav"), {.resampling = resampler, .limits = {}}).samples;
+    ASSERT_EQ(whole.size(), 32000u);
+    EXPECT_TRUE(clip.pieces_K[0].equal(at::tensor(whole)));
+  }
+}
+
 TEST_F(PublicInputs, PiecesOfAShortClipAreAllTheSameAndEndInSilence) {
   const PreparedClip clip = made("1", {.sound = SoundInput::samples, .sound_pieces = 8});
   ASSERT_EQ(clip.pieces_K.sizes(), at::IntArrayRef({8, 32000}));
@@ -142,10 +152,11 @@ TEST_F(PublicInputs, OtherInputsAreOtherEntries) {
                                                                    {.frame_rule = FrameRule::uniform},
                                                                    {.frame_rule = FrameRule::uniform, .frame_count = 8},
                                                                    {.sound = SoundInput::samples},
+                                                                   {.sound_resampler = media::Resampling::sinc},
                                                                    {.sound = SoundInput::samples, .sound_pieces = 8},
                                                                    {.sound = SoundInput::imagebind}})
     entries.insert(cache_file(folder_.path(), clip, options));
-  EXPECT_EQ(entries.size(), 6u);
+  EXPECT_EQ(entries.size(), 7u);
 }
 
 }  // namespace
