@@ -35,9 +35,9 @@ std::vector<TimedWord> words_of(const Json& list, const fs::path& file) {
   for (const Json& word : list) {
     const bool has_times = word.is_object() && word.contains("start") && word.contains("end") && word["start"].is_number() &&
                            word["end"].is_number();
-    if (has_times)
-      add_word(words, seconds(word, "start", file), seconds(word, "end", file),
-               trimmed(json_get<std::string>(word, "word", file)));
+    if (!has_times) continue;
+    const char* key = word.contains("word") ? "word" : "text";  // whisper-timestamped has the latter
+    add_word(words, seconds(word, "start", file), seconds(word, "end", file), trimmed(json_get<std::string>(word, key, file)));
   }
   return words;
 }

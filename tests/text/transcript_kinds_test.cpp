@@ -184,6 +184,13 @@ TEST(WhisperJson, ReadsSpeakersAndUnalignedWordsOfWhisperX) {
   EXPECT_EQ(cues.at(0).words.size(), 2u);
 }
 
+TEST(WhisperJson, ReadsTheWordsOfWhisperTimestamped) {
+  const auto cues =
+      json(R"([{"start": 0, "end": 2, "text": "Hi", "words": [{"text": "Hi", "start": 0, "end": 1, "confidence": 1}]}])");
+  ASSERT_EQ(cues.at(0).words.size(), 1u);
+  EXPECT_EQ(cues[0].words[0].text, "Hi");
+}
+
 TEST(WhisperJson, GivesWordsBesideTheSegmentsToThoseTheyLieIn) {
   const auto cues = json(R"({"segments": [{"start": 0, "end": 1, "text": "a b"}, {"start": 2, "end": 3, "text": "c"}],
     "words": [{"word": "a", "start": 0, "end": 0.4}, {"word": "b", "start": 0.4, "end": 1.1}, {"word": "x", "start": 1.3, "end": 1.6},
