@@ -9,6 +9,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "load_encoder.h"
 #include "microemo/base/error.h"
@@ -161,15 +162,15 @@ HubertStates Hubert::forward(const at::Tensor& samples_BN, const std::vector<int
 at::Tensor normalised_samples(const at::Tensor& samples_BN, const std::vector<int64_t>& lengths, SampleNorm norm) {
   if (norm == SampleNorm::joint)
     return (samples_BN - samples_BN.mean()) / (samples_BN.var(/*unbiased=*/false) + sample_epsilon).sqrt();
-  std::vector<at::Tensor> rows;
+  const at::Tensor normalised_BN = at::zeros_like(samples_BN);
   for (int64_t i = 0; i < samples_BN.size(0); ++i) {
-    at::Tensor row_N = samples_BN[i].clone();
-    at::Tensor sound = lengths.empty() ? row_N : row_N.slice(0, 0, lengths[size_t(i)]);
-    sound.copy_((sound - sound.mean()) / (sound.var(/*unbiased=*/false) + sample_epsilon).sqrt());
-    row_N.slice(0, sound.size(0)).zero_();
-    rows.push_back(row_N);
+    const int64_t length = lengths.empty() ? samples_BN.size(1) : lengths[size_t(i)];
+    const at::Tensor sound = samples_BN[i].slice(0, 0, length), centred = sound - sound.mean();
+    // The variance as a dot product: var() takes four times as long.
+    const at::Tensor deviation = (centred.dot(centred) / double(length) + sample_epsilon).sqrt();
+    normalised_BN[i].slice(0, 0, length).copy_(centred.div_(deviation));
   }
-  return at::stack(rows);
+  return normalised_BN;
 }
 
 at::Tensor mean_of_last_states(const HubertStates& states, int64_t layers) {
