@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -12,11 +11,10 @@
 #include <CLI/CLI.hpp>
 
 #include "media_speech.h"
+#include "media_view.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/cli/commands.h"
-#include "microemo/media/crops.h"
-#include "microemo/media/face.h"
 #include "microemo/media/frame_reader.h"
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
@@ -37,75 +35,10 @@ struct Words {
   std::vector<int64_t> index;
   int64_t count = 0;
   int cells = 24, bands = 64, rate = 16000;
-  double threshold = media::FaceTrackOptions{}.threshold;
   std::string resampler = "swresample";
   std::optional<double> from, to;
   bool json = false;
 };
-
-constexpr int columns = 4;
-constexpr int cell_height = 160;
-constexpr double note_scale = 0.45;
-constexpr media::Color watched_color{255, 220, 0}, other_color{120, 160, 255}, empty_color{56, 56, 56}, note_color{200, 200, 200};
-
-/// Never -0, which people do not write.
-double rounded(double value, int decimals) {
-  const double unit = std::pow(10, decimals);
-  return std::round(value * unit) / unit + 0.0;
-}
-
-Json info_json(const VideoInfo& info, const std::string& path) {
-  Json json = {{"file", path},
-               {"container", info.container},
-               {"video_codec", info.video_codec},
-               {"audio_codec", info.audio_codec},
-               {"start_s", info.start_s},
-               {"duration_s", info.duration_s},
-               {"time_base", {info.time_base_num, info.time_base_den}}};
-  if (info.has_video) json.update(Json{{"width", info.width}, {"height", info.height}, {"rotation", info.rotation}});
-  return json;
-}
-
-/// One frame a line: a clip has hundreds, and 68 points each.
-void print_json_lines(const Json& head, const char* name, const std::vector<Json>& items) {
-  std::string text = head.dump();
-  text.pop_back();
-  std::printf("%s,\"%s\":[", text.c_str(), name);
-  for (size_t i = 0; i < items.size(); ++i) std::printf("%s\n%s", i ? "," : "", items[i].dump().c_str());
-  std::printf("\n]}\n");
-}
-
-void print_info(const VideoInfo& info, const std::string& path) {
-  std::printf("%s: %s, %s", path.c_str(), info.container.c_str(), info.video_codec.c_str());
-  if (info.has_video) std::printf(" %d x %d", info.width, info.height);
-  if (info.rotation) std::printf(", turned by %d degrees", info.rotation);
-  std::printf("%s%s\n", info.has_audio ? ", sound " : ", no sound", info.audio_codec.c_str());
-}
-
-/// `count` indices spread evenly over 0 … total - 1, first and last included.
-std::vector<int64_t> spread(int64_t total, int64_t count) {
-  std::vector<int64_t> indices;
-  count = std::min(count, total);
-  for (int64_t i = 0; i < count; ++i) indices.push_back(count == 1 ? 0 : i * (total - 1) / (count - 1));
-  return indices;
-}
-
-Image shrunk(const Image& image) {
-  return media::resize(image, std::max(1, int(std::lround(double(image.width) * cell_height / image.height))), cell_height);
-}
-
-/// Reads the video once more and makes a cell of each chosen frame.
-template <class MakeCell>
-void write_sheet(const Words& words, int64_t frame_count, MakeCell&& make_cell) {
-  const auto chosen = spread(frame_count, words.cells);
-  std::vector<media::Cell> cells;
-  VideoReader reader(words.video);
-  while (auto frame = reader.next())
-    if (std::binary_search(chosen.begin(), chosen.end(), frame->index)) cells.push_back(make_cell(*frame));
-  media::write_png(words.sheet, media::contact_sheet(cells, columns));
-}
-
-std::string caption(const VideoFrame& frame) { return fmt::format("{}  {:.3f} s", frame.index, rounded(frame.seconds, 3)); }
 
 /// Prints frames as they come; JSON at the end.
 class FramePrinter {
@@ -178,112 +111,9 @@ void show_frames(const Words& words) {
   for (; auto frame = reader.next(); ++count) printer.add(*frame);
   printer.finish(reader.bad_packets());
   if (!words.sheet.empty())
-    write_sheet(words, count, [](const VideoFrame& frame) { return media::Cell{shrunk(frame.rgb), caption(frame)}; });
-}
-
-Json face_json(const media::Face& face) {
-  Json points = Json::array();
-  for (const media::Point& p : face.landmarks) points.push_back({p.x, p.y});
-  const media::Box& box = face.box;
-  return {{"track", face.track},
-          {"score", rounded(face.score, 4)},
-          {"box", {rounded(box.left, 1), rounded(box.top, 1), rounded(box.right, 1), rounded(box.bottom, 1)}},
-          {"landmarks", points}};
-}
-
-bool is_watched(const media::Face& face, const std::optional<media::Face>& watched) {
-  return watched && watched->track == face.track;
-}
-
-/// In place of the aligned crop of a frame that has none.
-Image note_picture(const std::string& note) {
-  Image picture{cell_height, cell_height, 3, std::vector<uint8_t>(size_t(cell_height) * cell_height * 3)};
-  media::fill_box(picture, 0, 0, cell_height, cell_height, empty_color);
-  const double left = (cell_height - media::text_width(note, note_scale)) / 2.0;
-  media::draw_text(picture, note, {left, cell_height / 2.0 + 4}, note_scale, note_color);
-  return picture;
-}
-
-/// The whole frame with boxes and points, beside it the aligned crop of the face that is watched.
-media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& faces, const std::optional<media::Face>& watched,
-                      const std::optional<media::Similarity>& alignment) {
-  Image marked = frame.rgb;
-  const int thickness = std::max(1, frame.rgb.height / 180);
-  for (const media::Face& face : faces) {
-    const media::Color color = is_watched(face, watched) ? watched_color : other_color;
-    media::draw_box(marked, face.box.left, face.box.top, face.box.right, face.box.bottom, color, thickness);
-    for (const media::Point& point : face.landmarks) media::draw_dot(marked, point, thickness, color);
-  }
-  const Image small = shrunk(marked);
-  Image picture{small.width + cell_height, cell_height, 3,
-                std::vector<uint8_t>(size_t(small.width + cell_height) * cell_height * 3)};
-  media::paste(picture, small, 0, 0);
-  const std::string note = faces.empty() ? "no face" : "face not followed";
-  media::paste(picture, alignment ? media::crop_face(frame.rgb, *alignment, cell_height) : note_picture(note), small.width, 0);
-  return {picture,
-          caption(frame) + (watched ? fmt::format("  track {}  score {:.2f}", watched->track, watched->score) : "  " + note)};
-}
-
-struct TrackedClip {
-  VideoInfo info;
-  std::vector<double> seconds;
-  std::vector<std::vector<media::Face>> faces;
-  std::vector<std::optional<media::Face>> watched;
-};
-
-TrackedClip track(const Words& words) {
-  media::FaceTrackOptions options;
-  options.threshold = words.threshold;
-  media::FaceTracker tracker(options);
-  VideoReader reader(words.video);
-  TrackedClip clip{reader.info(), {}, {}, {}};
-  while (auto frame = reader.next()) {
-    clip.seconds.push_back(frame->seconds);
-    tracker.add(frame->rgb);
-  }
-  clip.faces = tracker.finish();
-  clip.watched = media::watched_faces(clip.faces);
-  return clip;
-}
-
-void print_faces_json(const TrackedClip& clip, const Words& words) {
-  std::vector<Json> frames;
-  Json main_track;
-  for (const auto& face : media::main_face(clip.faces))
-    if (face) main_track = face->track;
-  for (size_t i = 0; i < clip.faces.size(); ++i) {
-    Json faces = Json::array();
-    for (const media::Face& face : clip.faces[i]) faces.push_back(face_json(face));
-    const Json watched = clip.watched[i] ? Json(clip.watched[i]->track) : Json();
-    frames.push_back({{"index", i}, {"seconds", rounded(clip.seconds[i], 6)}, {"watched", watched}, {"faces", faces}});
-  }
-  print_json_lines({{"video", info_json(clip.info, words.video)}, {"main_track", main_track}}, "frames", frames);
-}
-
-void print_faces(const TrackedClip& clip, const Words& words) {
-  print_info(clip.info, words.video);
-  std::printf("%7s %10s %6s %7s  %s\n", "frame", "seconds", "track", "score", "box (left top right bottom)");
-  int64_t with_face = 0;
-  for (size_t i = 0; i < clip.faces.size(); ++i) {
-    with_face += !clip.faces[i].empty();
-    if (clip.faces[i].empty()) std::printf("%7zu %10.4f      -\n", i, rounded(clip.seconds[i], 4));
-    for (const media::Face& face : clip.faces[i])
-      std::printf("%7zu %10.4f %5d%s %7.2f  %.0f %.0f %.0f %.0f\n", i, rounded(clip.seconds[i], 4), face.track,
-                  is_watched(face, clip.watched[i]) ? "*" : " ", face.score, face.box.left, face.box.top, face.box.right,
-                  face.box.bottom);
-  }
-  std::printf("faces in %lld of %zu frames; * the face that is watched\n", (long long)with_face, clip.faces.size());
-}
-
-void show_faces(const Words& words) {
-  const TrackedClip clip = track(words);
-  words.json ? print_faces_json(clip, words) : print_faces(clip, words);
-  if (words.sheet.empty()) return;
-  const auto alignment = media::align_tracks(clip.watched, cell_height);
-  write_sheet(words, int64_t(clip.faces.size()), [&](const VideoFrame& frame) {
-    const auto i = size_t(frame.index);
-    return face_cell(frame, clip.faces[i], clip.watched[i], alignment[i]);
-  });
+    write_sheet(words.video, words.sheet, count, words.cells, [](const VideoFrame& frame) {
+      return media::Cell{shrunk(frame.rgb), caption(frame)};
+    });
 }
 
 media::Sound sound_of(const Words& words) {
@@ -338,14 +168,6 @@ CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::
   return view;
 }
 
-/// CLI::Range lets "nan" through.
-std::string finite(const std::string& text) {
-  const char* const end = text.data() + text.size();
-  double value = 0;
-  const auto [rest, trouble] = std::from_chars(text.data(), end, value);
-  return trouble == std::errc() && rest == end && std::isfinite(value) ? "" : text + " is not a number";
-}
-
 /// Some frames, decoded without all those before them.
 void add_choice(CLI::App& view, const std::shared_ptr<Words>& words) {
   CLI::Option* at =
@@ -380,17 +202,12 @@ void add_media_command(CLI::App& app, int&) {
   command->require_subcommand(1);
   CLI::App* frames = add_view(*command, "frames", "Every frame: presentation time, key, md5 of its decoded planes",
                               "Write a contact sheet of frames with their times", words, show_frames);
-  CLI::App* faces = add_view(*command, "faces", "Every frame's faces: box, score, track, 68 landmarks",
-                             "Write a contact sheet: boxes and points, the watched face's aligned crop", words, show_faces);
+  add_faces_view(*command);
   add_choice(*frames, words);
   CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, at 16 kHz or another rate",
                              "Write a picture of the log-mel filter banks", words, show_sound);
   add_speech_views(*command);
   add_cells(*frames, words);
-  add_cells(*faces, words);
-  faces->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
-      ->check(finite)
-      ->capture_default_str();
   audio->add_option("--rate", words->rate, "Samples per second")->check(CLI::Range(1000, 384000))->capture_default_str();
   audio->add_option("--resampler", words->resampler, "swresample as ffmpeg, sinc as torchaudio, soxr as sox -v")
       ->check(CLI::IsMember({"swresample", "soxr", "sinc"}))
@@ -409,6 +226,8 @@ void add_media_command(CLI::App& app, int&) {
       "  microemo media audio clip.mp4 --from 1.5 --to 3.25 --wav utterance.wav\n"
       "  microemo media transcript talk.vtt --overlap cut --longest 10 --srt talk.srt\n"
       "  microemo media voice clip.mp4 --srt clip.srt");
+      "  microemo media faces clip.mp4 --crops faces.npy --size 224\n"
+      "  microemo media audio clip.mp4 --wav sound.wav");
 }
 
 }  // namespace microemo::cli

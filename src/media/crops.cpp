@@ -8,6 +8,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "matrix.h"
+#include "mean_face.h"
 #include "microemo/base/error.h"
 
 namespace microemo::media {
@@ -20,11 +21,11 @@ constexpr double eye_left = 0.22, eye_right = 0.78, eye_height = 0.36;
 // A jump of the crop by this part of its side from one frame to the next is a cut, across which nothing is smoothed.
 constexpr double cut_jump = 0.25;
 
-using Shape = std::array<Point, rigid_points.size()>;
+using Shape = std::vector<Point>;
 
-Shape rigid_shape(const Face& face) {
+Shape shape_of(const Face& face, std::span<const int> points) {
   Shape shape;
-  for (size_t i = 0; i < shape.size(); ++i) shape[i] = face.landmarks[size_t(rigid_points[i])];
+  for (const int point : points) shape.push_back(face.landmarks[size_t(point)]);
   return shape;
 }
 
@@ -55,7 +56,7 @@ std::optional<Shape> normalized(const Shape& shape) {
   const Point origin = shape[right_corner];
   const double ax = shape[left_corner].x - origin.x, ay = shape[left_corner].y - origin.y, square = ax * ax + ay * ay;
   if (square < 1) return std::nullopt;
-  Shape result;
+  Shape result(shape.size());
   for (size_t i = 0; i < shape.size(); ++i) {
     const double x = shape[i].x - origin.x, y = shape[i].y - origin.y;
     result[i] = {(x * ax + y * ay) / square, (y * ax - x * ay) / square};
@@ -71,7 +72,7 @@ double median(std::vector<double>& values) {
 
 /// The clip's own rigid shape (median over its frames), placed in the crop.
 Shape shape_in_crop(const std::vector<Shape>& shapes, int size) {
-  Shape result;
+  Shape result(rigid_points.size());
   std::vector<double> x(shapes.size()), y(shapes.size());
   for (size_t point = 0; point < result.size(); ++point) {
     for (size_t i = 0; i < shapes.size(); ++i) x[i] = shapes[i][point].x, y[i] = shapes[i][point].y;
@@ -86,48 +87,90 @@ bool is_cut(const Similarity& a, const Similarity& b, int size) {
   return std::hypot(p.x - q.x, p.y - q.y) > cut_jump * size * std::hypot(a.a, a.b);
 }
 
-/// Gaussian over time, renormalised at the ends. Averaging the four numbers averages the positions of every crop pixel.
-std::vector<Similarity> smoothed(std::span<const Similarity> run, double sigma) {
-  if (sigma <= 0) return {run.begin(), run.end()};
-  const int reach = int(std::ceil(3 * sigma)), count = int(run.size());
+/// What each of the frames around one adds to its smoothed value: Gaussian weights over time, renormalised at the ends; or those
+/// of the parabola that fits best under them, at its middle (Savitzky and Golay 1964 with weights).
+std::vector<double> weights_around(int frame, int first, int last, const AlignOptions& options) {
+  std::vector<double> weights;
+  std::array<double, 5> moments{};
+  for (int j = first; j <= last; ++j) {
+    const double offset = j - frame;
+    weights.push_back(std::exp(-0.5 * offset * offset / (options.smooth_frames * options.smooth_frames)));
+    for (int power = 0; power < 5; ++power) moments[size_t(power)] += weights.back() * std::pow(offset, power);
+  }
+  cv::Vec3d polynomial(1 / moments[0], 0, 0);
+  if (options.follow_motion && weights.size() >= 3) {
+    const cv::Matx33d normal(moments[0], moments[1], moments[2], moments[1], moments[2], moments[3], moments[2], moments[3],
+                             moments[4]);
+    polynomial = normal.solve(cv::Vec3d(1, 0, 0), cv::DECOMP_CHOLESKY);
+  }
+  for (int j = first; j <= last; ++j) {
+    const double offset = j - frame;
+    weights[size_t(j - first)] *= polynomial[0] + polynomial[1] * offset + polynomial[2] * offset * offset;
+  }
+  return weights;
+}
+
+/// Averaging the four numbers averages the positions of every crop pixel.
+std::vector<Similarity> smoothed(std::span<const Similarity> run, const AlignOptions& options) {
+  if (options.smooth_frames <= 0) return {run.begin(), run.end()};
+  const int reach = int(std::ceil(3 * options.smooth_frames)), count = int(run.size());
   std::vector<Similarity> result;
   for (int i = 0; i < count; ++i) {
+    const int first = std::max(0, i - reach), last = std::min(count - 1, i + reach);
+    const std::vector<double> weights = weights_around(i, first, last, options);
     Similarity sum{0, 0, 0, 0};
-    double weight = 0;
-    for (int j = std::max(0, i - reach); j <= std::min(count - 1, i + reach); ++j) {
-      const double w = std::exp(-0.5 * (i - j) * (i - j) / (sigma * sigma));
-      weight += w;
-      sum = {sum.a + w * run[j].a, sum.b + w * run[j].b, sum.x + w * run[j].x, sum.y + w * run[j].y};
+    for (int j = first; j <= last; ++j) {
+      const double w = weights[size_t(j - first)];
+      const Similarity& s = run[size_t(j)];
+      sum = {sum.a + w * s.a, sum.b + w * s.b, sum.x + w * s.x, sum.y + w * s.y};
     }
-    result.push_back({sum.a / weight, sum.b / weight, sum.x / weight, sum.y / weight});
+    result.push_back(sum);
   }
   return result;
 }
 
-}  // namespace
-
-std::vector<std::optional<Similarity>> align_faces(const std::vector<std::optional<Face>>& track, int size,
-                                                   double smooth_frames) {
-  MICROEMO_CHECK(size > 0, "crops of {} pixels", size);
+/// Where the points of the style lie in the crop; nothing when no face can be aligned.
+std::optional<Shape> target_shape(const std::vector<std::optional<Face>>& track, const AlignOptions& options) {
+  Shape target;
+  if (options.style == CropStyle::openface) {
+    for (const Point& point : mean_face) target.push_back({point.x * options.size, point.y * options.size});
+    return target;
+  }
   std::vector<Shape> shapes;
-  std::vector<std::optional<Similarity>> result(track.size());
   for (const auto& face : track)
     if (face)
-      if (const auto shape = normalized(rigid_shape(*face))) shapes.push_back(*shape);
-  if (shapes.empty()) return result;
-  const Shape target = shape_in_crop(shapes, size);
+      if (const auto shape = normalized(shape_of(*face, rigid_points))) shapes.push_back(*shape);
+  if (shapes.empty()) return std::nullopt;
+  return shape_in_crop(shapes, options.size);
+}
+
+}  // namespace
+
+std::vector<std::optional<Similarity>> align_faces(const std::vector<std::optional<Face>>& track, const AlignOptions& options) {
+  MICROEMO_CHECK(options.size > 0, "crops of {} pixels", options.size);
+  std::vector<std::optional<Similarity>> result(track.size());
+  const auto target = target_shape(track, options);
+  if (!target) return result;
+  const std::span<const int> points =
+      options.style == CropStyle::openface ? std::span<const int>(openface_points) : std::span<const int>(rigid_points);
   std::vector<Similarity> run;
   for (size_t i = 0; i <= track.size(); ++i) {
     std::optional<Similarity> here;
-    if (i < track.size() && track[i] && normalized(rigid_shape(*track[i]))) here = fit(target, rigid_shape(*track[i]));
-    if (!run.empty() && (!here || is_cut(run.back(), *here, size))) {
-      const auto smooth = smoothed(run, smooth_frames);
+    if (i < track.size() && track[i] && normalized(shape_of(*track[i], rigid_points)))
+      here = fit(*target, shape_of(*track[i], points));
+    if (!run.empty() && (!here || is_cut(run.back(), *here, options.size))) {
+      const auto smooth = smoothed(run, options);
       std::copy(smooth.begin(), smooth.end(), result.begin() + std::ptrdiff_t(i - run.size()));
       run.clear();
     }
     if (here) run.push_back(*here);
   }
   return result;
+}
+
+std::vector<std::optional<Similarity>> align_faces(const std::vector<std::optional<Face>>& track, int size,
+                                                   double smooth_frames) {
+  return align_faces(track, {.size = size, .smooth_frames = smooth_frames});
 }
 
 Image crop_face(const Image& frame, const Similarity& s, int size) {

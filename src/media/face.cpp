@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 
 #include <opencv2/imgproc.hpp>
@@ -16,10 +17,15 @@ namespace {
 constexpr char landmark_model[] = "/usr/share/dlib/shape_predictor_68_face_landmarks.dat";
 constexpr double smallest_still_face = 80;
 constexpr double same_face_overlap = 0.3;
+constexpr double touching = 0.02;  // overlap of two people's boxes from which on one may hide the other
 // A confirmed face keeps the box that the landmarks carried along while the detector's box overlaps at least so much: the
 // detector's boxes jump by a tenth of their size, and the landmarks with them.
 constexpr double keep_box_overlap = 0.5;
 constexpr int patch_side = 24;
+// A hidden face is expected where its own movement has brought it; widths of the face a frame, beyond which a movement is not
+// believed.
+constexpr double fastest = 0.15;
+constexpr double newest_share = 0.3;  // of the movement that is expected
 
 /// Where the points lie and how far they spread: what carries a box from frame to frame.
 struct Extent {
@@ -95,9 +101,13 @@ namespace {
 
 struct Track {
   int number = 0;
-  Face last;      ///< box where the face is expected, landmarks of the last frame in which it was seen
-  Extent extent;  ///< of last.landmarks
-  cv::Mat patch;  ///< of the last frame in which it was seen
+  Face last;          ///< box where the face is expected, landmarks of the last frame in which it was seen
+  Extent extent;      ///< of last.landmarks
+  cv::Mat patch;      ///< of the last frame in which it was seen
+  cv::Mat portrait;   ///< of the last frame in which the detector agreed and no other face lay over it
+  Box trusted;        ///< of the last frame in which it was seen and no other face lay over it
+  int untrusted = 0;  ///< frames since then
+  Point movement;     ///< of the box's middle, pixels a frame, averaged over frames that are trusted
   int confirmations = 0;
   int unconfirmed = 0;  ///< frames since the detector last agreed
   int missing = 0;      ///< frames since the face was last seen
@@ -105,18 +115,41 @@ struct Track {
   bool followed() const { return missing == 0; }
 };
 
+Point middle_of(const Box& box) { return {(box.left + box.right) / 2, (box.top + box.bottom) / 2}; }
+
+/// The face was seen alone: its movement is told from one such frame to the next.
+void trust(Track& track) {
+  if (track.untrusted == 0 && track.trusted.width() > 0) {
+    const Point from = middle_of(track.trusted), to = middle_of(track.last.box);
+    track.movement = {track.movement.x + newest_share * (to.x - from.x - track.movement.x),
+                      track.movement.y + newest_share * (to.y - from.y - track.movement.y)};
+  }
+  track.trusted = track.last.box;
+  track.untrusted = 0;
+}
+
+/// A face that is not seen is expected where its own movement has brought it.
+void expect(Track& track) {
+  const bool is_believable = std::hypot(track.movement.x, track.movement.y) <= fastest * track.trusted.width();
+  const double frames = is_believable ? track.untrusted : 0, x = frames * track.movement.x, y = frames * track.movement.y;
+  track.last.box = {track.trusted.left + x, track.trusted.top + y, track.trusted.right + x, track.trusted.bottom + y};
+}
+
 }  // namespace
 
 struct FaceTracker::State {
-  explicit State(const FaceTrackOptions& tracker_options) : options(tracker_options) {}
+  explicit State(const FaceTrackOptions& tracker_options) : options(tracker_options), models(tracker_options.models) {}
 
   void place(Track& track, const cv::Mat& gray, const Box& box, double score);
   bool carry_on(Track& track, const cv::Mat& gray);
   bool is_same(const Track& track, const cv::Mat& gray, const Box& box) const;
-  bool is_taken(const Track& track, const Box& box) const;
+  bool is_taken(const Track& track, const Box& box, double least) const;
   bool confirm(Track& track, const cv::Mat& gray);
   bool follow(Track& track, const cv::Mat& gray);
   void search(const cv::Mat& gray);
+  void look_back(Track& track);
+  void note_place(Track& track);
+  void remember(Image gray);
   Track& track_at(const cv::Mat& gray, const Box& box);
   bool search_is_due(bool lost) const;
 
@@ -124,6 +157,7 @@ struct FaceTracker::State {
   FaceModels models;
   std::vector<Track> tracks;
   std::vector<std::vector<Face>> frames;
+  std::deque<Image> unsearched;      ///< the last frames in which no search was made, in grey
   std::map<int, int> confirmations;  ///< of every track of the clip
   int next_number = 0;
   int since_search = 0;
@@ -155,14 +189,15 @@ bool FaceTracker::State::carry_on(Track& track, const cv::Mat& gray) {
 
 /// Whether what lies at `box`, or where the face was, looks like this track's face.
 bool FaceTracker::State::is_same(const Track& track, const cv::Mat& gray, const Box& box) const {
-  return likeness(patch_of(gray, box), track.patch) >= options.same_likeness ||
+  const cv::Mat there = patch_of(gray, box);
+  return likeness(there, track.patch) >= options.same_likeness || likeness(there, track.portrait) >= options.same_likeness ||
          likeness(patch_of(gray, track.last.box), track.patch) >= options.same_likeness;
 }
 
-/// Whether another track follows the face at `box`.
-bool FaceTracker::State::is_taken(const Track& track, const Box& box) const {
+/// Whether another track follows a face that shares so much with `box`.
+bool FaceTracker::State::is_taken(const Track& track, const Box& box, double least) const {
   return std::any_of(tracks.begin(), tracks.end(), [&](const Track& other) {
-    return &other != &track && other.followed() && overlap(other.last.box, box) >= same_face_overlap;
+    return other.number != track.number && other.followed() && overlap(other.last.box, box) >= least;
   });
 }
 
@@ -170,12 +205,14 @@ bool FaceTracker::State::confirm(Track& track, const cv::Mat& gray) {
   const bool settled = track.confirmations >= options.min_track_frames;
   const double threshold = settled ? options.keep_threshold : options.threshold;
   const auto found = models.detect_near(gray, track.last.box, threshold);
-  if (!found || !is_same(track, gray, found->box) || (!track.followed() && is_taken(track, found->box))) return false;
+  if (!found || !is_same(track, gray, found->box) || (!track.followed() && is_taken(track, found->box, same_face_overlap)))
+    return false;
   const bool stays = track.followed() && overlap(found->box, track.last.box) >= keep_box_overlap && carry_on(track, gray);
   if (!stays) place(track, gray, found->box, found->score);
   track.last.score = found->score;
   track.unconfirmed = 0;
   ++track.confirmations;
+  if (!is_taken(track, track.last.box, touching)) track.portrait = track.patch;
   return true;
 }
 
@@ -206,10 +243,40 @@ void FaceTracker::State::search(const cv::Mat& gray) {
   for (const Detection& found : models.detect(gray, options.threshold, options.smallest_face)) {
     Track& track = track_at(gray, found.box);
     if (track.followed()) continue;
+    const bool is_new = track.confirmations == 0;
     place(track, gray, found.box, found.score);
     track.unconfirmed = 0;
     ++track.confirmations;
+    if (is_new) look_back(track);
   }
+  unsearched.clear();
+}
+
+/// A face that appears between two searches is there before the one that finds it: it is followed backwards, as long as the
+/// detector agrees.
+void FaceTracker::State::look_back(Track& track) {
+  Track earlier = track;
+  for (size_t back = 1; back <= unsearched.size(); ++back) {
+    auto& faces = frames[frames.size() - back];
+    const bool found = confirm(earlier, matrix(unsearched[unsearched.size() - back]));
+    const bool is_known = std::any_of(faces.begin(), faces.end(),
+                                      [&](const Face& face) { return overlap(face.box, earlier.last.box) >= same_face_overlap; });
+    if (!found || is_known) break;
+    faces.push_back(earlier.last);
+    track.confirmations = earlier.confirmations;
+  }
+}
+
+void FaceTracker::State::remember(Image gray) {
+  if (since_search == 0 || options.look_back <= 0) return;
+  if (unsearched.size() == size_t(options.look_back)) unsearched.pop_front();
+  unsearched.push_back(std::move(gray));
+}
+
+void FaceTracker::State::note_place(Track& track) {
+  if (track.followed() && !is_taken(track, track.last.box, touching)) return trust(track);
+  ++track.untrusted;
+  if (!track.followed()) expect(track);
 }
 
 bool FaceTracker::State::search_is_due(bool lost) const {
@@ -222,7 +289,7 @@ FaceTracker::~FaceTracker() = default;
 
 void FaceTracker::add(const Image& frame) {
   State& s = *state_;
-  const Image gray_image = to_gray(frame);
+  Image gray_image = to_gray(frame);
   const cv::Mat gray = matrix(gray_image);
   ++s.since_search;
   bool lost = false;
@@ -231,6 +298,7 @@ void FaceTracker::add(const Image& frame) {
     lost |= !s.follow(track, gray) && was_followed;
   }
   if (s.search_is_due(lost)) s.search(gray);
+  for (Track& track : s.tracks) s.note_place(track);
   std::erase_if(s.tracks, [&](const Track& track) { return track.missing > s.options.max_gap_frames; });
   auto& faces = s.frames.emplace_back();
   for (const Track& track : s.tracks) {
@@ -238,6 +306,7 @@ void FaceTracker::add(const Image& frame) {
     faces.push_back(track.last);
     s.confirmations[track.number] = track.confirmations;
   }
+  s.remember(std::move(gray_image));
 }
 
 std::vector<std::vector<Face>> FaceTracker::finish() {
@@ -248,6 +317,7 @@ std::vector<std::vector<Face>> FaceTracker::finish() {
   s.frames.clear();
   s.tracks.clear();
   s.confirmations.clear();
+  s.unsearched.clear();
   s.next_number = s.since_search = 0;
   return result;
 }

@@ -11,12 +11,16 @@
 #include <dlib/opencv/cv_image.h>
 #include <opencv2/imgproc.hpp>
 
+#include "cnn_detector.h"
+#include "mean_face.h"
 #include "microemo/base/error.h"
 
 namespace microemo::media {
 
 struct FaceModels::State {
   dlib::frontal_face_detector detector;
+  std::unique_ptr<CnnDetector> cnn;
+  std::unique_ptr<dlib::shape_predictor> five_points;
 };
 
 namespace {
@@ -64,13 +68,34 @@ cv::Mat scaled(const cv::Mat& gray, double factor) {
   return result;
 }
 
-std::vector<Detection> run(dlib::frontal_face_detector& detector, const cv::Mat& gray, double threshold) {
-  std::vector<dlib::rect_detection> found;
-  detector(dlib_view(gray), found, threshold);
-  std::vector<Detection> faces;
-  for (const auto& face : found) faces.push_back({box_of(face.rect), face.detection_confidence});
-  std::stable_sort(faces.begin(), faces.end(), [](const Detection& a, const Detection& b) { return a.score > b.score; });
-  return faces;
+std::unique_ptr<dlib::shape_predictor> read_five_points(const std::filesystem::path& file) {
+  check_model_file(file, "landmark model");
+  auto predictor = std::make_unique<dlib::shape_predictor>();
+  try {
+    dlib::deserialize(file.string()) >> *predictor;
+  } catch (const std::exception& error) {
+    throw DataError("this is not a landmark model of dlib's: {}", error.what())
+        .where(file)
+        .hint("give shape_predictor_5_face_landmarks.dat, unpacked");
+  }
+  if (predictor->num_parts() != 5)
+    throw DataError("the landmark model has {} points instead of 5", predictor->num_parts())
+        .where(file)
+        .hint("give shape_predictor_5_face_landmarks.dat; the 68-point model is read anyway");
+  return predictor;
+}
+
+dlib::rectangle rectangle_of(const Box& box) {
+  return {std::lround(box.left), std::lround(box.top), std::lround(box.right) - 1, std::lround(box.bottom) - 1};
+}
+
+/// The box that the frontal detector would draw around a face with these corners of the eyes.
+Box frontal_box_of(const dlib::full_object_detection& five) {
+  const dlib::point left = five.part(2), right = five.part(0);
+  const double dx = double(right.x() - left.x()), dy = double(right.y() - left.y()), eyes = std::hypot(dx, dy);
+  const double x = double(left.x() + right.x()) / 2 - frontal_box_below * dy,
+               y = double(left.y() + right.y()) / 2 + frontal_box_below * dx, half = frontal_box_side * eyes / 2;
+  return {x - half, y - half, x + half, y + half};
 }
 
 }  // namespace
@@ -82,17 +107,34 @@ double overlap(const Box& a, const Box& b) {
   return width * height / (a.width() * a.height() + b.width() * b.height() - width * height);
 }
 
-FaceModels::FaceModels() : state_(std::make_unique<State>()) {
+FaceModels::FaceModels(const FaceModelFiles& files) : state_(std::make_unique<State>()) {
   shared_predictor();
   state_->detector = shared_detector();
+  if (!files.cnn_detector.empty()) state_->cnn = std::make_unique<CnnDetector>(files.cnn_detector);
+  if (!files.five_points.empty()) state_->five_points = read_five_points(files.five_points);
 }
 
 FaceModels::~FaceModels() = default;
 
+std::vector<Detection> FaceModels::run(const cv::Mat& gray, double threshold) {
+  if (state_->cnn) {
+    auto faces = state_->cnn->detect(gray, threshold);
+    if (state_->five_points)
+      for (Detection& face : faces) face.box = frontal_box_of((*state_->five_points)(dlib_view(gray), rectangle_of(face.box)));
+    return faces;
+  }
+  std::vector<dlib::rect_detection> found;
+  state_->detector(dlib_view(gray), found, threshold);
+  std::vector<Detection> faces;
+  for (const auto& face : found) faces.push_back({box_of(face.rect), face.detection_confidence});
+  std::stable_sort(faces.begin(), faces.end(), [](const Detection& a, const Detection& b) { return a.score > b.score; });
+  return faces;
+}
+
 std::vector<Detection> FaceModels::detect(const cv::Mat& gray, double threshold, double smallest) {
   const double factor = detector_window / smallest;
-  if (factor == 1) return run(state_->detector, gray, threshold);
-  auto faces = run(state_->detector, scaled(gray, factor), threshold);
+  if (factor == 1) return run(gray, threshold);
+  auto faces = run(scaled(gray, factor), threshold);
   for (Detection& face : faces) face.box = mapped(face.box, 1 / factor, 0, 0);
   return faces;
 }
@@ -105,7 +147,7 @@ std::optional<Detection> FaceModels::detect_near(const cv::Mat& gray, const Box&
   const double factor = search_face / expected.width();
   if (std::min(window.width, window.height) * factor < detector_window) return std::nullopt;
   std::optional<Detection> best;
-  for (const Detection& face : run(state_->detector, scaled(gray(window), factor), threshold)) {
+  for (const Detection& face : run(scaled(gray(window), factor), threshold)) {
     const Detection here{mapped(face.box, 1 / factor, window.x, window.y), face.score};
     if ((!best || here.score > best->score) && overlap(here.box, expected) >= least_overlap) best = here;
   }
@@ -113,9 +155,7 @@ std::optional<Detection> FaceModels::detect_near(const cv::Mat& gray, const Box&
 }
 
 std::array<Point, 68> FaceModels::landmarks(const cv::Mat& gray, const Box& box) const {
-  const dlib::rectangle rectangle(std::lround(box.left), std::lround(box.top), std::lround(box.right) - 1,
-                                  std::lround(box.bottom) - 1);
-  const dlib::full_object_detection shape = shared_predictor()(dlib_view(gray), rectangle);
+  const dlib::full_object_detection shape = shared_predictor()(dlib_view(gray), rectangle_of(box));
   MICROEMO_CHECK(shape.num_parts() == 68, "the landmark model has {} points instead of 68", shape.num_parts());
   std::array<Point, 68> points;
   for (unsigned i = 0; i < 68; ++i) points[i] = {double(shape.part(i).x()), double(shape.part(i).y())};

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "microemo/base/error.h"
 #include "microemo/media/crops.h"
 
 namespace microemo::media {
@@ -32,6 +33,26 @@ std::optional<Face> face_of(const std::vector<Face>& faces, int track) {
 
 }  // namespace
 
+std::vector<TrackSummary> summarise_tracks(const std::vector<std::vector<Face>>& faces, const std::vector<Repeat>& repeats) {
+  MICROEMO_CHECK(repeats.empty() || repeats.size() == faces.size(), "{} repeats of {} frames", repeats.size(), faces.size());
+  std::map<int, TrackSummary> summaries;
+  for (size_t i = 0; i < faces.size(); ++i)
+    for (const Face& face : faces[i]) {
+      TrackSummary& summary = summaries.try_emplace(face.track, TrackSummary{face.track, int64_t(i)}).first->second;
+      summary.last = int64_t(i);
+      ++summary.frames;
+      summary.repeated += !repeats.empty() && repeats[i] != Repeat::none;
+      summary.mean_score += face.score;
+    }
+  std::vector<TrackSummary> result;
+  for (auto& [track, summary] : summaries) {
+    summary.mean_score /= double(summary.frames);
+    summary.coverage = double(summary.frames) / double(summary.last - summary.first + 1);
+    result.push_back(summary);
+  }
+  return result;
+}
+
 OptionalFaces watched_faces(const std::vector<std::vector<Face>>& faces) {
   const std::map<int, Track> tracks = tracks_of(faces);
   std::vector<int> order;
@@ -48,7 +69,7 @@ OptionalFaces watched_faces(const std::vector<std::vector<Face>>& faces) {
   return watched;
 }
 
-std::vector<std::optional<Similarity>> align_tracks(const OptionalFaces& faces, int size) {
+std::vector<std::optional<Similarity>> align_tracks(const OptionalFaces& faces, const AlignOptions& options) {
   std::map<int, std::vector<size_t>> places;
   for (size_t i = 0; i < faces.size(); ++i)
     if (faces[i]) places[faces[i]->track].push_back(i);
@@ -56,10 +77,14 @@ std::vector<std::optional<Similarity>> align_tracks(const OptionalFaces& faces, 
   for (const auto& [track, own] : places) {
     OptionalFaces run(own.back() - own.front() + 1);
     for (const size_t i : own) run[i - own.front()] = faces[i];
-    const auto aligned = align_faces(run, size);
+    const auto aligned = align_faces(run, options);
     for (const size_t i : own) similarities[i] = aligned[i - own.front()];
   }
   return similarities;
+}
+
+std::vector<std::optional<Similarity>> align_tracks(const OptionalFaces& faces, int size) {
+  return align_tracks(faces, {.size = size});
 }
 
 }  // namespace microemo::media

@@ -5,6 +5,7 @@
 
 #include "media/clips.h"
 #include "microemo/base/json.h"
+#include "microemo/media/face_crops.h"
 #include "microemo/media/image.h"
 
 namespace microemo::cli {
@@ -130,9 +131,44 @@ TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
     EXPECT_EQ(frame["watched"], 0);
     EXPECT_EQ(frame["faces"][0]["landmarks"].size(), 68u);
     EXPECT_EQ(frame["faces"][0]["box"].size(), 4u);
-    EXPECT_GT(frame["faces"][0]["score"].get<double>(), 0.5);
+    EXPECT_GT(frame["faces"][0]["confidence"].get<double>(), 0.5);
+    EXPECT_EQ(frame["duplicated"], frame["index"] == 0 ? Json() : Json("frame"));
   }
+  ASSERT_EQ(json["tracks"].size(), 1u);
+  const Json& track = json["tracks"][0];
+  EXPECT_EQ(track["track"], 0);
+  EXPECT_EQ(track["first"], 0);
+  EXPECT_EQ(track["last"], 9);
+  EXPECT_EQ(track["frames"], 10);
+  EXPECT_EQ(track["coverage"], 1.0);
+  EXPECT_EQ(track["duplicated"], 9);
+  EXPECT_GT(track["mean_confidence"].get<double>(), 0.5);
   EXPECT_GT(media::read_image(sheet).width, 4 * 320);
+}
+
+TEST_F(MediaCommand, WritesAlignedCropsOfEveryFrame) {
+  const auto photograph = test::test_media("grace_hopper_512x512.jpg");
+  if (!photograph) GTEST_SKIP() << test::no_test_media("grace_hopper_512x512.jpg");
+  const std::string video = clips.path("face.mp4").string();
+  // A second of nothing behind a face of 0.4 s.
+  test::ffmpeg({"-loop", "1", "-t", "0.4", "-i", photograph->string(), "-vf", "fps=25,tpad=stop_duration=0.2:color=gray",
+                "-pix_fmt", "yuv420p", video});
+  for (const int size : {112, 224}) {
+    const auto file = clips.path("crops.npy");
+    json_of({"faces", video, "--crops", file.string(), "--size", std::to_string(size)});
+    const auto crops = media::read_face_crops(file);
+    ASSERT_EQ(crops.size(), 15u);
+    EXPECT_EQ(crops[0].width, size);
+    EXPECT_FALSE(crops[9].pixels.empty());
+    EXPECT_TRUE(crops[12].pixels.empty());
+  }
+}
+
+TEST_F(MediaCommand, RefusesCropsThatAreNamedOrSizedOtherwise) {
+  EXPECT_EQ(microemo({"faces", clip(), "--crops", clips.path("crops.bin").string()}).exit_code, 2);
+  EXPECT_EQ(microemo({"faces", clip(), "--crops", clips.path("crops.npy").string(), "--size", "100"}).exit_code, 2);
+  EXPECT_EQ(microemo({"faces", clip(), "--size", "224"}).exit_code, 2);
+  EXPECT_EQ(microemo({"faces", clip(), "--crops", (clips.write("file", "x") / "crops.npy").string()}).exit_code, 5);
 }
 
 TEST_F(MediaCommand, PrintsAndWritesTheSound) {

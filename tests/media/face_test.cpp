@@ -129,6 +129,38 @@ TEST_F(FacesOfAPhotograph, FaceThatComesBackSoonKeepsItsTrack) {
   EXPECT_TRUE(faces[12].empty());
 }
 
+TEST_F(FacesOfAPhotograph, FaceThatAppearsBetweenTwoSearchesIsThereFromItsFirstFrame) {
+  // Nobody is followed, so searches are made in frames 0, 3 and 6.
+  std::vector<Image> frames(4, gray_picture(480, 360, 96));
+  for (int i = 0; i < 12; ++i) frames.push_back(with_photograph(photograph, 60 + 2 * i, 40));
+  const auto faces = tracked(frames);
+  for (size_t i = 0; i < faces.size(); ++i) ASSERT_EQ(faces[i].size(), i < 4 ? 0 : 1) << "frame " << i;
+  for (size_t i = 5; i < faces.size(); ++i) {
+    EXPECT_EQ(faces[i][0].track, faces[4][0].track);
+    EXPECT_NEAR(faces[i][0].landmarks[30].x - faces[4][0].landmarks[30].x, 2.0 * double(i - 4), 4);
+  }
+}
+
+TEST_F(FacesOfAPhotograph, FaceIsNotLookedForWhereLookingBackIsSwitchedOff) {
+  std::vector<Image> frames(4, gray_picture(480, 360, 96));
+  frames.resize(16, with_photograph(photograph, 60, 40));
+  FaceTrackOptions options;
+  options.look_back = 0;
+  const auto faces = tracked(frames, options);
+  for (size_t i = 0; i < faces.size(); ++i) EXPECT_EQ(faces[i].size(), i < 6 ? 0 : 1) << "frame " << i;
+}
+
+TEST_F(FacesOfAPhotograph, SecondFaceIsFollowedBackNoFurtherThanAsked) {
+  std::vector<Image> frames(10, with_photograph(resize(photograph, 200, 200), 10, 40));
+  Image both = frames[0];
+  paste(both, resize(photograph, 220, 220), 240, 60);
+  frames.resize(40, both);
+  FaceTrackOptions options;
+  options.look_back = 5;
+  const auto faces = tracked(frames, options);  // the second search is that of frame 25
+  for (size_t i = 0; i < faces.size(); ++i) EXPECT_EQ(faces[i].size(), i < 20 ? 1 : 2) << "frame " << i;
+}
+
 TEST_F(FacesOfAPhotograph, FaceShorterThanTheShortestTrackIsDropped) {
   std::vector<Image> frames(2, with_photograph(photograph, 60, 40));
   frames.resize(20, gray_picture(480, 360, 96));
