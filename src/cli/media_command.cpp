@@ -222,12 +222,11 @@ void add_media_command(CLI::App& app, int&) {
       "  microemo media frames clip.mp4 --at 0.5,1.25 --json\n"
       "  microemo media frames clip.mp4 --rule uniform --count 8\n"
       "  microemo media faces clip.mp4 --json > faces.json\n"
+      "  microemo media faces clip.mp4 --crops faces.npy --size 224\n"
       "  microemo media audio clip.mp4 --wav sound.wav\n"
       "  microemo media audio clip.mp4 --from 1.5 --to 3.25 --wav utterance.wav\n"
       "  microemo media transcript talk.vtt --overlap cut --longest 10 --srt talk.srt\n"
       "  microemo media voice clip.mp4 --srt clip.srt");
-      "  microemo media faces clip.mp4 --crops faces.npy --size 224\n"
-      "  microemo media audio clip.mp4 --wav sound.wav");
 }
 
 }  // namespace microemo::cli

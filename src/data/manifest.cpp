@@ -19,11 +19,13 @@ namespace fs = std::filesystem;
 constexpr double touching_s = 1e-6;
 /// 115 days: no clip is so long, and later times are slips (milliseconds, dates).
 constexpr double latest_s = 1e7;
+/// Crops a second; high-speed cameras of facial expressions take 200.
+constexpr double highest_rate = 1000;
 /// Paths that are longer are shown by their ends.
 constexpr size_t longest_shown = 200;
 
-const std::vector<std::string> clip_keys = {"id",     "video",      "split",      "identity",  "speaker",
-                                            "labels", "transcript", "utterances", "movements", "features"};
+const std::vector<std::string> clip_keys = {"id",         "video",      "split",     "identity", "speaker",    "labels",
+                                            "transcript", "utterances", "movements", "features", "face_crops", "face_crop_rate"};
 const std::vector<std::string> utterance_keys = {"start_s", "end_s",    "text", "speaker", "labels",
                                                  "answer",  "question", "face", "voice",   "words"};
 const std::vector<std::string> movement_keys = {"unit", "onset_s", "apex_s", "offset_s", "amplitude", "utterance"};
@@ -203,6 +205,20 @@ void read_features_into(Clip& clip, const Json& object, const Place& place) {
   for (const auto& [name, file] : features.items()) clip.features[name] = named_file(features, name.c_str(), place);
 }
 
+void read_face_crops_into(Clip& clip, const Json& object, const Place& place) {
+  if (object.contains("face_crops")) clip.face_crops = named_file(object, "face_crops", place);
+  if (!object.contains("face_crop_rate")) return;
+  clip.face_crop_rate = needed_member<double>(object, "face_crop_rate", place);
+  if (clip.face_crops.empty())
+    throw DataError("clip \"{}\" has a \"face_crop_rate\" and no \"face_crops\"", clip.id)
+        .where(place.file, place.line)
+        .hint("name the file of crops, or leave the rate out");
+  if (!(clip.face_crop_rate > 0 && clip.face_crop_rate <= highest_rate))
+    throw DataError("the face_crop_rate of clip \"{}\" is {:g}", clip.id, clip.face_crop_rate)
+        .where(place.file, place.line)
+        .hint(fmt::format("it is the number of crops a second: above 0, at most {:g}", highest_rate));
+}
+
 Clip read_clip(const Json& object, const Place& place) {
   refuse_unknown_keys(object, clip_keys, "a clip", place.file, place.line);
   Clip clip;
@@ -218,6 +234,7 @@ Clip read_clip(const Json& object, const Place& place) {
   for (const Json& movement : optional_member<std::vector<Json>>(object, "movements", place))
     clip.movements.push_back(read_movement(movement, clip, place));
   read_features_into(clip, object, place);
+  read_face_crops_into(clip, object, place);
   return clip;
 }
 

@@ -58,6 +58,8 @@ Json to_json(const Clip& clip, const fs::path& manifest) {
   put_labels(object, clip.labels);
   put_list(object, "utterances", clip.utterances);
   put_list(object, "movements", clip.movements);
+  if (!clip.face_crops.empty()) object["face_crops"] = file_name(clip.face_crops, manifest);
+  if (clip.face_crop_rate > 0) object["face_crop_rate"] = clip.face_crop_rate;
   for (const auto& [name, file] : clip.features) object["features"][name] = file_name(file, manifest);
   return object;
 }

@@ -37,7 +37,8 @@ at::Tensor frames_tensor(const std::vector<Image>& images, const PrepareOptions&
 /// What one pass over the pictures leaves.
 struct Pictures {
   WholeFrames whole;
-  KeptFrames kept;  ///< of each face time
+  KeptFrames kept;                  ///< of each face time
+  std::vector<double> frame_times;  ///< of every frame, where given faces may need them
   std::vector<double> face_times;
   std::vector<std::optional<media::Face>> faces;  ///< of each face time
   double end_s = 0;
@@ -63,14 +64,16 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_byt
   media::VideoReader reader(clip.video);
   media::FaceTracker tracker;
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(kept_bytes), {}, {}};
+  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(kept_bytes), {}, {}, {}};
+  const bool faces_are_given = !clip.face_crops.empty();
   double last_interval_s = 0, last_s = 0;
   int64_t damaged = 0;
   while (auto frame = reader.next()) {
     if (pictures.decoded++ > 0) last_interval_s = frame->seconds - last_s;
     last_s = frame->seconds;
     damaged += frame->damaged;
-    if (options.faces && clock.takes(frame->seconds)) {
+    if (faces_are_given) pictures.frame_times.push_back(frame->seconds);
+    if (options.faces && !faces_are_given && clock.takes(frame->seconds)) {
       tracker.add(frame->rgb);
       if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options));
       pictures.face_times.push_back(frame->seconds);
@@ -81,7 +84,7 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_byt
   // container says.
   pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
-  pictures.faces = media::watched_faces(tracker.finish());
+  pictures.faces = chosen_faces(clip, options, tracker.finish(), pictures.face_times);
   report_repairs(clip, "packets of video", reader.bad_packets());
   report_repairs(clip, "frames", damaged);
   return pictures;
@@ -106,24 +109,31 @@ void visit_sources(const Clip& clip, const PrepareOptions& options, const KeptFr
 /// Aligned crops of every face frame. The alignment is smoothed over frames to come, so they can only be cut once the whole clip
 /// was seen.
 std::vector<FaceCrop> crop_faces(const Clip& clip, const PrepareOptions& options, const Pictures& pictures) {
-  const auto similarities = media::align_tracks(pictures.faces, int(options.face_size));
+  const int size = int(options.face_size);
+  const auto similarities =
+      media::align_tracks(pictures.faces, {.size = size, .follow_motion = options.face_align != FaceAlign::averaged});
+  HeldFaces held(options);
   std::vector<FaceCrop> crops(similarities.size());
   size_t last = similarities.size();
   while (last > 0 && !similarities[last - 1]) --last;
   visit_sources(clip, options, pictures.kept, last, [&](size_t i, const Image& source) {
-    if (similarities[i])
-      crops[i] = {media::crop_face(source, *similarities[i], int(options.face_size)), pictures.faces[i]->track};
+    if (!similarities[i]) return;
+    const int track = pictures.faces[i]->track;
+    crops[i] = {media::crop_face(source, held.at(track, source, *similarities[i]), size), track};
   });
   return crops;
 }
 
 void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes, PreparedClip& prepared) {
   const Pictures pictures = watch(clip, options, kept_bytes);
-  const std::vector<FaceCrop> crops = crop_faces(clip, options, pictures);
+  const GivenFaces faces = options.faces && !clip.face_crops.empty()
+                               ? given_faces(clip, options, pictures.frame_times, pictures.end_s)
+                               : GivenFaces{crop_faces(clip, options, pictures), pictures.face_times};
+  const std::vector<FaceCrop>& crops = faces.crops;
   prepared.frames_TCHW = frames_tensor(pictures.whole.images(), options);
   prepared.frame_times_T = times_tensor(pictures.whole.times());
   prepared.faces_NCSS = face_inputs(crops, options);
-  prepared.face_times_N = times_tensor(pictures.face_times);
+  prepared.face_times_N = times_tensor(faces.times);
   prepared.face_mask_N = at::empty({int64_t(crops.size())}, at::kBool);
   for (size_t i = 0; i < crops.size(); ++i) {
     const bool found = crops[i].track >= 0;

@@ -123,6 +123,11 @@ void KeptFrames::add(Image source) {
     frames_ = {};
 }
 
+media::Similarity HeldFaces::at(int track, const Image& source, const media::Similarity& aligned) {
+  if (align_ != FaceAlign::registered) return aligned;
+  return tracks_.try_emplace(track, media::CropStyle::eyes, size_).first->second.add(source, aligned);
+}
+
 at::Tensor face_inputs(const std::vector<FaceCrop>& crops, const PrepareOptions& options) {
   switch (options.face_input) {
     case FaceInput::rgb:

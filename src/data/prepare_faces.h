@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,35 @@ class KeptFrames {
   int64_t left_;
   std::vector<media::Image> frames_;
 };
+
+/// The face that the model sees in each frame, by options.face_choice. Reads the clip's sound where that is speaking and there
+/// are utterances and sound.
+std::vector<std::optional<media::Face>> chosen_faces(const Clip& clip, const PrepareOptions& options,
+                                                     const std::vector<std::vector<media::Face>>& faces,
+                                                     const std::vector<double>& seconds);
+
+/// Where a track's crops are cut once options.face_align has its say.
+class HeldFaces {
+ public:
+  explicit HeldFaces(const PrepareOptions& options) : size_(int(options.face_size)), align_(options.face_align) {}
+  /// Fed with the frames of a track in order.
+  media::Similarity at(int track, const media::Image& source, const media::Similarity& aligned);
+
+ private:
+  int size_;
+  FaceAlign align_;
+  std::map<int, media::Stabilizer> tracks_;
+};
+
+/// Faces that were cut elsewhere, with the times of those that FaceClock takes.
+struct GivenFaces {
+  std::vector<FaceCrop> crops;
+  std::vector<double> times;
+};
+/// Reads Clip::face_crops, scaled to face_size. Their times are those of the video's frames, or follow from Clip::face_crop_rate.
+/// Throws Error(data): as media::read_face_crops does, another number of crops than of frames without a rate, or crops that go on
+/// behind `end_s`, where the video ends.
+GivenFaces given_faces(const Clip& clip, const PrepareOptions& options, const std::vector<double>& frame_times, double end_s);
 
 /// PreparedClip::faces_NCSS of a clip's crops, in order; the neutral face of differences and flow is that of each track. Frames
 /// without a face become zeros.

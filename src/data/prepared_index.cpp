@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A new number makes every cache entry anew: to be raised when the same options give other values.
-constexpr int layout_version = 1;
+constexpr int layout_version = 2;
 
 std::string full_name(const fs::path& file) { return fs::absolute(file).lexically_normal().string(); }
 
@@ -90,8 +90,12 @@ ContentHashes& content_hashes(const fs::path& cache) {
 }
 
 fs::path cache_file(const fs::path& cache, const Clip& clip, const PrepareOptions& options) {
-  const Json key = {
+  Json key = {
       {"layout", layout_version}, {"content", content_hashes(cache).of(clip.video)}, {"options", options_to_json(options)}};
+  if (options.faces && !clip.face_crops.empty())
+    key["face_crops"] = {content_hashes(cache).of(clip.face_crops), clip.face_crop_rate};
+  else if (options.faces && options.face_choice == FaceChoice::speaking)
+    for (const Utterance& utterance : clip.utterances) key["utterances"].push_back({utterance.start_s, utterance.end_s});
   const std::string name = sha256(key.dump());
   return cache / name.substr(0, 2) / (name + ".safetensors");
 }

@@ -41,8 +41,8 @@ CnnDetector::CnnDetector(const std::filesystem::path& file) : state_(std::make_u
   check_model_file(file, "detector");
   try {
     dlib::deserialize(file.string()) >> state_->network;
-  } catch (const std::exception& error) {
-    throw DataError("this is not dlib's convolutional face detector: {}", error.what())
+  } catch (const std::exception&) {
+    throw DataError("this is not dlib's convolutional face detector")
         .where(file)
         .hint("give mmod_human_face_detector.dat, unpacked");
   }

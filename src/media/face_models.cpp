@@ -73,8 +73,8 @@ std::unique_ptr<dlib::shape_predictor> read_five_points(const std::filesystem::p
   auto predictor = std::make_unique<dlib::shape_predictor>();
   try {
     dlib::deserialize(file.string()) >> *predictor;
-  } catch (const std::exception& error) {
-    throw DataError("this is not a landmark model of dlib's: {}", error.what())
+  } catch (const std::exception&) {
+    throw DataError("this is not a landmark model of dlib's")
         .where(file)
         .hint("give shape_predictor_5_face_landmarks.dat, unpacked");
   }
@@ -89,13 +89,13 @@ dlib::rectangle rectangle_of(const Box& box) {
   return {std::lround(box.left), std::lround(box.top), std::lround(box.right) - 1, std::lround(box.bottom) - 1};
 }
 
-/// The box that the frontal detector would draw around a face with these corners of the eyes.
-Box frontal_box_of(const dlib::full_object_detection& five) {
+/// `box` moved to where the frontal detector would draw it about these corners of the eyes.
+Box moved_to(const dlib::full_object_detection& five, const Box& box) {
   const dlib::point left = five.part(2), right = five.part(0);
-  const double dx = double(right.x() - left.x()), dy = double(right.y() - left.y()), eyes = std::hypot(dx, dy);
+  const double dx = double(right.x() - left.x()), dy = double(right.y() - left.y());
   const double x = double(left.x() + right.x()) / 2 - frontal_box_below * dy,
-               y = double(left.y() + right.y()) / 2 + frontal_box_below * dx, half = frontal_box_side * eyes / 2;
-  return {x - half, y - half, x + half, y + half};
+               y = double(left.y() + right.y()) / 2 + frontal_box_below * dx;
+  return {x - box.width() / 2, y - box.height() / 2, x + box.width() / 2, y + box.height() / 2};
 }
 
 }  // namespace
@@ -120,7 +120,8 @@ std::vector<Detection> FaceModels::run(const cv::Mat& gray, double threshold) {
   if (state_->cnn) {
     auto faces = state_->cnn->detect(gray, threshold);
     if (state_->five_points)
-      for (Detection& face : faces) face.box = frontal_box_of((*state_->five_points)(dlib_view(gray), rectangle_of(face.box)));
+      for (Detection& face : faces)
+        face.box = moved_to((*state_->five_points)(dlib_view(gray), rectangle_of(face.box)), face.box);
     return faces;
   }
   std::vector<dlib::rect_detection> found;

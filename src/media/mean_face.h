@@ -17,8 +17,7 @@ constexpr std::array<Point, 24> mean_face = {{
     {0.33436, 0.27383}, {0.28282, 0.27501}, {0.61577, 0.26113}, {0.76278, 0.25747}, {0.71718, 0.27501}, {0.66564, 0.27383},
 }};
 
-/// The frontal detector's box about the outer eye corners: how far below their middle its own lies, and its side; in their
-/// distance.
-constexpr double frontal_box_below = 0.4441, frontal_box_side = 2.1739;
+/// How far below the middle of the outer eye corners the middle of the frontal detector's box lies, in their distance.
+constexpr double frontal_box_below = 0.4441;
 
 }  // namespace microemo::media

@@ -34,15 +34,13 @@ def faces_of(program, photograph, size, folder):
 
 
 def frontal_box(faces):
-    """How far below the middle of the outer eye corners the middle of the detector's box lies, and its side, in distances of these corners."""
-    below, sides = [], []
+    """How far below the middle of the outer eye corners the middle of the detector's box lies, in distances of these corners."""
+    below = []
     for shape, box in faces:
         right = shape[45] - shape[36]
-        eyes = np.linalg.norm(right)
         middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 - (shape[36] + shape[45]) / 2
-        below.append(middle @ [-right[1], right[0]] / eyes**2)
-        sides.append((box[2] - box[0]) / eyes)
-    return np.mean(below), np.mean(sides)
+        below.append(middle @ [-right[1], right[0]] / (right @ right))
+    return np.mean(below)
 
 
 def laid_on(shape, mean):
@@ -78,9 +76,8 @@ def main():
     print(f"constexpr std::array<Point, {len(RIGID)}> mean_face = {{{{")
     for point in RIGID:
         print(f"    {{{places[point, 0]:.5f}, {places[point, 1]:.5f}}},")
-    below, side = frontal_box(faces)
-    print("}};\n\n/// The frontal detector's box about the outer eye corners: how far below their middle its own lies, and its side; in their distance.")
-    print(f"constexpr double frontal_box_below = {below:.4f}, frontal_box_side = {side:.4f};\n\n}}  // namespace microemo::media")
+    print("}};\n\n/// How far below the middle of the outer eye corners the middle of the frontal detector's box lies, in their distance.")
+    print(f"constexpr double frontal_box_below = {frontal_box(faces):.4f};\n\n}}  // namespace microemo::media")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ struct Clip {
   std::vector<Utterance> utterances = {};
   std::vector<std::string> labels = {};  ///< of the whole clip
   std::vector<Movement> movements = {};
+  std::filesystem::path face_crops = {};  ///< .npy of aligned faces that were cut elsewhere; empty: they are tracked in the video
+  double face_crop_rate = 0;              ///< of these, per second; 0: there is one for each frame of the video
   std::map<std::string, std::filesystem::path> features = {};  ///< .npy files of vectors that were computed elsewhere, by name
   std::string identity = {}, speaker = {};  ///< who is shown and who speaks, where known (clusters of the bootstrap)
   int64_t line = 0;                         ///< in the manifest
@@ -61,13 +63,16 @@ struct Manifest {
 ///   transcript         path of a file that takes the place of "utterances": text::read_transcript. Text without times is one
 ///                      utterance of the whole clip, whose length is what the video's container says
 ///   movements          list of objects with the members of Movement
+///   face_crops         path of an .npy, uint8 [T, S, S, 3] in the order blue, green, red, as MERTools keeps OpenFace's: taken in
+///                      place of the faces that prepare would track; black ones are frames without a face
+///   face_crop_rate     how many of them a second, from time 0 on; left out, there is one for each frame of the video
 ///   features           object of paths, as "video" is: .npy files of vectors of the clip that were computed elsewhere, by name
 ///
 /// Only id, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
 /// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
-/// video, transcript or feature that does not exist, a transcript that read_transcript refuses or that has no times where
-/// the length of the clip is not known.
+/// video, transcript, feature or file of crops that does not exist, a rate without crops, a transcript that read_transcript
+/// refuses or that has no times where the length of the clip is not known.
 Manifest read_manifest(const std::filesystem::path& path);
 /// The same, but every mistake of a line goes to `on_error` and that line's clip is left out; only a file that cannot be read or
 /// has no line throws.

@@ -22,6 +22,26 @@ constexpr auto names_of(FaceInput) {
                     std::pair{FaceInput::rgb_difference, "rgb_difference"}};
 }
 
+/// Whose face the model sees.
+enum class FaceChoice {
+  watched,   ///< media::watched_faces
+  speaking,  ///< media::speaking_faces in each utterance
+};
+constexpr auto names_of(FaceChoice) {
+  return std::array{std::pair{FaceChoice::watched, "watched"}, std::pair{FaceChoice::speaking, "speaking"}};
+}
+
+/// How a track's crops are held still.
+enum class FaceAlign {
+  averaged,    ///< landmarks, averaged over time
+  followed,    ///< a parabola through them: media::AlignOptions::follow_motion
+  registered,  ///< followed, then media::Stabilizer
+};
+constexpr auto names_of(FaceAlign) {
+  return std::array{std::pair{FaceAlign::averaged, "averaged"}, std::pair{FaceAlign::followed, "followed"},
+                    std::pair{FaceAlign::registered, "registered"}};
+}
+
 enum class FrameRule { rate, uniform };
 constexpr auto names_of(FrameRule) {
   return std::array{std::pair{FrameRule::rate, "rate"}, std::pair{FrameRule::uniform, "uniform"}};
@@ -50,6 +70,8 @@ struct PrepareOptions {
   double face_rate = 0.0;
   double face_rate_cap = 60.0;
   FaceInput face_input = FaceInput::flow;
+  FaceChoice face_choice = FaceChoice::watched;
+  FaceAlign face_align = FaceAlign::averaged;
   SoundInput sound = SoundInput::log_mel;
   media::Resampling sound_resampler = media::Resampling::swresample;
   int64_t mel_bands = 40, sound_pieces = 0;
@@ -87,6 +109,14 @@ void describe(Visitor& option, PrepareOptions& o) {
   option("face_input", o.face_input,
          "What the face encoder reads: colour, grey, difference to the clip's neutral face, its movement (flow), or colour and "
          "difference together.")
+      .only_if(o.faces, faces);
+  option("face_choice", o.face_choice,
+         "Whose face: watched (the largest and clearest over the clip), or in each utterance the one whose mouth moves with the "
+         "sound (speaking), and the watched one where that cannot be told.")
+      .only_if(o.faces, faces);
+  option("face_align", o.face_align,
+         "What holds the crops still while the head moves: its landmarks averaged over time, which lag behind a quick head; a "
+         "parabola through them (followed); or that and the registration of each crop with the ones before (registered).")
       .only_if(o.faces, faces);
   option("sound", o.sound,
          "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
@@ -152,8 +182,9 @@ inline constexpr double utterance_tolerance_s = 0.1;
 void check_utterances(const Clip& clip, double duration_s);
 
 /// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content, of the options
-/// and of the layout's version. The content's hash is remembered for the process and in CACHE/index.jsonl by path, size and times
-/// of change. Thread-safe. Throws Error(data) when the video cannot be read.
+/// and of the layout's version; of given face crops too, and of the utterances' times where they choose the face. The content's
+/// hash is remembered for the process and in CACHE/index.jsonl by path, size and times of change. Thread-safe. Throws Error(data)
+/// when the video cannot be read.
 std::filesystem::path cache_file(const std::filesystem::path& cache, const Clip& clip, const PrepareOptions& options);
 /// Safetensors with the names of PreparedClip's members, written atomically; equal clips give equal bytes.
 void write_prepared(const std::filesystem::path& file, const PreparedClip& clip);
