@@ -77,6 +77,17 @@ Error mismatch_error(const Mismatch& found, const NamedTensors& own, const Named
   return CheckpointError("{}", text).where(options.source).hint("use the configuration that the checkpoint was trained with");
 }
 
+/// What the tensors have to fit.
+NamedTensors targets_of(const torch::nn::Module& module, const LoadOptions& options) {
+  NamedTensors targets = tensors_of(module);
+  for (const auto& [name, target] : options.instead)
+    if (target.like.defined())
+      targets[name] = target.like;
+    else
+      targets.erase(name);
+  return targets;
+}
+
 }  // namespace
 
 NamedTensors tensors_of(const torch::nn::Module& module) {
@@ -87,12 +98,16 @@ NamedTensors tensors_of(const torch::nn::Module& module) {
 }
 
 LoadReport load_into(torch::nn::Module& module, const NamedTensors& tensors, const LoadOptions& options) {
-  const NamedTensors own = tensors_of(module);
+  const NamedTensors own = targets_of(module, options);
   Mismatch found = compare(own, tensors, options);
   if (found.fatal(options)) throw mismatch_error(found, own, tensors, options);
   for (const std::string& name : found.report.loaded) require_writable(own.at(name), name);
   if (options.check_only) return std::move(found.report);
-  for (const std::string& name : found.report.loaded) copy_tensor(tensors.at(name), own.at(name));
+  for (const std::string& name : found.report.loaded)
+    if (const auto other = options.instead.find(name); other != options.instead.end())
+      other->second.take(tensors.at(name));
+    else
+      copy_tensor(tensors.at(name), own.at(name));
   return std::move(found.report);
 }
 

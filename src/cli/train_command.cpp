@@ -258,12 +258,6 @@ std::shared_ptr<const text::Tokenizer> open_tokenizer(const train::TrainOptions&
   return std::make_shared<const text::Tokenizer>(options.tokenizer);
 }
 
-/// The weights of a resumed run come from its checkpoint.
-train::RunOptions without_init(train::RunOptions options) {
-  options.train.init_from.clear();
-  return options;
-}
-
 /// Every rank reads files of its own machine.
 void compare_ranks(const parallel::Group& group, const Plan& plan, const train::RunEnvironment& environment) {
   parallel::require_same(group, {{"the configuration", sha256(plan.config.values.dump())},
@@ -297,7 +291,7 @@ int run(const Words& words) {
   environment.missing_clips = data->missing;
   compare_ranks(*group, plan, environment);
   const auto model = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
-    return train::build_model(plan.resumed() ? without_init(plan.options) : plan.options, *tokenizer);
+    return (plan.resumed() ? train::build_model_to_resume : train::build_model)(plan.options, *tokenizer, /*gpu=*/false);
   });
   const train::Task task =
       train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()}, train::torch_device(device));

@@ -124,12 +124,14 @@ void check_decoder(const std::filesystem::path& path, const DecoderOptions& ours
 
 }  // namespace
 
-checkpoint::LoadReport load_public_weights(MicroEmo& model, const std::filesystem::path& path, bool allow_unexpected) {
+checkpoint::LoadReport load_public_weights(MicroEmo& model, const std::filesystem::path& path, bool allow_unexpected,
+                                           const std::map<std::string, checkpoint::OtherTarget>& instead) {
   check_decoder(path, model.options().decoder);
   check_scales(path, model.options().decoder.lora);
   checkpoint::NamedTensors tensors = checkpoint::read_all_parts(path);
   stretch_positions(tensors, model);
-  return checkpoint::load_into(model, tensors, {.source = path, .allow_missing = true, .allow_unexpected = allow_unexpected});
+  return checkpoint::load_into(model, tensors,
+                               {.source = path, .allow_missing = true, .allow_unexpected = allow_unexpected, .instead = instead});
 }
 
 }  // namespace microemo::model

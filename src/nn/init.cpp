@@ -1,12 +1,14 @@
 #include "microemo/nn/init.h"
 
 #include <cmath>
+#include <map>
 #include <string>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
 #include "microemo/base/random.h"
+#include "microemo/nn/linear.h"
 
 namespace microemo::nn {
 namespace {
@@ -27,15 +29,27 @@ double truncated_normal(Random& random) {
 
 void fill_normal(at::Tensor& parameter, double deviation, uint64_t seed, const std::string& name) {
   Random random(seed, "initialise " + name);
-  at::Tensor values = at::empty(parameter.sizes(), at::kFloat);
+  const bool in_place = parameter.is_cpu() && parameter.scalar_type() == at::kFloat && parameter.is_contiguous();
+  at::Tensor values = in_place ? parameter : at::empty(parameter.sizes(), at::kFloat);
   float* value = values.mutable_data_ptr<float>();
   for (int64_t i = 0; i < values.numel(); ++i) value[i] = float(deviation * truncated_normal(random));
-  parameter.copy_(values);
+  if (!in_place) parameter.copy_(values);
 }
 
 bool is_table(const std::string& name) {
   return has_part(name, "embedding") || has_part(name, "queries") || has_part(name, "position") ||
          has_part(name, "tokens.weight") || has_part(name, "utterances.weight");
+}
+
+/// By the names of their weights.
+std::map<std::string, Linear*> frozen_linears(torch::nn::Module& module) {
+  std::map<std::string, Linear*> found;
+  const auto add = [&](const std::string& name, torch::nn::Module* one) {
+    if (auto* linear = dynamic_cast<Linear*>(one); linear && linear->kind() != FrozenDtype::fp32) found[name] = linear;
+  };
+  add("weight", &module);
+  for (auto& item : module.named_modules({}, /*include_self=*/false)) add(item.key() + ".weight", item.value().get());
+  return found;
 }
 
 void initialise_parameter(const std::string& name, at::Tensor parameter, uint64_t seed) {
@@ -53,13 +67,22 @@ void initialise_parameter(const std::string& name, at::Tensor parameter, uint64_
 
 }  // namespace
 
-std::vector<std::string> initialise(torch::nn::Module& module, uint64_t seed, const std::set<std::string>& done) {
+std::vector<std::string> initialise(torch::nn::Module& module, uint64_t seed, const std::set<std::string>& done,
+                                    const std::function<void(const std::string&)>& on_filled) {
   const at::NoGradGuard no_grad;
+  const std::map<std::string, Linear*> frozen = frozen_linears(module);
   std::vector<std::string> filled;
   for (auto& item : module.named_parameters()) {
     if (done.contains(item.key())) continue;
-    initialise_parameter(item.key(), item.value(), seed);
+    if (const auto found = frozen.find(item.key()); found != frozen.end()) {
+      const at::Tensor matrix_oi = at::empty({found->second->out(), found->second->in()}, at::kFloat);
+      initialise_parameter(item.key(), matrix_oi, seed);
+      found->second->fill(matrix_oi);
+    } else {
+      initialise_parameter(item.key(), item.value(), seed);
+    }
     filled.push_back(item.key());
+    if (on_filled) on_filled(item.key());
   }
   return filled;
 }

@@ -1,6 +1,7 @@
 #include "microemo/nn/linear.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
@@ -9,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/absent.h"
 #include "microemo/nn/fused.h"
 
 // Shapes: N rows, i and o widths of input and output.
@@ -21,6 +23,16 @@ at::Tensor in_type_of(const at::Tensor& x, const at::Tensor& parameter) {
   return parameter.defined() && parameter.scalar_type() != x.scalar_type() ? parameter.to(x.scalar_type()) : parameter;
 }
 
+thread_local bool without_weights = false;
+
+/// The structure alone of an absent weight.
+FrozenWeight frozen_structure(const at::Tensor& weight_oi, FrozenDtype kind) {
+  FrozenWeight frozen = frozen_weight(at::empty(weight_oi.sizes(), at::kMeta), kind);
+  frozen.values = absent(frozen.values.sizes(), frozen.values.scalar_type());
+  if (frozen.scales.defined()) frozen.scales = absent(frozen.scales.sizes(), frozen.scales.scalar_type());
+  return frozen;
+}
+
 std::vector<int64_t> shape_of(const at::Tensor& x, int64_t width) {
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = width;
@@ -29,8 +41,11 @@ std::vector<int64_t> shape_of(const at::Tensor& x, int64_t width) {
 
 }  // namespace
 
+LinearsWithoutWeights::LinearsWithoutWeights() : before_(std::exchange(without_weights, true)) {}
+LinearsWithoutWeights::~LinearsWithoutWeights() { without_weights = before_; }
+
 Linear::Linear(int64_t in, int64_t out, bool bias) : in_(in), out_(out) {
-  weight_ = register_parameter("weight", at::empty({out, in}));
+  weight_ = register_parameter("weight", without_weights ? absent({out, in}) : at::empty({out, in}));
   if (bias) bias_ = register_parameter("bias", at::empty({out}));
 }
 
@@ -45,10 +60,20 @@ void Linear::freeze(FrozenDtype kind) {
   MICROEMO_CHECK(!weight_.requires_grad(), "a weight that is trained cannot be frozen");
   MICROEMO_CHECK(kind == kind_ || kind_ == FrozenDtype::fp32, "a weight that is frozen cannot be frozen otherwise");
   if (kind == kind_) return;
-  const FrozenWeight frozen = frozen_weight(weight_.detach(), kind);
+  const FrozenWeight frozen = is_absent(weight_) ? frozen_structure(weight_, kind) : frozen_weight(weight_.detach(), kind);
   parameters_["weight"] = weight_ = frozen.values;
   if (frozen.scales.defined()) weight_scales_ = register_buffer("weight_scales", frozen.scales);
   kind_ = kind;
+}
+
+void Linear::fill(const at::Tensor& weight_oi) {
+  MICROEMO_CHECK(weight_oi.dim() == 2 && weight_oi.size(0) == out_ && weight_oi.size(1) == in_, "a matrix of another shape");
+  const FrozenWeight given = frozen_weight(weight_oi.detach().to(at::kFloat), kind_);
+  give_memory(weight_);
+  weight_.detach().copy_(given.values);
+  if (!given.scales.defined()) return;
+  give_memory(weight_scales_);
+  weight_scales_.copy_(given.scales);
 }
 
 // In two dimensions, as what is added in place to a view costs a copy of its gradient.

@@ -5,12 +5,14 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <sstream>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/absent.h"
 #include "microemo/nn/linear.h"
 
 namespace microemo::train {
@@ -38,6 +40,25 @@ std::vector<std::pair<std::string, nn::Linear*>> frozen_matrices(const torch::nn
     if (linear && !weight_of(*linear).requires_grad()) found.emplace_back(item.key(), linear);
   }
   return found;
+}
+
+void require_finite(const at::Tensor& weight, nn::FrozenDtype kind, const std::string& name) {
+  if ((kind != nn::FrozenDtype::int8 && kind != nn::FrozenDtype::nf4) || at::isfinite(weight).all().item<bool>()) return;
+  throw CheckpointError("'{}' holds NaN or infinite values, which int8 and nf4 cannot keep", name)
+      .hint("look for them with microemo inspect --check-finite in the files of train.init_from");
+}
+
+/// A matrix of a file in the bytes of int8 or nf4; nothing when these are not its bytes.
+std::optional<nn::FrozenWeight> frozen_of(const at::Tensor& values, const at::Tensor& scales, const at::Tensor& like_oi) {
+  const bool is_int8 = values.scalar_type() == at::kChar;
+  nn::FrozenWeight wanted =
+      nn::frozen_weight(at::empty(like_oi.sizes(), at::kMeta), is_int8 ? nn::FrozenDtype::int8 : nn::FrozenDtype::nf4);
+  if (values.sizes() != wanted.values.sizes() || values.scalar_type() != wanted.values.scalar_type() ||
+      scales.sizes() != wanted.scales.sizes() || scales.scalar_type() != at::kFloat)
+    return {};
+  wanted.values = values;
+  wanted.scales = scales;
+  return wanted;
 }
 
 [[noreturn]] void refuse(const std::string& recompute, const std::string& why) {
@@ -86,12 +107,8 @@ void freeze_weights(torch::nn::Module& module, FrozenChoice choice, bool gpu) {
 
 void check_finite(const torch::nn::Module& module, FrozenChoice choice) {
   for (const auto& [name, linear] : frozen_matrices(module)) {
-    const nn::FrozenDtype kind = dtype_of(choice, name, /*gpu=*/false);
     const at::Tensor weight = weight_of(*linear);
-    if ((kind != nn::FrozenDtype::int8 && kind != nn::FrozenDtype::nf4) || !weight.is_floating_point()) continue;
-    if (!at::isfinite(weight).all().item<bool>())
-      throw CheckpointError("'{}.weight' holds NaN or infinite values, which int8 and nf4 cannot keep", name)
-          .hint("look for them with microemo inspect --check-finite in the files of train.init_from");
+    if (weight.is_floating_point()) require_finite(weight, dtype_of(choice, name, /*gpu=*/false), name + ".weight");
   }
 }
 
@@ -106,22 +123,45 @@ void check_frozen(const torch::nn::Module& module, FrozenChoice choice) {
       .hint("name what is not to be trained in train.frozen or train.trainable, or leave train.frozen_dtype at auto");
 }
 
-checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const torch::nn::Module& module,
-                                        const std::filesystem::path& source) {
-  const std::string suffix = "_scales";
+void give_memory(torch::nn::Module& module) {
+  for (const at::Tensor& parameter : module.parameters()) nn::give_memory(parameter);
+  for (const at::Tensor& buffer : module.buffers()) nn::give_memory(buffer);
+}
+
+std::map<std::string, checkpoint::OtherTarget> frozen_targets(const torch::nn::Module& module,
+                                                              std::function<void(const std::string&)> on_filled) {
+  std::map<std::string, checkpoint::OtherTarget> targets;
+  for (const auto& [name, linear] : frozen_matrices(module)) {
+    if (linear->kind() == nn::FrozenDtype::fp32) continue;
+    const std::string weight = name + ".weight";
+    const auto take = [linear = linear, weight, on_filled](const at::Tensor& given_oi) {
+      require_finite(given_oi, linear->kind(), weight);
+      linear->fill(given_oi);
+      if (on_filled) on_filled(weight);
+    };
+    targets[weight] = {at::empty({linear->out(), linear->in()}, at::kMeta), take};
+    if (linear->named_buffers(false).contains("weight_scales")) targets[weight + "_scales"] = {};
+  }
+  return targets;
+}
+
+void thaw_when_taken(checkpoint::NamedTensors& tensors, std::map<std::string, checkpoint::OtherTarget>& targets,
+                     const torch::nn::Module& module, const std::filesystem::path& source) {
   for (const auto& item : module.named_parameters()) {
-    const auto scales = tensors.find(item.key() + suffix), values = tensors.find(item.key());
-    if (scales == tensors.end() || values == tensors.end() || item.value().dim() != 2) continue;
-    const bool is_int8 = values->second.scalar_type() == at::kChar;
-    const nn::FrozenWeight wanted =
-        nn::frozen_weight(at::empty(item.value().sizes(), at::kMeta), is_int8 ? nn::FrozenDtype::int8 : nn::FrozenDtype::nf4);
-    if (values->second.sizes() != wanted.values.sizes() || values->second.scalar_type() != wanted.values.scalar_type() ||
-        scales->second.sizes() != wanted.scales.sizes() || scales->second.scalar_type() != at::kFloat)
-      throw CheckpointError("'{}' is no int8 or nf4 matrix of the model's shape", item.key()).where(source);
-    values->second = nn::thawed({wanted.kind, values->second, scales->second, wanted.out, wanted.in});
+    const auto scales = tensors.find(item.key() + "_scales"), values = tensors.find(item.key());
+    const auto known = targets.find(item.key());
+    const at::Tensor like_oi = known == targets.end() ? item.value() : known->second.like;
+    if (scales == tensors.end() || values == tensors.end() || like_oi.dim() != 2) continue;
+    const auto frozen = frozen_of(values->second, scales->second, like_oi);
+    if (!frozen) throw CheckpointError("'{}' is no int8 or nf4 matrix of the model's shape", item.key()).where(source);
+    const std::function<void(const at::Tensor&)> further =
+        known != targets.end() ? known->second.take
+                               : [own = item.value().detach()](const at::Tensor& given) { own.copy_(given); };
+    targets[item.key()] = {at::empty(like_oi.sizes(), at::kMeta),
+                           [further, frozen = *frozen](const at::Tensor&) { further(nn::thawed(frozen)); }};
+    values->second = at::empty(like_oi.sizes(), at::kMeta);
     tensors.erase(scales);
   }
-  return tensors;
 }
 
 double kept_by_block(const model::DecoderOptions& o, int64_t tokens) {

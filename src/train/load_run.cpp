@@ -10,6 +10,7 @@
 #include "microemo/data/sample.h"
 #include "microemo/model/public_weights.h"
 #include "microemo/nn/init.h"
+#include "microemo/nn/linear.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/optimizer.h"
 #include "microemo/train/run_folder.h"
@@ -49,8 +50,17 @@ bool is_public(const fs::path& path) {
 
 checkpoint::LoadReport load_run_weights(model::MicroEmo& model, const fs::path& run_or_checkpoint, bool partial) {
   const fs::path file = checkpoint::find_checkpoint(run_or_checkpoint) / "model.safetensors";
-  return checkpoint::load_into(model, thawed_weights(checkpoint::read_tensors(file), model, file),
-                               {.source = file, .allow_missing = partial, .allow_unexpected = partial});
+  checkpoint::NamedTensors tensors = checkpoint::read_tensors(file);
+  auto targets = frozen_targets(model);
+  thaw_when_taken(tensors, targets, model, file);
+  return checkpoint::load_into(
+      model, tensors, {.source = file, .allow_missing = partial, .allow_unexpected = partial, .instead = std::move(targets)});
+}
+
+/// The bytes of frozen matrices as the run has them.
+void load_frozen_as_they_are(model::MicroEmo& model, const fs::path& checkpoint) {
+  const fs::path file = checkpoint / "model.safetensors";
+  checkpoint::load_into(model, checkpoint::read_tensors(file), {.source = file});
 }
 
 void load_averages(model::MicroEmo& model, const fs::path& checkpoint) {
@@ -67,8 +77,9 @@ void load_start(model::MicroEmo& model, const TrainOptions& options) {
   std::set<std::string> loaded;
   for (const std::string& start : options.init_from) {
     const bool from_public = is_public(start);
-    const checkpoint::LoadReport one = from_public ? model::load_public_weights(model, start, options.init_partial)
-                                                   : load_run_weights(model, start, options.init_partial);
+    const checkpoint::LoadReport one = from_public
+                                           ? model::load_public_weights(model, start, options.init_partial, frozen_targets(model))
+                                           : load_run_weights(model, start, options.init_partial);
     if (from_public || options.init_partial) report(start, one);
     loaded.insert(one.loaded.begin(), one.loaded.end());
   }
@@ -76,14 +87,20 @@ void load_start(model::MicroEmo& model, const TrainOptions& options) {
   if (!options.init_from.empty()) log_info("drawn from the seed: " + counted_parts(drawn));
 }
 
-std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
+/// With memory and without values. What will be frozen is so from the start: no matrix lies in fp32 that will not.
+std::shared_ptr<model::MicroEmo> make_model(const RunOptions& options, const text::Tokenizer& tokenizer, bool gpu) {
   const model::InputShapes shapes = data::input_shapes(options.prepare, tokenizer.size());
   const int64_t rows = options.model.decoder.vocabulary;
   if (rows > 0 && rows < shapes.vocabulary)
     throw ConfigError("model.decoder.vocabulary is {}, and the tokenizer has {} tokens", rows, shapes.vocabulary)
         .at("model.decoder.vocabulary and train.tokenizer")
         .hint("leave model.decoder.vocabulary at 0, which takes the tokenizer's size");
-  return std::make_shared<model::MicroEmo>(options.model, shapes);
+  const nn::LinearsWithoutWeights without_weights;
+  auto model = std::make_shared<model::MicroEmo>(options.model, shapes);
+  select_trainable(*model, options.train);
+  freeze_weights(*model, options.train.frozen_dtype, gpu);
+  give_memory(*model);
+  return model;
 }
 
 /// A missing one is named as it would be there.
@@ -94,10 +111,14 @@ fs::path own_tokenizer(const fs::path& checkpoint) {
 
 }  // namespace
 
-std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer) {
-  auto model = make_model(options, tokenizer);
+std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer, bool gpu) {
+  auto model = make_model(options, tokenizer, gpu);
   load_start(*model, options.train);
   return model;
+}
+
+std::shared_ptr<model::MicroEmo> build_model_to_resume(const RunOptions& options, const text::Tokenizer& tokenizer, bool gpu) {
+  return make_model(options, tokenizer, gpu);
 }
 
 LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged, const at::Device& device) {
@@ -109,10 +130,8 @@ LoadedRun load_run(const std::filesystem::path& run_or_checkpoint, bool averaged
   run.tokenizer = std::make_shared<text::Tokenizer>(own_tokenizer(run.checkpoint));
   if (const fs::path times = copied_tokenizer(run.checkpoint, "time_tokenizer"); !times.empty())
     run.options.prompt.time_tokenizer = times.string();
-  run.model = make_model(run.options, *run.tokenizer);
-  select_trainable(*run.model, run.options.train);
-  freeze_weights(*run.model, run.options.train.frozen_dtype, device.is_cuda());
-  load_run_weights(*run.model, run.checkpoint, /*partial=*/false);
+  run.model = make_model(run.options, *run.tokenizer, device.is_cuda());
+  load_frozen_as_they_are(*run.model, run.checkpoint);
   if (averaged) load_averages(*run.model, run.checkpoint);
   run.model->eval();
   run.model->to(device);

@@ -176,13 +176,35 @@ TEST(FreezeWeights, AutoLeavesACpuAsItIs) {
   EXPECT_EQ(small.parameter("decoder.block0.query.weight").scalar_type(), at::kBFloat16);
 }
 
+/// Weights of `frozen` as a run would hold them, loaded into `module`.
+void load_frozen(const Small& frozen, Small& module) {
+  auto tensors = checkpoint::tensors_of(frozen);
+  auto targets = frozen_targets(module);
+  thaw_when_taken(tensors, targets, module, "run");
+  checkpoint::load_into(module, tensors, {.instead = targets});
+}
+
 TEST(ThawedWeights, BringFrozenOnesBackIntoAModelThatIsNot) {
   for (const FrozenChoice choice : {FrozenChoice::int8, FrozenChoice::nf4}) {
     Small frozen, plain;
     freeze_weights(frozen, choice, false);
-    checkpoint::load_into(plain, thawed_weights(checkpoint::tensors_of(frozen), plain, "run"), {});
+    load_frozen(frozen, plain);
     EXPECT_TRUE(at::allclose(frozen.logits(), plain.logits(), 1e-5, 1e-5));
   }
+}
+
+TEST(ThawedWeights, GoIntoAModelThatIsFrozenOtherwise) {
+  for (const FrozenChoice from : {FrozenChoice::int8, FrozenChoice::nf4})
+    for (const FrozenChoice to : {FrozenChoice::bf16, FrozenChoice::int8, FrozenChoice::nf4}) {
+      Small frozen, whole, other;
+      freeze_weights(frozen, from, false);
+      load_frozen(frozen, whole);
+      freeze_weights(whole, to, false);
+      freeze_weights(other, to, false);
+      load_frozen(frozen, other);
+      for (const auto& [name, tensor] : checkpoint::tensors_of(whole))
+        EXPECT_TRUE(tensor.equal(checkpoint::tensors_of(other).at(name))) << name;
+    }
 }
 
 TEST(ThawedWeights, RefusesBytesOfAnotherShape) {
@@ -190,8 +212,39 @@ TEST(ThawedWeights, RefusesBytesOfAnotherShape) {
   freeze_weights(frozen, FrozenChoice::nf4, false);
   auto tensors = checkpoint::tensors_of(frozen);
   tensors["decoder.block1.up.weight"] = tensors["decoder.block1.up.weight"].slice(0, 1).clone();
+  std::map<std::string, checkpoint::OtherTarget> targets;
   test::expect_error(
-      ErrorKind::checkpoint, [&] { thawed_weights(tensors, plain, "run"); }, "'decoder.block1.up.weight'");
+      ErrorKind::checkpoint, [&] { thaw_when_taken(tensors, targets, plain, "run"); }, "'decoder.block1.up.weight'");
+}
+
+TEST(FrozenTargets, TakeMatricesInTheBytesOfTheirKind) {
+  for (const FrozenChoice choice : {FrozenChoice::bf16, FrozenChoice::int8, FrozenChoice::nf4}) {
+    Small whole, before, after;
+    nn::initialise(whole, 9);
+    freeze_weights(after, choice, false);
+    std::vector<std::string> filled;
+    checkpoint::load_into(after, checkpoint::tensors_of(whole),
+                          {.instead = frozen_targets(after, [&](const std::string& name) { filled.push_back(name); })});
+    freeze_weights(whole, choice, false);
+    for (const auto& [name, tensor] : checkpoint::tensors_of(whole))
+      EXPECT_TRUE(tensor.equal(checkpoint::tensors_of(after).at(name))) << name;
+    EXPECT_EQ(filled.size(), choice == FrozenChoice::bf16 ? 14u : 13u);  // the projection lies in no block
+  }
+}
+
+TEST(FrozenTargets, RefuseWhatASmallKindWouldHideAndAnotherShape) {
+  Small given, taking;
+  freeze_weights(taking, FrozenChoice::int8, false);
+  given.parameter("decoder.block1.up.weight").detach()[3][7] = NAN;
+  test::expect_error(
+      ErrorKind::checkpoint,
+      [&] { checkpoint::load_into(taking, checkpoint::tensors_of(given), {.instead = frozen_targets(taking)}); },
+      "'decoder.block1.up.weight' holds NaN or infinite values");
+  auto tensors = checkpoint::tensors_of(given);
+  tensors["decoder.block1.up.weight"] = at::zeros({64, 31});
+  test::expect_error(
+      ErrorKind::checkpoint, [&] { checkpoint::load_into(taking, tensors, {.instead = frozen_targets(taking)}); },
+      "decoder.block1.up.weight: file [64, 31], model [64, 32]");
 }
 
 TEST(FreezeWeights, TheStructureNeedsNoMemory) {

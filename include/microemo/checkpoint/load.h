@@ -1,5 +1,7 @@
 #pragma once
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,12 +14,19 @@ namespace microemo::checkpoint {
 /// Parameters and buffers of a module by their dotted names, detached; they share the module's memory.
 NamedTensors tensors_of(const torch::nn::Module& module);
 
+/// Takes a tensor in place of a module's tensor of that name.
+struct OtherTarget {
+  at::Tensor like;  ///< of the shape and type that the tensor has to fit, on any device; undefined: nothing is loaded there
+  std::function<void(const at::Tensor&)> take = {};
+};
+
 struct LoadOptions {
   std::filesystem::path source = {};  ///< where the tensors come from, for errors
   bool allow_missing = false;         ///< what the tensors lack keeps its values in the module
   bool allow_unexpected = false;      ///< tensors that the module lacks are left aside
   bool exact_type = false;            ///< refuse to convert between floating-point types (a resume must not)
   bool check_only = false;            ///< copy nothing
+  std::map<std::string, OtherTarget> instead = {};
 };
 
 /// What was copied and what was not, each in order of names.

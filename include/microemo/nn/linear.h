@@ -9,6 +9,19 @@
 
 namespace microemo::nn {
 
+/// While it lives, the weights of every Linear that this thread makes are absent (nn/absent.h), so that a matrix that will be
+/// frozen never lies in fp32 beside the others. Biases and adapters have memory.
+class LinearsWithoutWeights {
+ public:
+  LinearsWithoutWeights();
+  ~LinearsWithoutWeights();
+  LinearsWithoutWeights(const LinearsWithoutWeights&) = delete;
+  LinearsWithoutWeights& operator=(const LinearsWithoutWeights&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// y = x W^T + b, with an optional low-rank adapter (LoRA; Hu et al. 2021): y += alpha / rank * (dropout(x) A^T) B^T, where A is
 /// random and B starts at 0, so that attaching it changes nothing; without keys nothing is dropped. Parameters "weight" [out,
 /// in], "bias" [out], and after attach_lora "lora_A" [rank, in], "lora_B" [out, rank] (the names of PEFT).
@@ -23,9 +36,14 @@ class Linear : public torch::nn::Module {
   void attach_lora(int64_t rank, double alpha, double dropout = 0);
   bool has_lora() const { return lora_a_.defined(); }
   /// Keeps the weight in the bytes of `kind` from now on: parameter "weight" is then FrozenWeight::values, and buffer
-  /// "weight_scales" its scales. On the meta device the structure alone. Throws Error(internal) for a weight that is trained, or
-  /// that is not fp32 and another kind is asked for.
+  /// "weight_scales" its scales. On the meta device, or of an absent weight, the structure alone. Throws Error(internal) for a
+  /// weight that is trained, or that is not fp32 and another kind is asked for.
   void freeze(FrozenDtype kind);
+  FrozenDtype kind() const { return kind_; }
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+  /// Takes the matrix weight_oi [out, in] of any float dtype, in the bytes of its kind. An absent weight gets memory.
+  void fill(const at::Tensor& weight_oi);
 
  private:
   at::Tensor rows(const at::Tensor& x, const DropoutKeys& keys) const;

@@ -1,12 +1,15 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <torch/nn/module.h>
 
+#include "microemo/checkpoint/load.h"
 #include "microemo/checkpoint/tensors.h"
 #include "microemo/model/decoder.h"
 #include "microemo/model/vit.h"
@@ -29,10 +32,21 @@ void check_finite(const torch::nn::Module& module, FrozenChoice choice);
 /// effect.
 void check_frozen(const torch::nn::Module& module, FrozenChoice choice);
 
-/// Weights of a run that was trained with them frozen in int8 or nf4, as the fp32 matrices that `module` has; the others as they
-/// are. Throws Error(checkpoint) naming `source` for bytes or scales that are not those of the module's matrix.
-checkpoint::NamedTensors thawed_weights(checkpoint::NamedTensors tensors, const torch::nn::Module& module,
-                                        const std::filesystem::path& source);
+/// Memory, without values, for every weight and scale of a matrix that is absent (nn::LinearsWithoutWeights).
+void give_memory(torch::nn::Module& module);
+
+/// Takes in the place of frozen matrices what is loaded for them: each comes as an fp32 matrix or one of another float type, and
+/// is kept in the bytes of its kind at once, so that no two lie in fp32 together. `on_filled`, if any, is called with the name of
+/// a weight behind it. Taking throws Error(checkpoint) as check_finite does. The module outlives the result.
+std::map<std::string, checkpoint::OtherTarget> frozen_targets(const torch::nn::Module& module,
+                                                              std::function<void(const std::string&)> on_filled = {});
+
+/// Weights of a run that was trained with them frozen in int8 or nf4, for a load into fp32 matrices or into `targets` that take
+/// such: each is brought back when it is taken. `tensors` then lack the scales, and hold placeholders of the shape of those
+/// matrices; `targets` gets an entry for each. Throws Error(checkpoint) naming `source` for bytes or scales that are not those of
+/// the module's matrix. The module outlives the result.
+void thaw_when_taken(checkpoint::NamedTensors& tensors, std::map<std::string, checkpoint::OtherTarget>& targets,
+                     const torch::nn::Module& module, const std::filesystem::path& source);
 
 /// Bytes that one block of a decoder keeps for backward of so many tokens, from above: what a block whose every matrix has an
 /// adapter keeps. fp32.

@@ -9,10 +9,14 @@
 
 namespace microemo::train {
 
-/// A model for the options and tokenizer, drawn from the seed, or with the
-/// weights of init_from. Throws Error(config),
-/// Error(checkpoint).
-std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer);
+/// A model for the options and tokenizer, drawn from the seed, or with the weights of init_from. What is trained is chosen, and
+/// the other matrices are kept as train.frozen_dtype says, one after the other: beside the finished model no more than one of
+/// them lies in fp32. `gpu`: where it will run, for frozen_dtype auto. Throws Error(config), Error(checkpoint).
+std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer, bool gpu = false);
+
+/// The same without values, for a run whose weights come from its checkpoint: nothing is drawn or read.
+std::shared_ptr<model::MicroEmo> build_model_to_resume(const RunOptions& options, const text::Tokenizer& tokenizer,
+                                                       bool gpu = false);
 
 /// A trained model, ready to be asked.
 struct LoadedRun {
