@@ -1,5 +1,6 @@
 #include "microemo/model/local_branch.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <ATen/ops/arange.h>
@@ -12,6 +13,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/model/pictures.h"
+#include "microemo/nn/recompute.h"
 #include "microemo/nn/rotary.h"
 
 namespace microemo::model {
@@ -79,8 +81,17 @@ at::Tensor LocalBranch::forward(const at::Tensor& faces_BNCSS, const at::Tensor&
   const at::Tensor near_BNN =
       (times_BN.unsqueeze(2) - times_BN.unsqueeze(1)).abs().le(options_.temporal_reach_s + time_tolerance_s);
   const at::Tensor mask_B1NN = nn::additive_mask(near_BNN.logical_and(padding_BN.unsqueeze(1))).unsqueeze(1);
-  for (const auto& block : temporal_) x_BNC = block->forward(x_BNC, mask_B1NN);
+  for (size_t i = 0; i < temporal_.size(); ++i) {
+    const auto block = [block = temporal_[i], mask_B1NN](const at::Tensor& x) { return block->forward(x, mask_B1NN); };
+    const bool again = i < recomputed_.size() && recomputed_[i];
+    x_BNC = again ? nn::recomputed(block, x_BNC, temporal_[i]->parameters()) : block(x_BNC);
+  }
   return norm_->forward(x_BNC);
+}
+
+void LocalBranch::recompute_layers(std::vector<bool> chosen) {
+  if (vit_) vit_->recompute_blocks(std::ranges::all_of(chosen, [](bool one) { return one; }));
+  recomputed_ = std::move(chosen);
 }
 
 GlobalLocalAttention::GlobalLocalAttention(const LocalBranchOptions& options, int64_t width) : options_(options) {

@@ -373,6 +373,23 @@ BatchLoss MicroEmo::forward(const ClipBatch& clips) const {
   return loss;
 }
 
+std::map<std::string, int64_t> MicroEmo::recomputable() const {
+  std::map<std::string, int64_t> parts;
+  if (image_qformer_) parts["image_qformer"] = options_.image_qformer.layers;
+  if (video_qformer_) parts["video_qformer"] = options_.video_qformer.layers;
+  if (audio_qformer_) parts["audio_qformer"] = options_.audio.qformer_layers;
+  if (local_branch_) parts["faces"] = options_.local.temporal_layers;
+  return parts;
+}
+
+void MicroEmo::recompute_layers(const std::string& part, const std::vector<bool>& chosen) {
+  MICROEMO_CHECK(recomputable().contains(part), "the model has no part '{}' that is computed again", part);
+  if (part == "image_qformer") image_qformer_->recompute_layers(chosen);
+  if (part == "video_qformer") video_qformer_->recompute_layers(chosen);
+  if (part == "audio_qformer") audio_qformer_->recompute_layers(chosen);
+  if (part == "faces") local_branch_->recompute_layers(chosen);
+}
+
 MediaLayout media_layout(const ModelOptions& o) {
   const bool one_video = o.video_qformer.pooling == VideoPooling::attention, one_audio = o.audio.pooling == Pooling::attention;
   MediaLayout layout{.fused = o.fusion.enabled && o.visual.enabled && o.audio.enabled, .features = o.features.tokens()};

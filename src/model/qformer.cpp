@@ -1,11 +1,13 @@
 #include "microemo/model/qformer.h"
 
+#include <ATen/ops/alias.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 #include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/recompute.h"
 
 namespace microemo::model {
 namespace {
@@ -48,7 +50,8 @@ QFormerLayers layers_of_style(QFormerStyle style) {
   return layers;
 }
 
-QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, const std::string& prefix) : dropout_(o.dropout) {
+QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, const std::string& prefix)
+    : dropout_(o.dropout), look_every_(o.look_every) {
   const auto add_norm = [&](const char* name) {
     return owner.register_module(prefix + name, std::make_shared<nn::LayerNorm>(o.width, o.norm_epsilon));
   };
@@ -60,6 +63,12 @@ QFormerStack::QFormerStack(torch::nn::Module& owner, const QFormerLayers& o, con
   if (before) norm_ = add_norm("norm");
 }
 
+/// The gradient of what several layers look at is added up in each layer first, whether it is computed again or not.
+at::Tensor QFormerStack::memory_of(size_t layer, const at::Tensor& memory_nSM) const {
+  const bool several = layers() > look_every_, looks = int64_t(layer) % look_every_ == 0;
+  return several && looks && memory_nSM.requires_grad() ? at::alias(memory_nSM) : memory_nSM;
+}
+
 at::Tensor QFormerStack::forward(const at::Tensor& tokens_nLC, int64_t queries, const at::Tensor& memory_nSM,
                                  const at::Tensor& self_mask, const at::Tensor& memory_mask, bool queries_only,
                                  std::vector<at::Tensor>* states, const nn::DropoutKeys& keys) const {
@@ -68,7 +77,18 @@ at::Tensor QFormerStack::forward(const at::Tensor& tokens_nLC, int64_t queries, 
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (states) states->push_back(x_nLC);
     const bool is_last = i + 1 == layers_.size();
-    x_nLC = layers_[i]->forward(x_nLC, queries, memory_nSM, self_mask, memory_mask, queries_only && is_last, keys.at(i));
+    const at::Tensor seen_nSM = memory_of(i, memory_nSM);
+    const auto layer = [layer = layers_[i], queries, seen_nSM, self_mask, memory_mask, only = queries_only && is_last,
+                        keys = keys.at(i)](const at::Tensor& x) {
+      return layer->forward(x, queries, seen_nSM, self_mask, memory_mask, only, keys);
+    };
+    if (i >= recomputed_.size() || !recomputed_[i]) {
+      x_nLC = layer(x_nLC);
+      continue;
+    }
+    std::vector<at::Tensor> others = layers_[i]->parameters();
+    others.push_back(seen_nSM);
+    x_nLC = nn::recomputed(layer, x_nLC, others);
   }
   if (norm_) x_nLC = norm_->forward(x_nLC);
   if (states) states->push_back(x_nLC);

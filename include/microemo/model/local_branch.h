@@ -32,6 +32,9 @@ class LocalBranch : public torch::nn::Module {
   /// padding -> [B, N, C].
   at::Tensor forward(const at::Tensor& faces_BNCSS, const at::Tensor& times_BN, const at::Tensor& face_mask_BN,
                      const at::Tensor& padding_BN) const;
+  /// Which temporal layers backward computes again instead of keeping what they made (nn::recomputed); where it is all of them,
+  /// also the blocks of its own ViT.
+  void recompute_layers(std::vector<bool> chosen);
 
  private:
   at::Tensor face_tokens(const at::Tensor& faces_nCSS) const;
@@ -43,6 +46,7 @@ class LocalBranch : public torch::nn::Module {
   std::shared_ptr<nn::Linear> patch_features_, to_token_;
   at::Tensor no_face_;
   std::vector<std::shared_ptr<nn::TransformerBlock>> temporal_;
+  std::vector<bool> recomputed_;
   std::shared_ptr<nn::LayerNorm> norm_;
 };
 

@@ -1,5 +1,8 @@
 #pragma once
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -68,6 +71,11 @@ class MicroEmo : public torch::nn::Module {
   Decoder& decoder() { return *decoder_; }
   /// Null for a model that does not look.
   Vit* visual_encoder() const { return visual_encoder_.get(); }
+  /// Parts beside the decoder and the frames' ViT whose layers backward may compute again, and how many each has: image_qformer,
+  /// video_qformer, audio_qformer, and faces for the local branch.
+  std::map<std::string, int64_t> recomputable() const;
+  /// Chooses the layers of one of them. The same bits, dropout included.
+  void recompute_layers(const std::string& part, const std::vector<bool>& chosen);
   const ModelOptions& options() const { return options_; }
   /// See Decoder::compute_in and Vit::compute_in; the other parts stay with fp32.
   void compute_in(at::ScalarType type);

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -47,11 +48,18 @@ class QFormerStack {
                      const at::Tensor& memory_mask, bool queries_only, std::vector<at::Tensor>* states = nullptr,
                      const nn::DropoutKeys& keys = {}) const;
   bool empty() const { return layers_.empty(); }
+  int64_t layers() const { return int64_t(layers_.size()); }
+  /// Which layers backward computes again instead of keeping what they made (nn::recomputed).
+  void recompute_layers(std::vector<bool> chosen) { recomputed_ = std::move(chosen); }
 
  private:
+  at::Tensor memory_of(size_t layer, const at::Tensor& memory_nSM) const;
+
   std::shared_ptr<nn::LayerNorm> input_norm_, norm_;
   double dropout_ = 0;
+  int64_t look_every_ = 1;
   std::vector<std::shared_ptr<nn::QFormerLayer>> layers_;
+  std::vector<bool> recomputed_;
 };
 
 struct QFormerOptions {
@@ -75,6 +83,8 @@ class QFormer : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& memory_nSM, const at::Tensor& text_nL = {}, std::vector<at::Tensor>* states = nullptr,
                      const nn::DropoutKeys& keys = {}) const;
   const QFormerOptions& options() const { return options_; }
+  /// As QFormerStack has it.
+  void recompute_layers(std::vector<bool> chosen) { layers_.recompute_layers(std::move(chosen)); }
 
  private:
   void check(const at::Tensor& memory_nSM, const at::Tensor& text_nL) const;

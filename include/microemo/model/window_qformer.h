@@ -39,6 +39,11 @@ class WindowQFormer : public torch::nn::Module {
   at::Tensor forward(const TimedTokens& placed, const WindowSpans& windows, const std::vector<std::string>& ids = {},
                      const nn::DropoutKeys& keys = {}) const;
   const WindowQFormerOptions& options() const { return options_; }
+  /// As QFormerStack has it; the whole clip's own layers, if any, are those of the same numbers.
+  void recompute_layers(const std::vector<bool>& chosen) {
+    layers_.recompute_layers(chosen);
+    whole_layers_.recompute_layers(chosen);
+  }
 
  private:
   TimedTokens with_nothing(const TimedTokens& memory, const std::vector<std::string>& ids) const;
