@@ -71,16 +71,21 @@ Json describe_files(const fs::path& folder, const std::map<std::string, FileFact
           .where(folder)
           .hint("all ranks have to see the same run folder");
   }
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (const std::string name = entry.path().filename().string(); !others.contains(name))
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().lexically_relative(folder).generic_string();
+    if (entry.is_directory())
+      sync(entry.path());
+    else if (!others.contains(name))
       facts[name] = synced_facts(entry.path());
+  }
   Json files = Json::object();
   for (const auto& [name, one] : facts) files[name] = {{"bytes", one.bytes}, {"sha256", one.sha256}};
   return files;
 }
 
-std::string damage_of_file(const fs::path& path, const Json& expected) {
-  const std::string name = path.filename().string();
+/// `name` may stand in a folder, as that of a tokenizer does.
+std::string damage_of_file(const fs::path& folder, const std::string& name, const Json& expected) {
+  const fs::path path = folder / name;
   std::error_code failure;
   const uintmax_t bytes = fs::file_size(path, failure);
   if (failure) return fmt::format("{} is missing", name);
@@ -95,7 +100,7 @@ std::string check_manifest(const fs::path& folder) {
   const auto version = manifest.at("format").get<int64_t>();
   if (version > format_version) return fmt::format("it has format {}, and this program reads up to {}", version, format_version);
   for (const auto& [name, expected] : manifest.at("files").items())
-    if (const std::string damage = damage_of_file(folder / name, expected); !damage.empty()) return damage;
+    if (const std::string damage = damage_of_file(folder, name, expected); !damage.empty()) return damage;
   return {};
 }
 
@@ -204,13 +209,14 @@ fs::path find_checkpoint(const fs::path& path) {
       .hint("name a run folder with a folder checkpoints in it");
 }
 
-void prune_checkpoints(const fs::path& run, int64_t keep_last, int64_t spared) {
+void prune_checkpoints(const fs::path& run, int64_t keep_last, int64_t spared, int64_t newest) {
   std::error_code absent;
   std::vector<fs::path> remainders;
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", absent))
     if (entry.path().extension() == partial_suffix || was_replaced(entry.path())) remainders.push_back(entry.path());
   for (const fs::path& path : remainders) remove_folder(path);
-  const std::vector<RunCheckpoint> all = list_checkpoints(run);
+  std::vector<RunCheckpoint> all = list_checkpoints(run);
+  std::erase_if(all, [newest](const RunCheckpoint& one) { return one.step > newest; });
   const auto keep = static_cast<size_t>(keep_last);
   for (size_t i = 0; keep_last > 0 && i + keep < all.size(); ++i)
     if (all[i].step != spared) retire(all[i].path);

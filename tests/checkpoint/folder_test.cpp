@@ -216,6 +216,31 @@ TEST_F(Folder, PruningKeepsTheNewestAndRemovesRemainders) {
   EXPECT_EQ(names(), (std::vector<std::string>{"step-00000003", "step-00000004"}));
 }
 
+/// Two damaged ones lie ahead of a run that went on from the last whole one.
+TEST_F(Folder, PruningDoesNotCountWhatLiesAheadOfTheRun) {
+  for (const int64_t step : {4, 6, 7}) save(step);
+  for (const int64_t step : {6, 7}) std::ofstream(step_folder(run_, step) / "state.json", std::ios::app) << "x";
+  save(5);
+  prune_checkpoints(run_, 1, -1, 5);
+  EXPECT_EQ(names(), (std::vector<std::string>{"step-00000005", "step-00000006", "step-00000007"}));
+  EXPECT_EQ(find_latest(run_)->step, 5);
+}
+
+TEST_F(Folder, HoldsFilesInFolders) {
+  PendingFolder pending(step_folder(run_, 1));
+  write_file_atomic(pending.path() / "state.json", "{}");
+  fs::create_directories(pending.path() / "tokenizer");
+  write_file_atomic(pending.path() / "tokenizer" / "tokenizer.json", "words");
+  pending.commit();
+  const fs::path saved = step_folder(run_, 1);
+  EXPECT_EQ(files_in_manifest(saved), (std::vector<std::string>{"state.json", "tokenizer/tokenizer.json"}));
+  EXPECT_TRUE(is_whole(saved));
+  std::ofstream(saved / "tokenizer" / "tokenizer.json") << "sword";
+  EXPECT_EQ(damage_of(saved), "the content of tokenizer/tokenizer.json has changed");
+  fs::remove_all(saved / "tokenizer");
+  EXPECT_EQ(damage_of(saved), "tokenizer/tokenizer.json is missing");
+}
+
 TEST_F(Folder, PruningWithZeroKeepsAll) {
   for (const int64_t step : {1, 2, 3}) save(step);
   prune_checkpoints(run_, 0);

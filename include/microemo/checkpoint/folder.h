@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,7 +65,9 @@ std::optional<RunCheckpoint> find_latest(const std::filesystem::path& run);
 /// the folder is damaged, or the run has no whole one.
 std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_checkpoint);
 /// Keeps the newest `keep_last` of a run (0 keeps all) and that of the step `spared`, and removes remainders of interrupted
-/// writes.
-void prune_checkpoints(const std::filesystem::path& run, int64_t keep_last, int64_t spared = -1);
+/// writes. Those behind the step `newest` neither count nor go: a run that went on from an earlier one, as they are damaged,
+/// would else keep them in place of its own.
+void prune_checkpoints(const std::filesystem::path& run, int64_t keep_last, int64_t spared = -1,
+                       int64_t newest = std::numeric_limits<int64_t>::max());
 
 }  // namespace microemo::checkpoint
