@@ -58,8 +58,12 @@ void check_rank(const LaunchContext& context, const std::string& rank, const std
     throw EnvironmentError("{} is {} and {} is {}", rank, context.rank, world, context.world)
         .at("environment")
         .hint(how_to_start);
-  if (context.port > 65535)
-    throw EnvironmentError("MASTER_PORT is {}, and ports end at 65535", context.port).at("environment").hint(how_to_start);
+  if (context.world > 1 && (context.port < 1 || context.port > 65535))
+    throw EnvironmentError("MASTER_PORT is {}, and ports go from 1 to 65535", context.port).at("environment").hint(how_to_start);
+  if (context.local_world < 1)
+    throw EnvironmentError("{} of the {} ranks are on this machine, which cannot be", context.local_world, context.world)
+        .at("environment")
+        .hint(how_to_start);
 }
 
 /// Ranks that another launcher began around RANK and WORLD_SIZE. torchrun in each task of srun is normal and has at least as

@@ -127,7 +127,9 @@ TEST(LaunchContextRefuses, WhatIsNoNumber) {
   expect_refused(torchrun({{"RANK", "three"}}), "RANK is 'three', which is no number");
   expect_refused(torchrun({{"WORLD_SIZE", "4x"}}), "WORLD_SIZE is '4x'");
   expect_refused(torchrun({{"RANK", "-1"}}), "RANK is '-1'");
-  expect_refused(torchrun({{"MASTER_PORT", "70000"}}), "ports end at 65535");
+  expect_refused(torchrun({{"MASTER_PORT", "70000"}}), "MASTER_PORT is 70000, and ports go from 1 to 65535");
+  expect_refused(torchrun({{"MASTER_PORT", "0"}}), "MASTER_PORT is 0");  // each rank would find a free one of its own
+  expect_refused(torchrun({{"LOCAL_WORLD_SIZE", "0"}}), "0 of the ");
 }
 
 TEST(LaunchContextRefuses, ARankOutsideTheWorld) {
