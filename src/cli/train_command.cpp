@@ -139,10 +139,14 @@ void take_run_folder(Plan& plan, const Words& words, const parallel::LaunchConte
   plan.checkpoint = group.from_first(found);
 }
 
-/// The main thread may be in a call that never returns, so the process ends here. Nothing is lost: checkpoints are whole or
-/// absent.
+/// The main thread may be in a call that never returns, so the process ends here. Checkpoints are whole or absent: one that is
+/// being written gets a little less time than the launcher's --grace.
 void end_by_verdict(const std::string& verdict) {
-  const std::string text = fmt::format("error (environment): the job was ended: {}\n", verdict);
+  constexpr double patience_s = 4;
+  const bool written = train::checkpoints_are_written(patience_s);
+  const std::string text =
+      fmt::format("error (environment): the job was ended: {}{}\n", verdict,
+                  written ? "" : "; a checkpoint that was being written is given up, the one before it is whole");
   if (::write(STDERR_FILENO, text.data(), text.size()) >= 0) ::_exit(exit_code(ErrorKind::environment));
   ::_exit(exit_code(ErrorKind::environment));
 }
@@ -201,9 +205,15 @@ void print_cost(const train::StepCost& cost, const train::RunOptions& options) {
 
 int try_one_step(train::Trainer& trainer, const train::Task& task, const train::RunOptions& options,
                  const parallel::Group& group) {
-  const train::StepCost cost = trainer.try_step();
-  if (!group.first()) return 0;
-  std::printf("%s\n\n", train::cost_table(train::cost_of_parts(task, task.batches(0))).c_str());
+  const std::vector<model::ClipBatch> batches = task.batches(0);
+  const train::StepCost cost = trainer.try_step(batches);
+  if (!group.first()) {
+    group.barrier();
+    return 0;
+  }
+  const std::string table = train::cost_table(train::cost_of_parts(task, batches));
+  group.barrier();  // until then the others give what they hold of the weights
+  std::printf("%s\n\n", table.c_str());
   print_cost(cost, options);
   return 0;
 }
@@ -290,11 +300,13 @@ int run(const Words& words) {
   environment.tokenizer_hash = tokenizer->hash();
   environment.missing_clips = data->missing;
   compare_ranks(*group, plan, environment);
-  const auto model = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
-    return (plan.resumed() ? train::build_model_to_resume : train::build_model)(plan.options, *tokenizer, /*gpu=*/false);
+  const train::Share share{group->rank(), group->world()};
+  const auto built = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
+    return train::build_for_training(plan.options, *tokenizer, {.resumed = plan.resumed(), .gpu = device.cuda, .share = share});
   });
-  const train::Task task =
-      train::microemo_task(plan.options, data, tokenizer, model, {group->rank(), group->world()}, train::torch_device(device));
+  const auto model = built.model;
+  train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
+  task.shards = built.shards;
   if (words.dry_run) {
     train::Trainer trainer(task, plan.options.train, plan.run, {}, group);
     return with_memory_for("trying a step", fewer_clips_at_once,

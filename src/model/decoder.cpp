@@ -10,7 +10,9 @@
 #include <numeric>
 #include <set>
 #include <tuple>
+#include <utility>
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
@@ -230,12 +232,33 @@ at::Tensor Decoder::add_utterances(const at::Tensor& tokens_RLC, const at::Tenso
   return tokens_RLC + utterances_->forward((utterance_RL - 1).clamp_min(0)) * utterance_RL.gt(0).unsqueeze(-1);
 }
 
+/// Which block follows. Backward begins with the last block, which is there then; the next token with the first one.
+int64_t Decoder::after(size_t block, bool in_backward, bool trains) const {
+  const auto number = int64_t(block);
+  if (in_backward) return number - 1;
+  if (number + 1 < layers()) return number + 1;
+  return trains ? -1 : 0;
+}
+
+/// A block with its weights. What the graph keeps of them may have gone when backward comes, before whose first product they are
+/// brought again.
+template <class Compute>
+at::Tensor Decoder::computed(size_t block, int64_t next, Compute&& compute) const {
+  if (!need_) return compute();
+  const auto number = int64_t(block);
+  need_(number, next);
+  at::Tensor y = compute();
+  if (y.requires_grad()) y.register_hook([need = need_, number](const at::Tensor&) { need(number, number - 1); });
+  return y;
+}
+
 at::Tensor Decoder::forward(const at::Tensor& tokens_RLC, KeyValueCache* cache, std::vector<at::Tensor>* states,
                             const nn::DropoutKeys& keys) const {
   at::Tensor x_RLC = in_compute_type(tokens_RLC);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (states) states->push_back(x_RLC);
-    x_RLC = blocks_[i]->forward(x_RLC, rotary_, cache, i, keys.at(i));
+    x_RLC = computed(i, after(i, false, at::GradMode::is_enabled()),
+                     [&] { return blocks_[i]->forward(x_RLC, rotary_, cache, i, keys.at(i)); });
   }
   if (cache) cache->advance(tokens_RLC.size(1));
   return norm_->forward(x_RLC);
@@ -247,7 +270,8 @@ at::Tensor Decoder::forward_next(const at::Tensor& tokens_RC, const std::vector<
   for (size_t row = 0; row < caches.size(); ++row) positions[row] = caches[row]->length();
   at::Tensor x_RC = in_compute_type(tokens_RC);
   const nn::RotaryTable rotary = rotary_at(at::tensor(positions, at::kLong), x_RC);
-  for (size_t i = 0; i < blocks_.size(); ++i) x_RC = blocks_[i]->next(x_RC, rotary, caches, i);
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    x_RC = computed(i, after(i, false, false), [&] { return blocks_[i]->next(x_RC, rotary, caches, i); });
   for (KeyValueCache* cache : caches) cache->advance(1);
   return norm_->forward(x_RC);
 }
@@ -262,8 +286,12 @@ at::Tensor Decoder::forward_packed(const at::Tensor& tokens_NC, const PackedRows
   at::Tensor x_NC = in_compute_type(tokens_NC);
   const PackedTokens tokens{rows.lengths, rotary_of(rows, x_NC)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const auto block = [block = blocks_[i], tokens, keys = keys.at(i), kept_n = i + 1 == blocks_.size() ? kept_n : at::Tensor()](
-                           const at::Tensor& x) { return block->packed(x, tokens, kept_n, keys); };
+    const auto block = [this, i, tokens, keys = keys.at(i), kept_n = i + 1 == blocks_.size() ? kept_n : at::Tensor(),
+                        trains = at::GradMode::is_enabled(), again = std::make_shared<bool>(false)](const at::Tensor& x) {
+      // A recomputed block is computed in forward, and a second time in backward.
+      const int64_t next = after(i, std::exchange(*again, true), trains);
+      return computed(i, next, [&] { return blocks_[i]->packed(x, tokens, kept_n, keys); });
+    };
     x_NC = i < recomputed_.size() && recomputed_[i] ? nn::recomputed(block, x_NC, blocks_[i]->parameters()) : block(x_NC);
   }
   return norm_->forward(x_NC);

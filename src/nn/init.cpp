@@ -8,6 +8,7 @@
 #include <ATen/ops/empty.h>
 
 #include "microemo/base/random.h"
+#include "microemo/nn/absent.h"
 #include "microemo/nn/linear.h"
 
 namespace microemo::nn {
@@ -41,11 +42,15 @@ bool is_table(const std::string& name) {
          has_part(name, "tokens.weight") || has_part(name, "utterances.weight");
 }
 
-/// By the names of their weights.
+bool has_to_be_filled(const Linear& linear) {
+  return linear.kind() != FrozenDtype::fp32 || is_absent(linear.named_parameters(false)["weight"]);
+}
+
+/// Those that take their matrix by Linear::fill, by the names of their weights.
 std::map<std::string, Linear*> frozen_linears(torch::nn::Module& module) {
   std::map<std::string, Linear*> found;
   const auto add = [&](const std::string& name, torch::nn::Module* one) {
-    if (auto* linear = dynamic_cast<Linear*>(one); linear && linear->kind() != FrozenDtype::fp32) found[name] = linear;
+    if (auto* linear = dynamic_cast<Linear*>(one); linear && has_to_be_filled(*linear)) found[name] = linear;
   };
   add("weight", &module);
   for (auto& item : module.named_modules({}, /*include_self=*/false)) add(item.key() + ".weight", item.value().get());

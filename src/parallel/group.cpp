@@ -210,6 +210,20 @@ std::vector<std::string> Group::names(const std::vector<std::string>& own) const
 
 void Group::barrier() const { any(false); }
 
+void Group::waiting(const std::function<void()>& wait) const {
+  if (impl_)
+    impl_->talk(wait);
+  else
+    wait();
+}
+
+std::string Group::address() const {
+  MICROEMO_CHECK(impl_, "one process has no address");
+  return own_address(impl_->context);
+}
+
+double Group::timeout_s() const { return impl_ ? impl_->options.timeout_s() : 0; }
+
 std::shared_ptr<Mail> Group::mail() {
   if (!impl_) return nullptr;
   const std::string prefix = fmt::format("box_{}", impl_->boxes++);

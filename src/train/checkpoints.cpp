@@ -1,16 +1,23 @@
 #include "microemo/train/checkpoints.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <fmt/ranges.h>
+
 #include "microemo/base/error.h"
+#include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/load.h"
+#include "microemo/checkpoint/tensor_writer.h"
 #include "microemo/train/run_folder.h"
 
 namespace microemo::train {
@@ -21,6 +28,25 @@ namespace fs = std::filesystem;
 constexpr const char* model_file = "model.safetensors";
 constexpr const char* average_file = "ema.safetensors";
 constexpr const char* state_file = "state.json";
+
+/// Writers of this process at work.
+struct AtWork {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int64_t writers = 0;
+
+  static AtWork& here() {
+    static AtWork one;
+    return one;
+  }
+  void add(int64_t count) {
+    {
+      const std::lock_guard lock(mutex);
+      writers += count;
+    }
+    changed.notify_all();
+  }
+};
 
 std::string part_file(int64_t rank, int64_t parts) {
   return parts == 1 ? "optimizer.safetensors" : fmt::format("optimizer-rank-{}-of-{}.safetensors", rank, parts);
@@ -72,6 +98,16 @@ checkpoint::NamedTensors read_parts(const fs::path& folder, int64_t parts) {
   return state;
 }
 
+/// Of a tensor that the shards hold, this rank keeps its piece.
+std::map<std::string, checkpoint::OtherTarget> shard_targets(const Trained& trained) {
+  std::map<std::string, checkpoint::OtherTarget> targets;
+  if (!trained.shards) return targets;
+  for (const auto& [name, tensor] : checkpoint::tensors_of(trained.module))
+    if (trained.shards->holds(name))
+      targets[name] = {tensor, [shards = trained.shards, name = name](const at::Tensor& given) { shards->store(name, given); }};
+  return targets;
+}
+
 }  // namespace
 
 Checkpoints::Checkpoints(fs::path run, const TrainOptions& options)
@@ -105,7 +141,9 @@ void Checkpoints::save(const TrainState& state, const Trained& trained, std::fun
   if (!writes() || saved_step_ == state.step) return;
   wait();
   take(state, trained);
+  AtWork::here().add(1);
   writer_.start([this, hook = std::move(before)](const std::stop_token& stop) {
+    const std::shared_ptr<void> until_the_end(nullptr, [](void*) { AtWork::here().add(-1); });
     at::set_num_threads(1);  // of this thread alone: the step at work needs the processors
     if (hook) hook();
     rank_ == 0 ? write_first(stop) : write_part(stop);
@@ -123,11 +161,40 @@ void Checkpoints::wait() {
   }
 }
 
+void Checkpoints::prepare(const Trained& trained) {
+  if (writes()) take({}, trained);
+}
+
+/// Rank 0 leaves a mark, and the others look for it; a network's file system may show it late.
+void Checkpoints::check_folder(const parallel::Group& group) const {
+  constexpr int looks = 30;
+  constexpr std::chrono::milliseconds between_looks{100};
+  if (parts_ == 1) return;
+  const fs::path mark = run_ / ".seen-by-all-ranks";
+  const std::string word = group.from_first(fmt::format("{}", std::chrono::system_clock::now().time_since_epoch().count()));
+  const auto seen = [&] {
+    std::error_code absent;
+    return fs::exists(mark, absent) && read_file(mark) == word;
+  };
+  if (group.first()) write_file_atomic(mark, word);
+  group.barrier();
+  for (int look = 0; look < looks && !seen(); ++look) std::this_thread::sleep_for(between_looks);
+  const auto blind = group.names(seen() ? std::vector<std::string>{} : std::vector{fmt::format("rank {}", group.rank())});
+  if (group.first()) fs::remove(mark);
+  if (blind.empty()) return;
+  throw EnvironmentError("{} of {} ranks do not see what rank 0 writes: {}", blind.size(), parts_, fmt::join(blind, ", "))
+      .where(run_)
+      .hint(
+          "with train.ranks.zero=1 every rank writes its part of a checkpoint: name a folder that all machines share, or set "
+          "train.ranks.zero=0");
+}
+
 void Checkpoints::take(const TrainState& state, const Trained& trained) {
   const at::NoGradGuard no_grad;
   snapshot_.state = state;
   copy_into(snapshot_.optimizer, trained.optimizer.state());
   if (rank_ > 0) return;
+  snapshot_.shards = trained.shards;
   for (const auto& item : trained.module.named_parameters())
     if (item.value().requires_grad())
       copy_into(snapshot_.model[item.key()], item.value());
@@ -141,13 +208,23 @@ void Checkpoints::write_first(const std::stop_token& stop) const {
   const int64_t step = snapshot_.state.step;
   checkpoint::PendingFolder pending(checkpoint::step_folder(run_, step));
   if (mail_) mail_->send(fmt::format("open/{}", step), pending.path().string());
-  checkpoint::write_tensors(pending.path() / model_file, snapshot_.model, {{"format", "pt"}});
+  write_model(pending.path() / model_file);
   if (!snapshot_.average.empty()) checkpoint::write_tensors(pending.path() / average_file, snapshot_.average, {{"format", "pt"}});
   checkpoint::write_tensors(pending.path() / part_file(0, parts_), snapshot_.optimizer);
   write_json(pending.path() / state_file, to_json(snapshot_.state, parts_));
   copy_description(run_, pending.path());
   pending.commit(other_parts(stop));
-  checkpoint::prune_checkpoints(run_, keep_last_, keep_best_ ? snapshot_.state.best_step : -1);
+  checkpoint::prune_checkpoints(run_, keep_last_, keep_best_ ? snapshot_.state.best_step : -1, step);
+}
+
+/// One tensor after the other, as those of the shards come from all ranks.
+void Checkpoints::write_model(const fs::path& file) const {
+  std::vector<checkpoint::TensorPlan> plan;
+  for (const auto& [name, tensor] : snapshot_.model) plan.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  checkpoint::write_safetensors_file(file, plan, [this](const checkpoint::TensorPlan& one) {
+    const bool in_shards = snapshot_.shards && snapshot_.shards->holds(one.name);
+    return in_shards ? snapshot_.shards->whole(one.name) : snapshot_.model.at(one.name);
+  });
 }
 
 void Checkpoints::write_part(const std::stop_token& stop) const {
@@ -176,9 +253,16 @@ std::map<std::string, checkpoint::FileFacts> Checkpoints::other_parts(const std:
   return parts;
 }
 
+bool checkpoints_are_written(double most_s) {
+  AtWork& here = AtWork::here();
+  std::unique_lock lock(here.mutex);
+  return here.changed.wait_for(lock, std::chrono::duration<double>(most_s), [&] { return here.writers == 0; });
+}
+
 TrainState load_checkpoint(const fs::path& folder, const Trained& trained) {
   const fs::path model = folder / model_file, state = folder / state_file, average = folder / average_file;
-  checkpoint::load_into(trained.module, checkpoint::read_tensors(model), {.source = model, .exact_type = true});
+  checkpoint::load_into(trained.module, checkpoint::read_tensors(model),
+                        {.source = model, .exact_type = true, .instead = shard_targets(trained)});
   const Json json = read_json(state);
   const auto parts = json_get_or<int64_t>(json, "optimizer_parts", 1, state);
   trained.optimizer.load_state(read_parts(folder, parts), parts == 1 ? folder / part_file(0, 1) : folder);

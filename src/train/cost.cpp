@@ -107,7 +107,8 @@ PartCost& row_of(std::vector<PartCost>& rows, const std::string& part) {
   return found == rows.end() ? rows.emplace_back(PartCost{.part = part}) : *found;
 }
 
-std::vector<PartCost> weights_of_parts(const torch::nn::Module& module) {
+std::vector<PartCost> weights_of_parts(const Task& task) {
+  const torch::nn::Module& module = *task.module;
   constexpr double states = 3;
   std::vector<PartCost> rows;
   for (const auto& item : module.named_parameters()) {
@@ -119,13 +120,16 @@ std::vector<PartCost> weights_of_parts(const torch::nn::Module& module) {
   }
   for (const auto& item : module.named_buffers())
     row_of(rows, part_of(item.key())).weights_mb += static_cast<double>(item.value().nbytes()) / mb;
+  if (task.shards)
+    row_of(rows, part_of(task.shards->names().front())).weights_mb +=
+        static_cast<double>(task.shards->bytes_held() - task.shards->bytes_of_all()) / mb;
   return rows;
 }
 
 }  // namespace
 
 std::vector<PartCost> cost_of_parts(const Task& task, const std::vector<model::ClipBatch>& batches) {
-  std::vector<PartCost> rows = weights_of_parts(*task.module);
+  std::vector<PartCost> rows = weights_of_parts(task);
   Observer observer;
   for (const model::ClipBatch& batch : batches) {
     observer.next_batch();

@@ -61,37 +61,64 @@ std::optional<nn::FrozenWeight> frozen_of(const at::Tensor& values, const at::Te
   return wanted;
 }
 
-[[noreturn]] void refuse(const std::string& recompute, const std::string& why) {
+[[noreturn]] void refuse(const std::string& recompute, const std::string& why, const std::map<std::string, int64_t>& others) {
+  std::string parts = "pictures (the ViT)";
+  for (const auto& [name, layers] : others) parts += ", " + name;
   throw ConfigError("'{}' {}", recompute, why)
       .at("train.recompute")
-      .hint("auto, none, all, or numbers of the decoder's blocks from 0 on, such as 0,2,5-9, with pictures for the ViT");
+      .hint(
+          fmt::format("auto, none, all, or numbers of the decoder's blocks from 0 on, such as 0,2,5-9, with {}; a part may have "
+                      "numbers of its layers behind a dot",
+                      parts));
 }
 
-int64_t block_number(const std::string& text, const std::string& recompute, int64_t blocks) {
-  int64_t number = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 0) refuse(recompute, "is no list of blocks");
-  if (number >= blocks) refuse(recompute, fmt::format("names block {}, and the decoder has {}", number, blocks));
-  return number;
-}
+/// A list of blocks and parts, as it is read.
+class RecomputeList {
+ public:
+  RecomputeList(const std::string& text, int64_t blocks, const std::map<std::string, int64_t>& others)
+      : text_(text), others_(others), chosen_{std::vector<bool>(size_t(blocks), false)} {}
 
-Recomputed listed_parts(const std::string& recompute, int64_t blocks) {
-  if (recompute.empty() || recompute.back() == ',') refuse(recompute, "is no list of blocks");
-  Recomputed chosen{std::vector<bool>(size_t(blocks), false)};
-  std::istringstream words(recompute);
-  for (std::string word; std::getline(words, word, ',');) {
-    if (word == pictures_word) {
-      chosen.pictures = true;
-      continue;
-    }
-    const size_t dash = word.find('-');
-    const int64_t first = block_number(word.substr(0, dash), recompute, blocks);
-    const int64_t last = dash == std::string::npos ? first : block_number(word.substr(dash + 1), recompute, blocks);
-    if (last < first) refuse(recompute, "has a range that runs backwards");
-    std::fill(chosen.blocks.begin() + first, chosen.blocks.begin() + last + 1, true);
+  Recomputed read() {
+    if (text_.empty() || text_.back() == ',') refuse(text_, "is no list of blocks", others_);
+    std::istringstream words(text_);
+    for (std::string word; std::getline(words, word, ',');)
+      if (word == pictures_word)
+        chosen_.pictures = true;
+      else if (const auto part = others_.find(word.substr(0, word.find('.'))); part != others_.end())
+        choose_layers(part->first, part->second, word);
+      else
+        choose(chosen_.blocks, word, "the decoder");
+    return std::move(chosen_);
   }
-  return chosen;
-}
+
+ private:
+  void choose_layers(const std::string& part, int64_t layers, const std::string& word) {
+    std::vector<bool>& chosen = chosen_.layers.try_emplace(part, size_t(layers), false).first->second;
+    if (word == part)
+      std::fill(chosen.begin(), chosen.end(), true);
+    else
+      choose(chosen, word.substr(part.size() + 1), part);
+  }
+  void choose(std::vector<bool>& blocks, const std::string& range, const std::string& owner) const {
+    const size_t dash = range.find('-');
+    const auto count = int64_t(blocks.size()), first = number(range.substr(0, dash), count, owner);
+    const int64_t last = dash == std::string::npos ? first : number(range.substr(dash + 1), count, owner);
+    if (last < first) refuse(text_, "has a range that runs backwards", others_);
+    std::fill(blocks.begin() + first, blocks.begin() + last + 1, true);
+  }
+  int64_t number(const std::string& digits, int64_t count, const std::string& owner) const {
+    int64_t number = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + digits.size() || number < 0)
+      refuse(text_, "is no list of blocks", others_);
+    if (number >= count) refuse(text_, fmt::format("names block {}, and {} has {}", number, owner, count), others_);
+    return number;
+  }
+
+  const std::string& text_;
+  const std::map<std::string, int64_t>& others_;
+  Recomputed chosen_;
+};
 
 double number_in(const char* file) {
   double number = std::numeric_limits<double>::infinity();  // also for the word "max"
@@ -123,16 +150,11 @@ void check_frozen(const torch::nn::Module& module, FrozenChoice choice) {
       .hint("name what is not to be trained in train.frozen or train.trainable, or leave train.frozen_dtype at auto");
 }
 
-void give_memory(torch::nn::Module& module) {
-  for (const at::Tensor& parameter : module.parameters()) nn::give_memory(parameter);
-  for (const at::Tensor& buffer : module.buffers()) nn::give_memory(buffer);
-}
-
 std::map<std::string, checkpoint::OtherTarget> frozen_targets(const torch::nn::Module& module,
                                                               std::function<void(const std::string&)> on_filled) {
   std::map<std::string, checkpoint::OtherTarget> targets;
   for (const auto& [name, linear] : frozen_matrices(module)) {
-    if (linear->kind() == nn::FrozenDtype::fp32) continue;
+    if (linear->kind() == nn::FrozenDtype::fp32 && !nn::is_absent(weight_of(*linear))) continue;
     const std::string weight = name + ".weight";
     const auto take = [linear = linear, weight, on_filled](const at::Tensor& given_oi) {
       require_finite(given_oi, linear->kind(), weight);
@@ -182,10 +204,15 @@ double kept_by_pictures(const model::VitShape& shape, int64_t pictures) {
   return numbers * tokens * double(shape.layers) * double(pictures) * sizeof(float);
 }
 
-Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes) {
+Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes,
+                            const std::map<std::string, int64_t>& others) {
   const bool all = recompute == "all";
-  if (all || recompute == "none") return {std::vector<bool>(size_t(blocks), all), all};
-  if (recompute != "auto") return listed_parts(recompute, blocks);
+  if (all || recompute == "none") {
+    Recomputed chosen{std::vector<bool>(size_t(blocks), all), all};
+    for (const auto& [name, layers] : others) chosen.layers[name] = std::vector<bool>(size_t(layers), all);
+    return chosen;
+  }
+  if (recompute != "auto") return RecomputeList(recompute, blocks, others).read();
   Recomputed chosen{std::vector<bool>(size_t(blocks), false)};
   double missing = kept.block * double(blocks) + kept.pictures - free_bytes;
   if (free_bytes <= 0 || missing <= 0) return chosen;

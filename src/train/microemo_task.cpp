@@ -1,7 +1,10 @@
 #include "microemo/train/microemo_task.h"
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "answer_scores.h"
 #include "microemo/base/device.h"
@@ -38,6 +41,13 @@ struct DrawnClip {
   int64_t clip = 0, repeat = 0;
 };
 
+/// The same clip, for which questions and augmentation are drawn as for a sample of its own.
+data::Sample repeated(data::Sample sample, int64_t repeat) {
+  constexpr int64_t most_clips = int64_t{1} << 40;
+  sample.index += repeat * most_clips;
+  return sample;
+}
+
 /// Lays out the batches of steps; holds what they are made of.
 struct BatchSource {
   std::shared_ptr<const TrainingData> data;
@@ -45,6 +55,8 @@ struct BatchSource {
   TrainOptions options;
   Share share = {};
   std::vector<double> lengths = {};  ///< of the clips to train on
+  /// The first step, laid out to choose what is recomputed, until it is asked for.
+  mutable std::optional<std::vector<model::ClipBatch>> first_step = {};
 
   uint64_t seed() const { return static_cast<uint64_t>(options.seed); }
 
@@ -53,10 +65,12 @@ struct BatchSource {
     std::vector<const data::Sample*> chosen;
     std::vector<data::Question> questions;
     std::vector<DrawnClip> drawn;
+    std::deque<data::Sample> again;
     for (const int64_t place : places) {
       const int64_t clip = clips[static_cast<size_t>(place)];
       drawn.push_back({clip, std::count(clips.begin(), clips.begin() + place, clip)});
-      const data::Sample& sample = data->samples[static_cast<size_t>(clip)];
+      const data::Sample& first = data->samples[static_cast<size_t>(clip)];
+      const data::Sample& sample = drawn.back().repeat == 0 ? first : again.emplace_back(repeated(first, drawn.back().repeat));
       for (const int64_t utterance :
            questions_of_step(seed(), step, sample.index, trainable_questions(sample.clip), options.questions_per_clip))
         questions.push_back({static_cast<int64_t>(chosen.size()), utterance});
@@ -80,7 +94,13 @@ struct BatchSource {
     batch.row_keys = nn::DropoutKeys(std::move(row_keys));
   }
 
+  const std::vector<model::ClipBatch>& keep_first_step() const {
+    if (!first_step) first_step = step(0);
+    return *first_step;
+  }
+
   std::vector<model::ClipBatch> step(int64_t step) const {
+    if (auto kept = std::exchange(first_step, std::nullopt); step == 0 && kept) return *std::move(kept);
     const auto clips = bucketed_clips_of_step(seed(), lengths, options.batch, options.length_buckets, step);
     std::vector<int64_t> places(clips.size());
     std::iota(places.begin(), places.end(), int64_t{0});
@@ -141,7 +161,7 @@ void choose_recomputed(const RunOptions& options, const BatchSource& source, mod
   constexpr double margin = 1.5, part_of_memory = 0.7;
   int64_t tokens = 0, pictures = 0;
   if (options.train.recompute == "auto")
-    for (const model::ClipBatch& batch : source.step(0)) {
+    for (const model::ClipBatch& batch : source.keep_first_step()) {
       tokens = std::max(tokens, batch.lengths_R.sum().item<int64_t>());
       if (batch.frames_BTCHW.defined()) pictures = std::max(pictures, batch.frames_BTCHW.size(0) * batch.frames_BTCHW.size(1));
     }
@@ -149,12 +169,13 @@ void choose_recomputed(const RunOptions& options, const BatchSource& source, mod
   KeptBytes kept{.block = kept_by_block(options.model.decoder, int64_t(margin * double(tokens)))};
   if (model.visual_encoder() && learns(*model.visual_encoder()))
     kept.pictures = kept_by_pictures(model.visual_encoder()->shape(), int64_t(margin * double(pictures)));
-  const Recomputed chosen =
-      recomputed_parts(options.train.recompute, decoder.layers(), kept, part_of_memory * room_on(device, model));
+  const Recomputed chosen = recomputed_parts(options.train.recompute, decoder.layers(), kept,
+                                             part_of_memory * room_on(device, model), model.recomputable());
   const auto count = std::count(chosen.blocks.begin(), chosen.blocks.end(), true);
   if (count > 0 || chosen.pictures)
     log_info(fmt::format("computed again in backward: {} of {} decoder blocks{}", count, chosen.blocks.size(),
                          chosen.pictures ? ", and the picture encoder's" : ""));
+  for (const auto& [part, layers] : chosen.layers) model.recompute_layers(part, layers);
   decoder.recompute_blocks(chosen.blocks);
   if (model.visual_encoder()) model.visual_encoder()->recompute_blocks(chosen.pictures);
 }

@@ -158,15 +158,15 @@ std::vector<std::string> AdamW::decaying() const {
   return names;
 }
 
-std::map<std::string, double> AdamW::norms_by_part() const {
+std::map<std::string, double> AdamW::norms_by_part(const std::vector<at::Tensor>& norms) const {
   const at::NoGradGuard no_grad;
   std::map<std::string, std::vector<at::Tensor>> parts;
+  size_t next = 0;
   for (const Slot& slot : slots_)
-    if (slot.parameter.grad().defined()) parts[slot.name.substr(0, slot.name.find('.'))].push_back(slot.parameter.grad());
-  std::map<std::string, double> norms;
-  for (const auto& [part, gradients] : parts)
-    norms[part] = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)), 2).item<double>();
-  return norms;
+    if (slot.parameter.grad().defined()) parts[slot.name.substr(0, slot.name.find('.'))].push_back(norms.at(next++));
+  std::map<std::string, double> result;
+  for (const auto& [part, own] : parts) result[part] = at::linalg_vector_norm(at::stack(own), 2).item<double>();
+  return result;
 }
 
 std::vector<std::string> AdamW::not_finite() const {
@@ -212,10 +212,19 @@ void AdamW::share_updates(const parallel::Group& group, double piece_mb) const {
   parallel::share_ranges(group, parameters, ranges_, piece_mb);
 }
 
-at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double most) {
+std::vector<at::Tensor> gradient_norms(const std::vector<at::Tensor>& gradients) {
   MICROEMO_CHECK(!gradients.empty(), "no parameter has a gradient");
   const at::NoGradGuard no_grad;
-  const at::Tensor norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)), 2);
+  return at::_foreach_norm(gradients, 2);
+}
+
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double most) {
+  return clip_gradients(gradients, gradient_norms(gradients), most);
+}
+
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& norms, double most) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor norm = at::linalg_vector_norm(at::stack(norms), 2);
   // The 1e-6 is that of torch.nn.utils.clip_grad_norm_.
   if (most > 0) at::_foreach_mul_(gradients, (most / (norm + 1e-6)).clamp_max(1.0));
   return norm;

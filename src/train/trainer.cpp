@@ -139,6 +139,7 @@ Trainer::Trainer(Task task, const TrainOptions& options, const std::filesystem::
       run_(run) {
   if (!resume_from.empty()) resume(resume_from);
   if (group_->alone()) return;
+  if (task_.shards) task_.shards->connect(*group_);
   parallel::require_same(*group_, {{"the step", std::to_string(state_.step)}, {"the weights", hash_of_trained(*task_.module)}});
   report_ranks();
 }
@@ -160,6 +161,12 @@ void Trainer::report_ranks() const {
                                                      group_->world(), options_.ranks.zero > 0) /
                            mb,
                        double(optimizer_.state_bytes()) / mb, double(optimizer_.state_bytes_of_all()) / mb));
+  if (task_.shards)
+    log_info(
+        fmt::format("each rank holds {:.1f} of {:.1f} MB of the decoder's frozen weights, and sends {:.1f} MB for a forward and "
+                    "backward pass of another",
+                    double(task_.shards->bytes_held()) / mb, double(task_.shards->bytes_of_all()) / mb,
+                    task_.shards->bytes_sent_per_pass() / double(group_->world() - 1) / mb));
 }
 
 RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
@@ -167,6 +174,8 @@ RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
   double longest_step = 0;
   const auto out_of_time = [&] { return most_seconds > 0 && watch.seconds() + longest_step > most_seconds; };
   checkpoints_.wait();
+  checkpoints_.check_folder(*group_);
+  checkpoints_.prepare(all_trained());
   if (group_->first()) metrics_.emplace(run_ / "metrics.jsonl", state_.step);
   Progress progress("train", "steps", options_.steps);
   progress.skip(state_.step);
@@ -185,7 +194,7 @@ RunOutcome Trainer::run(int64_t most_steps, double most_seconds) {
   metrics_.reset();
   group_->barrier();
   const bool early = state_.step < options_.steps && out_of_patience();
-  return {early || state_.step == options_.steps,
+  return {early || state_.step >= options_.steps,
           state_.step,
           checkpoint::step_folder(run_, state_.step),
           early,
@@ -236,8 +245,9 @@ MetricsLine Trainer::train_step() {
 
 void Trainer::update(MetricsLine& line, const std::vector<model::ClipBatch>& batches) {
   constexpr int64_t most_skipped_in_a_row = 10;
-  if (line.step % options_.log_every == 0 || line.step == options_.steps) line.gradient_norms = optimizer_.norms_by_part();
-  line.result.gradient_norm = clip_gradients(optimizer_.gradients(), options_.clip_norm).item<double>();
+  const std::vector<at::Tensor> gradients = optimizer_.gradients(), norms = gradient_norms(gradients);
+  if (line.step % options_.log_every == 0 || line.step == options_.steps) line.gradient_norms = optimizer_.norms_by_part(norms);
+  line.result.gradient_norm = clip_gradients(gradients, norms, options_.clip_norm).item<double>();
   if (std::isfinite(line.result.loss) && std::isfinite(line.result.gradient_norm)) {
     skipped_in_a_row_ = 0;
     optimizer_.step(line.learning_rate);
@@ -294,8 +304,7 @@ void Trainer::report_first_step(double flop, int64_t clips) {
                          listed(untouched)));
 }
 
-StepCost Trainer::try_step() {
-  const std::vector<model::ClipBatch> batches = task_.batches(state_.step);
+StepCost Trainer::try_step(const std::vector<model::ClipBatch>& batches) {
   FlopCounter counter;
   const StepResult result = forward_backward(task_, batches, reducer_);
   const double flop = group_->sums({static_cast<double>(counter.stop())}).front();

@@ -11,6 +11,7 @@
 
 #include "microemo/checkpoint/folder.h"
 #include "support/file_size_limit.h"
+#include "support/tensor_memory.h"
 #include "train/support.h"
 
 namespace microemo::train {
@@ -74,6 +75,49 @@ TEST_F(SavedInTheBackground, TheEndWaitsForTheLastCheckpoint) {
     checkpoints.save({.step = 1}, trained_, [] { ::usleep(20000); });
   }
   EXPECT_TRUE(checkpoint::is_whole(checkpoint::step_folder(run_, 1)));
+}
+
+TEST_F(SavedInTheBackground, AThreadThatEndsTheProcessWaitsForTheOneAtWork) {
+  EXPECT_TRUE(checkpoints_are_written(0));
+  Checkpoints checkpoints(run_, options_);
+  std::promise<void> go_on;
+  checkpoints.save({.step = 1}, trained_, [&] { go_on.get_future().wait(); });
+  EXPECT_FALSE(checkpoints_are_written(0.02));
+  auto ended = std::async(std::launch::async, [&] {
+    const bool written = checkpoints_are_written(60);
+    return written && checkpoint::is_whole(checkpoint::step_folder(run_, 1));
+  });
+  go_on.set_value();
+  EXPECT_TRUE(ended.get());
+  checkpoints.wait();
+}
+
+TEST_F(SavedInTheBackground, OneThatFailsIsNotWaitedForAnyLonger) {
+  Checkpoints checkpoints(run_, options_);
+  checkpoints.save({.step = 1}, trained_, [] { throw EnvironmentError("no space on the disk"); });
+  EXPECT_TRUE(checkpoints_are_written(60));
+  EXPECT_THROW(checkpoints.wait(), Error);
+}
+
+TEST_F(SavedInTheBackground, TheFirstNeedsNoMoreMemoryThanTheOthers) {
+  WeightAverage average(module_, 0.5);
+  const Trained trained{module_, optimizer_, average};
+  Checkpoints checkpoints(run_, options_);
+  checkpoints.prepare(trained);
+  const test::TensorMemory memory;
+  for (const int64_t step : {1, 2}) checkpoints.save({.step = step}, trained);
+  EXPECT_EQ(memory.peak(), 0);
+  checkpoints.wait();
+}
+
+TEST_F(SavedInTheBackground, ATokenizerOfSeveralFilesBelongsToACheckpoint) {
+  fs::create_directories(run_ / "tokenizer");
+  std::ofstream(run_ / "tokenizer" / "tokenizer.json") << "{}";
+  Checkpoints checkpoints(run_, options_);
+  checkpoints.save({.step = 1}, trained_);
+  checkpoints.wait();
+  EXPECT_TRUE(checkpoint::is_whole(checkpoint::step_folder(run_, 1)));
+  EXPECT_EQ(read_file(checkpoint::step_folder(run_, 1) / "tokenizer" / "tokenizer.json"), "{}");
 }
 
 TEST_F(SavedInTheBackground, TheBestIsThatOfTheMomentItWasAskedFor) {

@@ -57,6 +57,28 @@ TEST(KeptByPictures, CountsEveryNumberOfEveryBlock) {
   EXPECT_EQ(kept_by_pictures(shape, 5), 192.0 * 10 * 2 * 5 * 4);
 }
 
+TEST(RecomputedParts, NamesLayersOfOtherParts) {
+  const std::map<std::string, int64_t> others{{"faces", 1}, {"video_qformer", 3}};
+  const auto layers = [&](const std::string& text) { return recomputed_parts(text, 2, {1}, 0, others).layers; };
+  using Layers = std::map<std::string, Chosen>;
+  EXPECT_EQ(layers("video_qformer"), (Layers{{"video_qformer", {true, true, true}}}));
+  EXPECT_EQ(layers("1,video_qformer.1-2,pictures"), (Layers{{"video_qformer", {false, true, true}}}));
+  EXPECT_EQ(layers("video_qformer.0,video_qformer.2,faces"), (Layers{{"faces", {true}}, {"video_qformer", {true, false, true}}}));
+  EXPECT_EQ(layers("all"), (Layers{{"faces", {true}}, {"video_qformer", {true, true, true}}}));
+  EXPECT_EQ(layers("none"), (Layers{{"faces", {false}}, {"video_qformer", {false, false, false}}}));
+  EXPECT_TRUE(layers("auto").empty());
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    return test::expect_error(
+        ErrorKind::config, [&] { layers(text); }, part);
+  };
+  for (const char* text :
+       {"audio_qformer", "video_qformer.", "video_qformer.x", "video_qformer.-1", "video_qformers", "faces.0-"})
+    refused(text, "is no list of blocks");
+  refused("video_qformer.3", "names block 3, and video_qformer has 3");
+  refused("video_qformer.2-1", "runs backwards");
+  EXPECT_THAT(refused("x", "").hint(), testing::HasSubstr("pictures (the ViT), faces, video_qformer"));
+}
+
 TEST(RecomputedParts, RefusesWhatIsNoneOfThese) {
   const auto refused = [](const std::string& text, const std::string& part) {
     test::expect_error(

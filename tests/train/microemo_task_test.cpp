@@ -123,6 +123,64 @@ TEST_F(RealModel, ThePictureEncoderComputedAgainGivesTheSameBits) {
   for (const auto& [name, gradient] : wanted) EXPECT_TRUE(gradient.equal(got.at(name))) << name;
 }
 
+TEST_F(RealModel, LayersOfQFormersAndFacesComputedAgainGiveTheSameBitsWithDropout) {
+  options_.model.image_qformer.layers = options_.model.video_qformer.layers = 2;
+  options_.model.audio.qformer_layers = 3;
+  options_.model.local.temporal_layers = 2;
+  options_.model.image_qformer.dropout = options_.model.video_qformer.dropout = options_.model.audio.qformer_dropout = 0.2;
+  const auto result = [&](const std::string& recompute) {
+    options_.train.recompute = recompute;
+    const Task made = task();
+    const double loss = forward_backward(made, made.batches(0)).loss;
+    return std::pair(loss, test::gradients_of(*made.module));
+  };
+  const auto kept = result("none");
+  for (const char* recompute : {"video_qformer", "audio_qformer.1-2", "image_qformer.0,faces", "faces.1", "all"}) {
+    const auto again = result(recompute);
+    EXPECT_EQ(again.first, kept.first) << recompute;
+    ASSERT_EQ(again.second.size(), kept.second.size());
+    for (const auto& [name, gradient] : kept.second)
+      EXPECT_TRUE(gradient.equal(again.second.at(name))) << recompute << ", " << name;
+  }
+}
+
+TEST_F(RealModel, AClipThatComesAgainInAStepIsFlippedForItself) {
+  options_.train.batch = 40;  // of 16 clips
+  options_.train.micro_batch = 1;
+  options_.train.augment.flip = true;
+  const Task model = task();
+  const data::BatchBuilder builder(tiny_.tokenizer, options_.model, options_.prepare);
+  int others = 0;
+  for (int64_t step = 0; step < 2; ++step) {
+    std::map<std::string, at::Tensor> first;
+    for (const model::ClipBatch& batch : model.batches(step)) {
+      const auto [found, is_first] = first.try_emplace(batch.ids.front(), batch.frames_BTCHW);
+      if (!is_first) {
+        others += !batch.frames_BTCHW.equal(found->second);
+        continue;
+      }
+      // The first time it is drawn as if it came once.
+      const auto sample = std::ranges::find(data_->samples, batch.ids.front(), [](const auto& s) { return s.clip.id; });
+      const auto alone = builder.build({&*sample}, {{0, 0}}, data::Purpose::train, options_.train.augment,
+                                       augmentation_draw(uint64_t(options_.train.seed), step));
+      EXPECT_TRUE(batch.frames_BTCHW.equal(alone.frames_BTCHW)) << batch.ids.front();
+    }
+  }
+  EXPECT_GT(others, 0);
+}
+
+TEST_F(RealModel, AClipThatComesAgainInAStepIsAskedOtherQuestions) {
+  options_.train.batch = 64;
+  options_.train.questions_per_clip = 1;
+  const Task model = task();
+  std::map<std::string, std::set<std::string>> asked;
+  for (const model::ClipBatch& batch : model.batches(0))
+    for (int64_t row = 0; row < batch.ids_RL.size(0); ++row)
+      asked[batch.ids[size_t(row)]].insert(std::to_string(batch.utterance_RL[row].max().item<int64_t>()) +
+                                           std::to_string(batch.lengths_R[row].item<int64_t>()));
+  EXPECT_TRUE(std::ranges::any_of(asked, [](const auto& clip) { return clip.second.size() > 1; }));
+}
+
 TEST_F(RealModel, LengthBucketsChangeWhichClipsMeetAndResume) {
   const auto ids_of = [](const Task& task, int64_t step) {
     std::vector<std::string> ids;

@@ -195,6 +195,17 @@ TEST_F(Clipping, ZeroLeavesTheGradients) {
   EXPECT_TRUE(clipped[0].equal(gradients()[0]));
 }
 
+TEST_F(Clipping, TheNormsOfPartsAreThoseOfTheirGradients) {
+  test::Regression module;
+  AdamW optimizer(module, TrainOptions{});
+  module.weight.mutable_grad() = test::Regression::fill({3, 4}, 8);
+  module.bias.mutable_grad() = test::Regression::fill({3}, 9);
+  const auto norms = optimizer.norms_by_part(gradient_norms(optimizer.gradients()));
+  const double squares = module.weight.grad().square().sum().item<double>() + module.bias.grad().square().sum().item<double>();
+  ASSERT_EQ(norms.size(), 1u);  // the spare weight has no gradient
+  EXPECT_NEAR(norms.at("layer"), std::sqrt(squares), 1e-5);
+}
+
 TEST_F(Clipping, NeedsAGradient) { EXPECT_THROW(clip_gradients({}, 1), Error); }
 
 std::vector<std::string> trainable_names(const TrainOptions& options) {

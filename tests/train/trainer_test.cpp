@@ -308,10 +308,34 @@ TEST_F(Training, ValidationIsInTheLineOfItsStep) {
     EXPECT_EQ(line.contains("valid_loss"), line.at("step").get<int>() % 4 == 0) << line;
 }
 
+/// Else a job that is started again while it says that it can go on would be so for ever.
+TEST_F(Training, ARunThatHasDoneMoreStepsThanAreAskedForIsFinished) {
+  train(parts_, 6);
+  options_.steps = 4;
+  const RunOutcome outcome = resume(parts_);
+  EXPECT_TRUE(outcome.finished);
+  EXPECT_FALSE(outcome.early);
+  EXPECT_EQ(outcome.step, 6);
+}
+
+TEST_F(Training, ARunThatWentOnFromAnEarlierCheckpointKeepsItsOwn) {
+  options_.save_every = 2;
+  options_.keep_last = 3;
+  train(parts_);
+  for (const int64_t step : {10, 12}) fs::resize_file(checkpoint::step_folder(parts_, step) / "model.safetensors", 10);
+  options_.keep_last = 1;
+  EXPECT_EQ(resume(parts_, 1).step, 9);
+  EXPECT_EQ(checkpoint::find_latest(parts_)->step, 9);
+  train(whole_);
+  EXPECT_TRUE(resume(parts_).finished);
+  expect_same(whole_, parts_);
+}
+
 TEST_F(Training, TryingAStepChangesNothing) {
   fs::create_directories(parts_);
-  Trainer trainer(test::regression_task(4, 2), options_, parts_);
-  const StepCost cost = trainer.try_step();
+  const Task task = test::regression_task(4, 2);
+  Trainer trainer(task, options_, parts_);
+  const StepCost cost = trainer.try_step(task.batches(0));
   EXPECT_EQ(cost.clips, 4);
   EXPECT_GT(cost.flop_per_clip, 0);
   trainer.run();

@@ -243,6 +243,23 @@ TEST_F(Zero, ACheckpointWithoutThePartOfARankDoesNotAppear) {
   EXPECT_TRUE(checkpoint::list_checkpoints(parts_).empty());
 }
 
+/// As on machines that share no disk: found before the first step, and said by every rank.
+TEST_F(Zero, ARunFolderThatNotAllRanksSeeIsRefused) {
+  std::atomic<int> refused = 0;
+  test::run_ranks(3, [&](Group& group) {
+    const fs::path run = group.rank() == 2 ? whole_ : parts_;
+    fs::create_directories(run);
+    Trainer trainer(task(group), options_, run, {}, std::shared_ptr<Group>(&group, [](Group*) {}));
+    const Error error = expect_error(
+        ErrorKind::environment, [&] { trainer.run(); }, "1 of 3 ranks do not see what rank 0 writes: rank 2");
+    EXPECT_EQ(error.place(), run.string());
+    ++refused;
+  });
+  EXPECT_EQ(refused, 3);
+  EXPECT_TRUE(fs::is_empty(whole_));
+  EXPECT_TRUE(fs::is_empty(parts_));
+}
+
 /// The model with every branch, over 30 steps.
 TEST_F(Zero, OfTheWholeModelGivesTheCurveOfOneProcess) {
   const test::TinyModel tiny;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -58,6 +59,10 @@ class Decoder : public torch::nn::Module {
   /// and get their gradients in their own. Unless it is set, that of the tokens.
   void compute_in(at::ScalarType type) { compute_type_ = type; }
   int64_t layers() const { return int64_t(blocks_.size()); }
+  /// Called before a block is computed with, in forward and in backward, where frozen weights are brought from elsewhere; `next`
+  /// is the block that follows, -1 when none does for now.
+  using NeedBlock = std::function<void(int64_t block, int64_t next)>;
+  void weights_from(NeedBlock need) { need_ = std::move(need); }
   /// hidden [..., C] -> logits [..., V].
   at::Tensor logits(const at::Tensor& hidden) const;
   int64_t embedding_rows() const { return tokens_->weight().size(0); }
@@ -70,6 +75,9 @@ class Decoder : public torch::nn::Module {
   void attach_lora(const LoraOptions& options);
 
  private:
+  template <class Compute>
+  at::Tensor computed(size_t block, int64_t next, Compute&& compute) const;
+  int64_t after(size_t block, bool in_backward, bool trains) const;
   nn::RotaryTable rotary_of(const PackedRows& rows, const at::Tensor& like) const;
   nn::RotaryTable rotary_at(const at::Tensor& position_N, const at::Tensor& like) const;
   at::Tensor in_compute_type(const at::Tensor& tokens) const { return compute_type_ ? tokens.to(*compute_type_) : tokens; }
@@ -81,6 +89,7 @@ class Decoder : public torch::nn::Module {
   std::vector<std::shared_ptr<DecoderBlock>> blocks_;
   std::vector<bool> recomputed_;
   std::shared_ptr<nn::RmsNorm> norm_;
+  NeedBlock need_;
 };
 
 }  // namespace microemo::model

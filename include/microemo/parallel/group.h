@@ -63,6 +63,13 @@ class Group {
   std::string from_first(const std::string& text) const { return texts(text).front(); }
   /// Returns when all ranks have come here.
   void barrier() const;
+  /// Runs a wait for what other ranks do, as the calls above have theirs: a rank that waits is not taken for one that hangs, and
+  /// what goes wrong is the error of ranks that are lost.
+  void waiting(const std::function<void()>& wait) const;
+  /// Under which the other ranks reach this machine. Of several ranks.
+  std::string address() const;
+  /// How long the communication itself waits, above all limits of phases.
+  double timeout_s() const;
   /// A box of mail that these ranks share and no other call of this gives; none for one process.
   std::shared_ptr<Mail> mail();
 

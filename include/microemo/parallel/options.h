@@ -24,6 +24,7 @@ struct RankOptions {
   double bucket_mb = 16;
   double beat_s = 2, start_limit_s = 600, first_step_limit_s = 600, step_limit_s = 60;
   double validation_limit_s = 1800, checkpoint_limit_s = 600;
+  bool shard_frozen = false;
 
   double limit_s(Phase phase) const;
   /// Of the communication itself. Above all limits, so that the verdict that names a rank comes first.
@@ -39,6 +40,10 @@ void describe(Visitor& option, RankOptions& o) {
       .min(0)
       .max(1);
   option("link", o.link, "How gradients of GPUs are summed: nccl between them, gloo over the CPU. Without effect on CPUs.");
+  option(
+      "shard_frozen", o.shard_frozen,
+      "Each rank keeps its part of the frozen weights of the decoder's blocks, and fetches a block from the others where it is "
+      "computed with, the next one meanwhile; the same bits, less memory, more bytes to send.");
   option("bucket_mb", o.bucket_mb, "Gradients are summed over the ranks in pieces of so many MiB.").above(0).max(1024);
   option("beat_s", o.beat_s, "Seconds between two signs of life of a rank.").min(0.05).max(60);
   option("start_limit_s", o.start_limit_s, "A rank hangs that takes longer from meeting the others to its first step.").above(0);

@@ -11,6 +11,7 @@
 
 #include "microemo/checkpoint/folder.h"
 #include "microemo/checkpoint/tensors.h"
+#include "microemo/parallel/frozen_shards.h"
 #include "microemo/parallel/group.h"
 #include "microemo/train/average.h"
 #include "microemo/train/background.h"
@@ -34,6 +35,7 @@ struct Trained {
   torch::nn::Module& module;
   AdamW& optimizer;
   WeightAverage& average;
+  parallel::FrozenShards* shards = nullptr;  ///< that hold some of the module's frozen weights
 };
 
 /// Saves a run into RUN/checkpoints: model.safetensors, ema.safetensors (with train.ema), optimizer.safetensors, state.json, and
@@ -52,6 +54,11 @@ class Checkpoints {
   void resumed_from(const std::filesystem::path& checkpoint, const TrainState& state);
   /// After so many steps, or minutes since the last save or the start, or with keep_best at the best step.
   bool due(const TrainState& state) const;
+  /// With parts of several ranks: that every rank sees the run folder. Called by all ranks. Throws Error(environment) on all of
+  /// them, naming those that do not.
+  void check_folder(const parallel::Group& group) const;
+  /// Makes and fills the buffers, so that the first save() takes no longer than the others.
+  void prepare(const Trained& trained);
   /// Whether save() does anything on this rank.
   bool writes() const { return rank_ == 0 || parts_ > 1; }
   /// Begins a checkpoint, once the one before is written; throws what that one ended with. Frozen parameters and buffers are read
@@ -71,9 +78,11 @@ class Checkpoints {
   struct Snapshot {
     TrainState state;
     checkpoint::NamedTensors model, optimizer, average;
+    const parallel::FrozenShards* shards = nullptr;
   };
   void take(const TrainState& state, const Trained& trained);
   void write_first(const std::stop_token& stop) const;
+  void write_model(const std::filesystem::path& file) const;
   void write_part(const std::stop_token& stop) const;
   std::map<std::string, checkpoint::FileFacts> other_parts(const std::stop_token& stop) const;
 
@@ -88,6 +97,10 @@ class Checkpoints {
   Snapshot snapshot_;  ///< read by the thread until it ends
   Background writer_;
 };
+
+/// Waits until no checkpoint of this process is being written, at most so long; false when one still is. For a thread that is
+/// about to end the process. Any thread.
+bool checkpoints_are_written(double most_s);
 
 /// Fills weights, optimizer and average from a checkpoint folder, exactly, whatever number of ranks has written it. An average
 /// that it does not hold begins with the weights. Throws Error(checkpoint), naming a part that is missing or that its manifest

@@ -11,7 +11,7 @@ namespace microemo::train {
 struct PartCost {
   std::string part;
   int64_t trainable = 0, frozen = 0;  ///< parameters
-  double weights_mb = 0;              ///< parameters and buffers as they lie in memory
+  double weights_mb = 0;              ///< parameters and buffers as they lie in the memory of this rank
   double states_mb = 0;               ///< gradients and both means of AdamW
   double forward_s = 0, backward_s = 0;
   double kept_mb = 0;  ///< what forward leaves for backward, of the largest micro-batch; 0 where the allocator does not tell

@@ -32,12 +32,10 @@ void check_finite(const torch::nn::Module& module, FrozenChoice choice);
 /// effect.
 void check_frozen(const torch::nn::Module& module, FrozenChoice choice);
 
-/// Memory, without values, for every weight and scale of a matrix that is absent (nn::LinearsWithoutWeights).
-void give_memory(torch::nn::Module& module);
-
-/// Takes in the place of frozen matrices what is loaded for them: each comes as an fp32 matrix or one of another float type, and
-/// is kept in the bytes of its kind at once, so that no two lie in fp32 together. `on_filled`, if any, is called with the name of
-/// a weight behind it. Taking throws Error(checkpoint) as check_finite does. The module outlives the result.
+/// Takes in the place of frozen matrices, and of those that are absent, what is loaded for them: each comes as an fp32 matrix or
+/// one of another float type, and is kept in the bytes of its kind at once, so that no two lie in fp32 together. `on_filled`, if
+/// any, is called with the name of a weight behind it. Taking throws Error(checkpoint) as check_finite does. The module outlives
+/// the result.
 std::map<std::string, checkpoint::OtherTarget> frozen_targets(const torch::nn::Module& module,
                                                               std::function<void(const std::string&)> on_filled = {});
 
@@ -57,8 +55,9 @@ double kept_by_pictures(const model::VitShape& shape, int64_t pictures);
 
 /// What is computed again in backward instead of kept.
 struct Recomputed {
-  std::vector<bool> blocks;  ///< of the decoder
-  bool pictures = false;     ///< every block of the frames' ViT
+  std::vector<bool> blocks;                              ///< of the decoder
+  bool pictures = false;                                 ///< every block of the frames' ViT
+  std::map<std::string, std::vector<bool>> layers = {};  ///< of other parts (MicroEmo::recomputable)
 };
 
 /// What is kept where nothing is computed again.
@@ -67,10 +66,12 @@ struct KeptBytes {
   double pictures = 0;  ///< by the frames' ViT; 0 where it is frozen
 };
 
-/// "none", "all", a list such as "0,2,5-9,pictures", or "auto", which takes the least: the decoder's last blocks as far as
-/// `free_bytes` (0: not known) are not enough, and the pictures where all blocks are not. Throws Error(config) for what is none
-/// of these or names a block that is not there.
-Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes);
+/// "none", "all", a list such as "0,2,5-9,pictures,video_qformer,faces.0-1", or "auto", which takes the least: the decoder's last
+/// blocks as far as `free_bytes` (0: not known) are not enough, and the pictures where all blocks are not. `others` are the parts
+/// that may be named with or without numbers of their layers, and how many each has; auto leaves them. Throws Error(config) for
+/// what is none of these or names a block or part that is not there.
+Recomputed recomputed_parts(const std::string& recompute, int64_t blocks, const KeptBytes& kept, double free_bytes,
+                            const std::map<std::string, int64_t>& others = {});
 
 /// Bytes that this process may still take: what the system says is available, or what is left of its cgroup's limit where that
 /// is less. Linux; 0 when neither is known.

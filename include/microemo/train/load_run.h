@@ -4,19 +4,33 @@
 #include <memory>
 
 #include "microemo/model/microemo.h"
+#include "microemo/parallel/frozen_shards.h"
 #include "microemo/text/tokenizer.h"
+#include "microemo/train/batches.h"
 #include "microemo/train/options.h"
 
 namespace microemo::train {
 
 /// A model for the options and tokenizer, drawn from the seed, or with the weights of init_from. What is trained is chosen, and
 /// the other matrices are kept as train.frozen_dtype says, one after the other: beside the finished model no more than one of
-/// them lies in fp32. `gpu`: where it will run, for frozen_dtype auto. Throws Error(config), Error(checkpoint).
-std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer, bool gpu = false);
+/// them lies in fp32. Throws Error(config), Error(checkpoint).
+std::shared_ptr<model::MicroEmo> build_model(const RunOptions& options, const text::Tokenizer& tokenizer);
 
-/// The same without values, for a run whose weights come from its checkpoint: nothing is drawn or read.
-std::shared_ptr<model::MicroEmo> build_model_to_resume(const RunOptions& options, const text::Tokenizer& tokenizer,
-                                                       bool gpu = false);
+/// Where and for what a model is built.
+struct BuildPlace {
+  bool gpu = false;      ///< decides frozen_dtype auto
+  bool resumed = false;  ///< the values come from a checkpoint: nothing is drawn or read
+  Share share = {};      ///< with train.ranks.shard_frozen
+};
+
+struct BuiltModel {
+  std::shared_ptr<model::MicroEmo> model;
+  std::shared_ptr<parallel::FrozenShards> shards;  ///< with train.ranks.shard_frozen among several ranks
+};
+
+/// The same, whose frozen weights of the decoder's blocks never lie whole in this rank with train.ranks.shard_frozen: its blocks
+/// bring them together, once the shards are connected. Throws Error(config) when there are none, or for a GPU.
+BuiltModel build_for_training(const RunOptions& options, const text::Tokenizer& tokenizer, const BuildPlace& place);
 
 /// A trained model, ready to be asked.
 struct LoadedRun {

@@ -36,8 +36,8 @@ class AdamW {
   std::vector<at::Tensor> gradients() const;
   /// Names of parameters with weight decay.
   std::vector<std::string> decaying() const;
-  /// Euclidean norms of the gradients of each top-level module.
-  std::map<std::string, double> norms_by_part() const;
+  /// Euclidean norms of the gradients of each top-level module, from gradient_norms(gradients()).
+  std::map<std::string, double> norms_by_part(const std::vector<at::Tensor>& norms) const;
   /// Names of parameters whose gradient holds NaN or infinities.
   std::vector<std::string> not_finite() const;
   /// Names of parameters that have no gradient.
@@ -77,8 +77,12 @@ class AdamW {
   double beta1_, beta2_, epsilon_, weight_decay_;
 };
 
-/// Euclidean norm over all gradients, 0-dimensional on their device; with `most` > 0 the gradients are scaled in place so that it
-/// is at most that (as torch.nn.utils.clip_grad_norm_, but the host never waits).
+/// Euclidean norm of each, 0-dimensional.
+std::vector<at::Tensor> gradient_norms(const std::vector<at::Tensor>& gradients);
+
+/// Euclidean norm over all gradients, from those of each; 0-dimensional on their device; with `most` > 0 the gradients are scaled
+/// in place so that it is at most that (as torch.nn.utils.clip_grad_norm_, but the host never waits).
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, const std::vector<at::Tensor>& norms, double most);
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double most);
 
 }  // namespace microemo::train

@@ -209,7 +209,9 @@ void describe_machine(Visitor& option, TrainOptions& o) {
   option(
       "recompute", o.recompute,
       "What is computed again in backward instead of kept: none, all, numbers of decoder blocks such as 0,2,5-9, with "
-      "pictures for the ViT of whole frames, or auto, which takes as much as memory asks for. Results are the same to the bit.");
+      "pictures for the ViT of whole frames, and image_qformer, video_qformer, audio_qformer and faces, or layers of these such "
+      "as video_qformer.0-1; or auto, which takes as much of blocks and pictures as memory asks for. Results are the same to the "
+      "bit.");
 }
 
 template <class Visitor>

@@ -11,6 +11,7 @@
 
 #include "microemo/model/clip_batch.h"
 #include "microemo/model/microemo.h"
+#include "microemo/parallel/frozen_shards.h"
 #include "microemo/parallel/gradient_reducer.h"
 #include "microemo/train/options.h"
 
@@ -32,8 +33,9 @@ struct Task {
   /// of the wheel; empty: validations answer nothing.
   std::function<std::vector<std::pair<double, double>>(int64_t rank, int64_t world)> answer_scores = {};
   Normalise normalise = Normalise::tokens;
-  at::Device device = at::kCPU;         ///< where the module is trained; the trainer brings it there
-  std::vector<std::string> terms = {};  ///< names of all terms that `counts` may name; needed among several ranks
+  at::Device device = at::kCPU;                         ///< where the module is trained; the trainer brings it there
+  std::vector<std::string> terms = {};                  ///< names of all terms that `counts` may name; needed among several ranks
+  std::shared_ptr<parallel::FrozenShards> shards = {};  ///< of the module's frozen weights (train.ranks.shard_frozen)
 };
 
 /// Of all ranks together.

@@ -53,8 +53,8 @@ class Trainer {
   /// checkpoint cannot be written, behind the step that was at work then.
   RunOutcome run(int64_t most_steps = 0, double most_seconds = 0);
 
-  /// Runs forward and backward of the next step twice and changes nothing.
-  StepCost try_step();
+  /// Runs forward and backward of a step's batches twice and changes nothing.
+  StepCost try_step(const std::vector<model::ClipBatch>& batches);
 
   const TrainState& state() const { return state_; }
 
@@ -68,7 +68,7 @@ class Trainer {
   void resume(const std::filesystem::path& checkpoint);
   void report_ranks() const;
   void save();
-  Trained all_trained() { return {*task_.module, optimizer_, average_}; }
+  Trained all_trained() { return {*task_.module, optimizer_, average_, task_.shards.get()}; }
 
   std::shared_ptr<parallel::Group> group_;
   Task task_;
