@@ -167,6 +167,10 @@ std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, co
 Device settle_device(const train::TrainOptions& options, const parallel::LaunchContext& context) {
   const bool of_its_own = options.device == "cuda" && context.local_world > 1;
   Device device = choose_device(of_its_own ? fmt::format("cuda:{}", context.local_rank) : options.device);
+  if (device.cuda && options.ranks.shard_frozen)
+    throw ConfigError("frozen weights are cut over ranks on CPUs alone so far")
+        .at("train.ranks.shard_frozen")
+        .hint("leave it out, or give train.device=cpu; train.frozen_dtype=nf4 also saves memory");
   if (!device.cuda || options.device != "auto" || context.local_world == 1) return device;
   throw ConfigError("train.device=auto took {}, and {} ranks of this machine would share it", device.reason, context.local_world)
       .at("train.device")
@@ -302,7 +306,7 @@ int run(const Words& words) {
   compare_ranks(*group, plan, environment);
   const train::Share share{group->rank(), group->world()};
   const auto built = with_memory_for("building the model", "lower the widths and layers of the model (model.*)", [&] {
-    return train::build_for_training(plan.options, *tokenizer, {.resumed = plan.resumed(), .gpu = device.cuda, .share = share});
+    return train::build_for_training(plan.options, *tokenizer, {.gpu = device.cuda, .resumed = plan.resumed(), .share = share});
   });
   const auto model = built.model;
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
