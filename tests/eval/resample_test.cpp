@@ -58,10 +58,46 @@ TEST(Resamples, RefuseOtherNumbersOfItems) {
       ErrorKind::internal, [&] { compare_runs(parts_of(some), parts_of({1}), own_clusters(8), mean); }, "1 items and 8 clusters");
 }
 
+TEST(Resamples, OfManyItemsAreThoseOfEachAddedOneByOne) {
+  // 40,000 items of 7 kinds, so that they are counted and drawn by several threads.
+  std::vector<double> values;
+  for (int i = 0; i < 40'000; ++i) values.push_back(double(i * i % 7) / 8);
+  const BootstrapOptions options{.resamples = 30, .seed = 3};
+  std::vector<std::string> names;
+  for (size_t i = 0; i < values.size(); ++i) names.push_back(std::to_string(i));
+  const Interval one_by_one = bootstrap_interval(
+      names,
+      [&](const std::vector<size_t>& drawn) {
+        double sum = 0;
+        for (const size_t at : drawn) sum += values[at];
+        return sum / static_cast<double>(drawn.size());
+      },
+      options);
+  const std::vector<ScoreOfSums> scores{mean};
+  const Interval counted = bootstrap_scores(parts_of(values), own_clusters(values.size()), scores, options)[0];
+  EXPECT_NEAR(counted.low, one_by_one.low, 1e-12);
+  EXPECT_NEAR(counted.high, one_by_one.high, 1e-12);
+}
+
 TEST(Resamples, RefuseNoResamples) {
   const std::vector<ScoreOfSums> scores{mean};
   expect_error(
       ErrorKind::internal, [&] { bootstrap_scores(parts_of(some), own_clusters(8), scores, {.resamples = 0}); }, "0 resamples");
+}
+
+TEST(PairedTests, OfManyItemsFindASmallGainInBothDirections) {
+  std::vector<double> first, second;
+  for (int i = 0; i < 40'000; ++i) {
+    first.push_back(double(i % 5) / 8);
+    second.push_back(first.back() + (i % 100 == 0 ? 0.125 : 0));
+  }
+  const auto clusters = own_clusters(first.size());
+  const BootstrapOptions options{.resamples = 60};
+  const PairedTest test = compare_runs(parts_of(first), parts_of(second), clusters, mean, options);
+  EXPECT_NEAR(test.difference, 0.00125, 1e-12);
+  EXPECT_GT(test.interval.low, 0);
+  EXPECT_EQ(test.p_value, 1.0 / 61);
+  EXPECT_NEAR(compare_runs(parts_of(second), parts_of(first), clusters, mean, options).difference, -0.00125, 1e-12);
 }
 
 TEST(PairedTests, ARunDoesNotDifferFromItself) {
