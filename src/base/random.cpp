@@ -84,8 +84,8 @@ double Random::normal() {
 
 uint64_t Random::below(uint64_t count) {
   MICROEMO_CHECK(count > 0, "a random number below 0");
-  // Lemire 2019: the high word of bits * count, drawn again in the few cases that would favour small numbers. These are fewer than
-  // count, so that the division is hardly ever needed.
+  // Lemire 2019: the high word of bits * count, drawn again in the few cases that would favour small numbers. These are fewer
+  // than count, so that the division is hardly ever needed.
   for (;;) {
     const Product product = multiply(bits(), count);
     if (product.low >= count || product.low >= -count % count) return product.high;
