@@ -60,20 +60,30 @@ Conversation::Conversation(const model::Decoder& decoder, const text::Tokenizer&
                            ConversationOptions options)
     : tokenizer_(tokenizer), style_(std::move(style)), options_(std::move(options)), session_(decoder, "conversation") {
   check_stop(options_.stop);
-  const size_t user = style_.turn.find(user_place), answer = style_.turn.find(answer_place);
-  MICROEMO_CHECK(user < answer && answer != std::string::npos, "a turn without its places: '{}'", style_.turn);
-  before_ = style_.turn.substr(0, user);
-  between_ = style_.turn.substr(user + user_place.size(), answer - user - user_place.size());
-  after_ = style_.turn.substr(answer + answer_place.size());
+  const size_t answer = style_.turn.find(answer_place);
+  MICROEMO_CHECK(answer != std::string::npos, "a turn without its places: '{}'", style_.turn);
+  const std::string after = style_.turn.substr(answer + answer_place.size());
   options_.generation.vocabulary = tokenizer.size();
-  const size_t closing = after_.find_first_not_of(" \n");
+  const size_t closing = after.find_first_not_of(" \n");
   if (closing == std::string::npos) return;
   // A special token closes a turn by its id, any other text by its letters.
-  const std::vector<int64_t> ids = tokenizer.encode(after_.substr(closing), {.find_special = true, .add_special = false});
+  const std::vector<int64_t> ids = tokenizer.encode(after.substr(closing), {.find_special = true, .add_special = false});
   if (tokenizer.decode({ids[0]}).empty() && !tokenizer.decode({ids[0]}, /*keep_special=*/true).empty())
     options_.generation.end_ids.push_back(ids[0]);
   else
-    options_.stop.push_back(after_);
+    options_.stop.push_back(after);
+}
+
+std::string turn_text(const ChatStyle& style, const std::string& system, const std::string& words, bool first, bool closed) {
+  const size_t user = style.turn.find(user_place), answer = style.turn.find(answer_place);
+  MICROEMO_CHECK(user < answer && answer != std::string::npos, "a turn without its places: '{}'", style.turn);
+  const std::string before = style.turn.substr(0, user), after = style.turn.substr(answer + answer_place.size());
+  const std::string said = first && !system.empty() ? replaced(style.system, system_place, system) : "";
+  std::string text = first || closed ? "" : after;
+  const bool inside = style.turn.starts_with("[INST] ");  // LLaMA 2 has its system inside the first turn
+  text += inside ? before + said : said + before;
+  text += words + style.turn.substr(user + user_place.size(), answer - user - user_place.size());
+  return text.substr(0, text.find_last_not_of(' ') + 1);  // blanks before an answer belong to its first token
 }
 
 std::vector<int64_t> Conversation::turn_ids(const std::string& words) const {
@@ -81,14 +91,8 @@ std::vector<int64_t> Conversation::turn_ids(const std::string& words) const {
     throw DataError("the message holds the name of a special token of this model")
         .hint("leave it out: the model would take it for the end of a turn, or the like");
   const bool first = session_.ids().empty();
-  std::string text = first || closed_ ? "" : after_;
-  if (first && !options_.system.empty() && style_.turn.starts_with("[INST] "))  // LLaMA 2 has its system inside the first turn
-    text += before_ + replaced(style_.system, system_place, options_.system);
-  else
-    text += (first && !options_.system.empty() ? replaced(style_.system, system_place, options_.system) : "") + before_;
-  text += words + between_;
-  const size_t end = text.find_last_not_of(' ');  // blanks before an answer belong to its first token
-  return tokenizer_.encode(text.substr(0, end + 1), {.find_special = true, .add_special = first});
+  return tokenizer_.encode(turn_text(style_, options_.system, words, first, closed_),
+                           {.find_special = true, .add_special = first});
 }
 
 Reply Conversation::say(const std::string& words, const std::function<bool(const std::string&)>& on_text) {

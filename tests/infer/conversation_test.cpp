@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "microemo/base/files.h"
+#include "microemo/base/json.h"
 #include "microemo/model/hf_decoder.h"
 #include "support/errors.h"
 
@@ -35,6 +36,23 @@ struct Talk : testing::Test {
     return generate_text(*decoder, prompt, same);
   }
 };
+
+TEST(TurnTexts, AreThoseOfThePublicTemplates) {
+  const std::filesystem::path golden = std::filesystem::path(MICROEMO_SOURCE_DIR) / "tests/data/infer/chat_templates.json";
+  std::map<std::string, int> seen;
+  for (const Json& conversation : read_json(golden)) {
+    const ChatStyle style = chat_style(conversation["style"]);
+    std::string text;
+    for (const Json& turn : conversation["turns"]) {
+      text += turn_text(style, conversation["system"], turn[0], text.empty(), /*closed=*/false);
+      // What turn_text leaves to the first token of the answer.
+      if (const std::string answer = turn[1]; !answer.empty()) text += (text.back() == '\n' ? "" : " ") + answer;
+    }
+    EXPECT_EQ(text, conversation["text"].get<std::string>()) << conversation["style"];
+    ++seen[conversation["style"]];
+  }
+  EXPECT_EQ(seen, (std::map<std::string, int>{{"chatml", 6}, {"llama2", 6}, {"llama3", 6}, {"vicuna", 3}}));
+}
 
 TEST_F(Talk, GoesOnFromEverythingThatWasSaid) {
   Conversation talk = begin("vicuna");

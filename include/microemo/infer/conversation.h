@@ -19,6 +19,12 @@ struct ChatStyle {
 /// them twice, or in the other order.
 ChatStyle chat_style(const std::string& name_or_turn);
 
+/// The text of a turn up to its answer, without blanks at the end; of the first turn with the system's words, of another with
+/// what closes the answer before, unless that was `closed` by the model. As the public templates have it
+/// (tests/reference/chat_templates.py), but for the system's words that Qwen2.5's has by itself. Throws Error(internal) for a
+/// style that chat_style does not give.
+std::string turn_text(const ChatStyle& style, const std::string& system, const std::string& words, bool first, bool closed);
+
 struct ConversationOptions {
   TextGenerationOptions generation = {};  ///< the token that closes a turn ends it, too
   std::vector<std::string> stop = {};
@@ -49,7 +55,6 @@ class Conversation {
   const text::Tokenizer& tokenizer_;
   ChatStyle style_;
   ConversationOptions options_;
-  std::string before_, between_, after_;  ///< of a turn: in front of the user's words, in front of the answer, behind it
   TextSession session_;
   bool closed_ = false;  ///< the text that closes the last answer was written by the model
 };
