@@ -20,20 +20,20 @@ Image cut_out(const Image& image, int left, int top, int side) {
   return result;
 }
 
-/// The square round the face, as large as the frame allows.
+}  // namespace
+
 Image best_face(const Image& frame) {
   const std::vector<media::Face> faces = media::detect_faces(frame);
   if (faces.empty()) return {};
   const auto weight = [](const media::Face& face) { return face.box.width() * face.box.height() * face.score; };
   const media::Box& box = std::ranges::max_element(faces, {}, weight)->box;
+  // The square round the face, as large as the frame allows.
   const int side = std::min({int(widening * std::max(box.width(), box.height())), frame.width, frame.height});
   const auto corner = [side](double low, double high, int most) {
     return std::clamp(int((low + high - side) / 2), 0, most - side);
   };
   return cut_out(frame, corner(box.left, box.right, frame.width), corner(box.top, box.bottom, frame.height), side);
 }
-
-}  // namespace
 
 std::vector<TimelineFrame> sample_frames(const std::filesystem::path& video, double duration_s, int count) {
   MICROEMO_CHECK(duration_s > 0 && count > 0, "{} frames of {} s", count, duration_s);

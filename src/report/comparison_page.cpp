@@ -41,15 +41,31 @@ std::string cells(const char* tag, const std::vector<std::string>& texts) {
   return html + "</tr>\n";
 }
 
-std::string picture(const media::Image& image) {
-  return "<img alt=\"\" src=\"data:image/png;base64," + base64(media::png_bytes(image)) + "\">";
+std::string picture(const media::Image& image, const char* what) {
+  return std::string("<img alt=\"") + what + "\" src=\"data:image/png;base64," + base64(media::png_bytes(image)) + "\">";
+}
+
+/// Below the frames; those without a face are counted.
+std::string faces(const ComparedUtterance& utterance) {
+  if (utterance.faces.empty()) return {};
+  std::string html = "<div>";
+  size_t found = 0;
+  for (const media::Image& face : utterance.faces) {
+    if (face.width == 0) continue;
+    ++found;
+    html += picture(face, "face");
+  }
+  html += "</div>\n";
+  if (found == utterance.faces.size()) return html;
+  return html + "<p class=\"faint\">a face was found in " + std::to_string(found) + " of " +
+         std::to_string(utterance.faces.size()) + " frames</p>\n";
 }
 
 std::string section(const ComparedUtterance& utterance) {
   std::string html =
       "<section>\n<h2>" + escaped(utterance.id) + " <span class=\"faint\">" + escaped(utterance.when) + "</span></h2>\n<div>";
-  for (const media::Image& image : utterance.pictures) html += picture(image);
-  html += "</div>\n";
+  for (const media::Image& image : utterance.pictures) html += picture(image, "frame");
+  html += "</div>\n" + faces(utterance);
   if (!utterance.transcript.empty()) html += "<p>“" + escaped(utterance.transcript) + "”</p>\n";
   html += "<p>true labels: <span class=\"truth\">" + escaped(utterance.truth) + "</span></p>\n<table>\n" +
           cells("th", {"run", "answer", "labels", "F"});

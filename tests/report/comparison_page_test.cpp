@@ -45,6 +45,18 @@ TEST(ComparisonPage, EscapesWhatPeopleSay) {
   EXPECT_THAT(html, HasSubstr("<title>&lt;b&gt;</title>"));
 }
 
+TEST(ComparisonPage, ShowsFacesAndCountsTheFramesWithout) {
+  ComparisonPage faces = page();
+  faces.utterances[0].faces = {grey_picture(), {}};
+  const std::string html = comparison_html(faces);
+  EXPECT_THAT(html, HasSubstr("<img alt=\"frame\""));
+  EXPECT_THAT(html, HasSubstr("<img alt=\"face\""));
+  EXPECT_THAT(html, HasSubstr("a face was found in 1 of 2 frames"));
+  faces.utterances[0].faces = {grey_picture()};
+  EXPECT_THAT(comparison_html(faces), Not(HasSubstr("a face was found")));
+  EXPECT_THAT(comparison_html(page()), Not(HasSubstr("face")));
+}
+
 TEST(ComparisonPage, OfNoUtterancesIsATable) {
   ComparisonPage empty = page();
   empty.utterances.clear();

@@ -11,4 +11,7 @@ namespace microemo::report {
 /// does.
 std::vector<TimelineFrame> sample_frames(const std::filesystem::path& video, double duration_s, int count);
 
+/// The best face of a frame, by size and score of the detector, cut out in the same way; 0 x 0 when none is found.
+media::Image best_face(const media::Image& frame);
+
 }  // namespace microemo::report

@@ -11,7 +11,8 @@ struct ComparedUtterance {
   std::string id;
   std::string when;  ///< "1.20 to 2.40 s"
   std::string transcript, truth;
-  std::vector<media::Image> pictures;
+  std::vector<media::Image> pictures;    ///< whole frames
+  std::vector<media::Image> faces = {};  ///< the face of each; 0 x 0 where none was found
   struct Answer {
     std::string run, text, labels, score;
   };
