@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,9 @@
 #include "microemo/cli/commands.h"
 #include "microemo/data/manifest.h"
 #include "microemo/eval/comparison.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/media/frame_reader.h"
+#include "microemo/report/clip_frames.h"
 #include "microemo/report/comparison_page.h"
 #include "microemo/report/table.h"
 
@@ -34,7 +37,7 @@ struct Words {
   std::string wheel, html, manifest;
   int64_t resamples = 1000, most = 10;
   uint64_t seed = 0;
-  bool json = false;
+  bool json = false, despite_differences = false;
 };
 
 /// The folder of one evaluation: as it is named, or the only one of a run.
@@ -72,13 +75,21 @@ std::vector<std::string> short_names(const std::vector<fs::path>& folders) {
   }
 }
 
-std::vector<eval::LabelPair> read_pairs(const fs::path& file) {
+/// Adds what made the labels to `extractors`.
+std::vector<eval::LabelPair> read_pairs(const fs::path& file, eval::LabelNames& extractors, eval::PairClusters& clusters) {
+  clusters.kind = "speaker";
   std::vector<eval::LabelPair> pairs;
+  std::set<std::string> ids;
   read_jsonl(file, [&](const Json& line, int64_t number) {
+    if (const auto id = json_get<std::string>(line, "id", file, number); !ids.insert(id).second)
+      throw DataError("the id '{}' stands a second time", id).where(file, number).hint("give every id one line");
+    clusters.of_pair.push_back(json_get_or<std::string>(line, "speaker", "", file, number));
+    extractors.insert(json_get_or<std::string>(line, "extractor", std::string(eval::given_labels), file, number));
     pairs.push_back({json_get<std::string>(line, "id", file, number), json_get<std::string>(line, "clip", file, number),
                      json_get<std::vector<std::string>>(line, "truth", file, number),
                      json_get<std::vector<std::string>>(line, "labels", file, number)});
   });
+  if (std::ranges::any_of(clusters.of_pair, &std::string::empty)) clusters = {};
   return pairs;
 }
 
@@ -94,6 +105,8 @@ std::string joined(const std::vector<std::string>& labels) {
 struct Compared {
   std::vector<fs::path> folders;
   std::vector<eval::ComparedRun> runs;
+  eval::PairClusters clusters;
+  std::vector<eval::Provenance> provenances;  ///< as the folders name it; the wheel is that of their own scores
   eval::EmotionWheel wheel;
   eval::Comparison comparison;
 
@@ -103,14 +116,56 @@ struct Compared {
   }
 };
 
+/// The extractor is that of the labels, which may have been written again since.
+eval::Provenance provenance_of(const fs::path& folder, const eval::LabelNames& extractors) {
+  const fs::path scores = folder / "scores.json";
+  eval::Provenance provenance = eval::provenance_in(fs::exists(scores) ? read_json(scores) : Json::object());
+  provenance.extractor = eval::names_of(extractors);
+  return provenance;
+}
+
+/// "extractor: rules-1 (first), mertools-1:m (second)" for everything that differs and that scores depend on.
+std::vector<std::string> differences_of(const Compared& compared) {
+  std::vector<std::string> differences;
+  const auto look = [&](const char* what, std::string eval::Provenance::*part, size_t shown) {
+    const auto differs = [&](const eval::Provenance& other) { return other.*part != compared.provenances[0].*part; };
+    if (std::ranges::none_of(compared.provenances, differs)) return;
+    std::vector<std::string> values;
+    for (size_t i = 0; i < compared.runs.size(); ++i)
+      values.push_back(fmt::format("{} ({})", (compared.provenances[i].*part).substr(0, shown), compared.runs[i].name));
+    differences.push_back(fmt::format("{}: {}", what, fmt::join(values, ", ")));
+  };
+  look("extractor", &eval::Provenance::extractor, std::string::npos);
+  look("wheel of their own scores", &eval::Provenance::wheel_release, std::string::npos);
+  look("data", &eval::Provenance::data_version, 16);
+  look("split", &eval::Provenance::split, std::string::npos);
+  return differences;
+}
+
+void refuse_differences(const Compared& compared, const Words& words) {
+  const std::vector<std::string> differences = differences_of(compared);
+  if (differences.empty() || words.despite_differences) return;
+  throw ConfigError("the evaluations were not made in the same way; {}", fmt::join(differences, "; "))
+      .at("command line")
+      .hint("evaluate them again alike, or give --despite-differences: then the differences stand beside the numbers");
+}
+
 Compared load(const Words& words) {
   if (words.evaluations.size() < 2) throw ConfigError("one evaluation has nothing to be compared with").hint("name two or more");
   Compared compared;
   for (const std::string& named : words.evaluations) compared.folders.push_back(evaluation_folder(named).lexically_normal());
   const std::vector<std::string> names = short_names(compared.folders);
-  for (size_t i = 0; i < names.size(); ++i) compared.runs.push_back({names[i], read_pairs(compared.folders[i] / "labels.jsonl")});
+  for (size_t i = 0; i < names.size(); ++i) {
+    eval::LabelNames extractors;
+    eval::PairClusters clusters;
+    compared.runs.push_back({names[i], read_pairs(compared.folders[i] / "labels.jsonl", extractors, clusters)});
+    if (i == 0) compared.clusters = clusters;
+    compared.provenances.push_back(provenance_of(compared.folders[i], extractors));
+  }
+  refuse_differences(compared, words);
   compared.wheel = eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : fs::path(words.wheel));
-  compared.comparison = eval::compare(compared.runs, compared.wheel, {.resamples = words.resamples, .seed = words.seed});
+  compared.comparison =
+      eval::compare(compared.runs, compared.wheel, {.resamples = words.resamples, .seed = words.seed}, compared.clusters);
   return compared;
 }
 
@@ -130,10 +185,16 @@ report::Table score_table(const Compared& compared) {
 }
 
 std::vector<std::string> notes(const Compared& compared, const Words& words) {
-  return {fmt::format("mean wheel F over {} (clip, utterance) pairs; wheel {} ({})", compared.runs[0].pairs.size(),
-                      compared.wheel.name, compared.wheel.path.string()),
-          fmt::format("intervals: bootstrap over clips; p: paired randomisation over clips, two-sided; {} resamples, seed {}",
-                      words.resamples, words.seed)};
+  eval::Provenance made_from = compared.provenances[0];
+  made_from.wheel_release = eval::release_name(compared.wheel);
+  std::vector<std::string> notes = {
+      fmt::format("mean wheel F over {} (clip, utterance) pairs; wheel {} ({})", compared.runs[0].pairs.size(),
+                  compared.wheel.name, compared.wheel.path.string()),
+      eval::to_text(made_from),
+      fmt::format("intervals: bootstrap over {0}s; p: paired randomisation over {0}s, two-sided; {1} resamples, seed {2}",
+                  compared.clusters.kind, words.resamples, words.seed)};
+  for (const std::string& difference : differences_of(compared)) notes.push_back("not alike: " + difference);
+  return notes;
 }
 
 std::string difference_table(const Compared& compared, int64_t most) {
@@ -157,17 +218,24 @@ Json interval_json(const eval::Interval& of) { return {number_or_null(of.low), n
 Json to_json(const Compared& compared, const Words& words) {
   Json json = {{"metric", "mean wheel F over (clip, utterance) pairs"},
                {"wheel", compared.wheel.name},
+               {"wheel_release", eval::release_name(compared.wheel)},
+               {"not_alike", differences_of(compared)},
                {"pairs", compared.runs[0].pairs.size()},
+               {"clusters", compared.clusters.kind},
                {"resamples", words.resamples},
                {"seed", words.seed},
                {"evaluations", Json::array()},
                {"against_first", Json::array()},
                {"differences", Json::array()}};
-  for (size_t i = 0; i < compared.runs.size(); ++i)
+  for (size_t i = 0; i < compared.runs.size(); ++i) {
     json["evaluations"].push_back({{"name", compared.runs[i].name},
                                    {"folder", compared.folders[i].string()},
                                    {"f_score", number_or_null(compared.comparison.f[i])},
                                    {"interval", interval_json(compared.comparison.intervals[i])}});
+    Json made_from = eval::to_json(compared.provenances[i]);
+    made_from["wheel_release"] = eval::release_name(compared.wheel);
+    json["evaluations"].back().update(made_from);
+  }
   for (const auto& [run, test, holm] : compared.comparison.against_first)
     json["against_first"].push_back({{"name", compared.runs[run].name},
                                      {"difference", test.difference},
@@ -208,25 +276,29 @@ Answers read_answers(const fs::path& folder) {
   return answers;
 }
 
-/// Three frames of an utterance, at the middle of each third.
-std::vector<media::Image> pictures_of(const data::Clip& clip, const data::Utterance& utterance) {
-  std::vector<media::Image> pictures;
-  if (clip.video.empty() || !media::probe(clip.video).has_video) return pictures;
+media::Image as_high_as_shown(const media::Image& image) {
+  return media::resize(image, std::max(1, image.width * picture_height / image.height), picture_height);
+}
+
+/// Adds three frames of an utterance, at the middle of each third, and the face in each.
+void add_pictures(const data::Clip& clip, const data::Utterance& utterance, report::ComparedUtterance& shown) {
+  if (clip.video.empty() || !media::probe(clip.video).has_video) return;
   media::FrameReader reader(clip.video);
   std::vector<int64_t> frames;
   for (const double part : {1.0 / 6, 0.5, 5.0 / 6})
     frames.push_back(reader.shown_at(
         std::clamp(utterance.start_s + part * (utterance.end_s - utterance.start_s), 0.0, reader.frames().back().seconds)));
-  for (const media::VideoFrame& frame : reader.read(frames))
-    pictures.push_back(
-        media::resize(frame.rgb, std::max(1, frame.rgb.width * picture_height / frame.rgb.height), picture_height));
-  return pictures;
+  for (const media::VideoFrame& frame : reader.read(frames)) {
+    shown.pictures.push_back(as_high_as_shown(frame.rgb));
+    const media::Image face = report::best_face(frame.rgb);
+    shown.faces.push_back(face.width == 0 ? face : as_high_as_shown(face));
+  }
 }
 
 /// An utterance by the id of its pair; the whole clip where the id is the clip's.
 report::ComparedUtterance describe(const data::Manifest& manifest, const eval::LabelPair& pair) {
   report::ComparedUtterance shown{
-      .id = pair.id, .when = {}, .transcript = {}, .truth = joined(pair.truth), .pictures = {}, .answers = {}};
+      .id = pair.id, .when = {}, .transcript = {}, .truth = joined(pair.truth), .pictures = {}, .faces = {}, .answers = {}};
   const auto clip = std::ranges::find(manifest.clips, pair.clip, &data::Clip::id);
   if (clip == manifest.clips.end())
     throw DataError("the manifest has no clip '{}'", pair.clip)
@@ -237,7 +309,7 @@ report::ComparedUtterance describe(const data::Manifest& manifest, const eval::L
     if (eval::utterance_id(clip->id, int64_t(i)) != pair.id) continue;
     shown.when = fmt::format("{:.2f} to {:.2f} s", utterance.start_s, utterance.end_s);
     shown.transcript = utterance.text;
-    shown.pictures = pictures_of(*clip, utterance);
+    add_pictures(*clip, utterance, shown);
   }
   return shown;
 }
@@ -292,7 +364,7 @@ void add_compare_command(CLI::App& app, int&) {
       ->required()
       ->type_name("");
   command->add_option("--wheel", words->wheel, "Emotion wheel, as for microemo eval; the own one without it")->type_name("PATH");
-  command->add_option("--html", words->html, "Also write a page: answers beside frames, words and true labels")
+  command->add_option("--html", words->html, "Also write a page: answers beside frames, faces, words and true labels")
       ->type_name("FILE.html");
   command->add_option("--manifest", words->manifest, "The evaluated manifest, where it is no longer where it was; for --html")
       ->type_name("FILE");
@@ -301,6 +373,8 @@ void add_compare_command(CLI::App& app, int&) {
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command->add_option("--seed", words->seed, "Seed of the resamples")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_flag("--despite-differences", words->despite_differences,
+                    "Compare evaluations of other extractors, wheels, data or splits, too, and say so beside the numbers");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n"

@@ -13,6 +13,8 @@
 #include <torch/version.h>
 #include <CLI/CLI.hpp>
 
+#include "eval_clusters.h"
+#include "eval_environment.h"
 #include "eval_rows.h"
 #include "eval_tables.h"
 #include "freed_memory.h"
@@ -24,6 +26,7 @@
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/cli/commands.h"
+#include "microemo/eval/extract.h"
 #include "microemo/infer/answer_shards.h"
 #include "microemo/infer/evaluate.h"
 #include "microemo/parallel/launch_context.h"
@@ -35,6 +38,8 @@ namespace microemo::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* metric_text = "mean wheel F over (clip, utterance) pairs";
 
 struct EvalOptions {
   std::string split, cache, wheel;
@@ -182,10 +187,17 @@ Json identity_of(const Evaluation& evaluation) {
           {"microemo", MICROEMO_VERSION}};
 }
 
-void write_labels(const fs::path& file, const std::vector<eval::LabelPair>& pairs) {
+void write_labels(const fs::path& file, const std::vector<eval::LabelPair>& pairs, const eval::PairClusters& clusters,
+                  const std::string& extractor) {
   std::vector<Json> lines;
-  for (const eval::LabelPair& pair : pairs)
-    lines.push_back({{"id", pair.id}, {"clip", pair.clip}, {"labels", pair.predicted}, {"truth", pair.truth}});
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    lines.push_back({{"id", pairs[i].id},
+                     {"clip", pairs[i].clip},
+                     {"labels", pairs[i].predicted},
+                     {"truth", pairs[i].truth},
+                     {"extractor", extractor}});
+    if (!clusters.of_pair.empty()) lines.back()[clusters.kind] = clusters.of_pair[i];
+  }
   write_jsonl(file, lines);
 }
 
@@ -204,19 +216,33 @@ std::vector<std::string> labels_without_looking(const Evaluation& evaluation) {
 
 std::vector<Arm> score_arms(const Evaluation& evaluation, const std::vector<eval::LabelPair>& pairs) {
   const eval::BootstrapOptions bootstrap{.resamples = evaluation.options.resamples};
-  std::vector<Arm> arms = {{"model", eval::score_predictions(pairs, evaluation.wheel, bootstrap)}};
+  const eval::PairClusters clusters = clusters_of(pairs, evaluation.clips);
+  std::vector<Arm> arms = {{"model", eval::score_predictions(pairs, evaluation.wheel, bootstrap, clusters)}};
   const std::vector<std::string> fixed = labels_without_looking(evaluation);
   if (!fixed.empty())
     arms.push_back({fmt::format("always \"{}\"", fmt::join(fixed, ", ")),
-                    eval::score_predictions(infer::with_fixed_labels(pairs, fixed), evaluation.wheel, bootstrap)});
+                    eval::score_predictions(infer::with_fixed_labels(pairs, fixed), evaluation.wheel, bootstrap, clusters)});
   return arms;
+}
+
+/// The split is the one that was asked for, else those that the clips name.
+eval::Provenance provenance_of(const Evaluation& evaluation) {
+  eval::LabelNames splits;
+  for (const data::Clip& clip : evaluation.clips)
+    if (!clip.split.empty()) splits.insert(clip.split);
+  const eval::LabelSource predictions{{}, {}, {eval::rules_extractor_name(eval::own_lexicon())}, {}};
+  const eval::LabelSource truths{evaluation.manifest.path, evaluation.dataset.manifest_hash, {}, splits};
+  return eval::provenance_of(predictions, truths, &evaluation.wheel);
 }
 
 /// Writes every file that is made of the answers and returns the table for people.
 std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const std::vector<infer::AnswerRecord>& answers) {
   const auto cut =
       std::count_if(answers.begin(), answers.end(), [](const infer::AnswerRecord& answer) { return !answer.complete; });
-  Json json = {{"run", evaluation.run_folder.string()},
+  const eval::Provenance provenance = provenance_of(evaluation);
+  Json json = {{"metric", metric_text}};
+  json.update(eval::to_json(provenance));
+  json.update({{"run", evaluation.run_folder.string()},
                {"checkpoint", evaluation.run.checkpoint.string()},
                {"step", evaluation.run.step},
                {"manifest", evaluation.manifest.path.string()},
@@ -224,7 +250,7 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
                {"answers", answers.size()},
                {"answers_without_end", cut},
                {"controls", options_to_json(evaluation.options.controls)},
-               {"missing_clips", evaluation.dataset.missing}};
+               {"missing_clips", evaluation.dataset.missing}});
   std::string text = fmt::format("{} clips, {} answers, {} of them without an end after {} tokens\n", evaluation.clips.size(),
                                  answers.size(), cut, evaluation.options.generate.max_new_tokens);
   if (const std::string control = data::control_name(evaluation.options.controls); !control.empty())
@@ -242,11 +268,13 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
     json["arms"].back().update(eval::to_json(arm.scores));
   }
   json["channels"] = infer::to_json(breakdown);
-  write_labels(evaluation.folder / "labels.jsonl", pairs);
-  eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel);
+  write_labels(evaluation.folder / "labels.jsonl", pairs, clusters_of(pairs, evaluation.clips), provenance.extractor);
+  eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel, provenance);
   media::write_png(evaluation.folder / "scores.png",
-                   report::draw_bars(score_chart(evaluation.manifest.path.filename().string(), arms, breakdown)));
-  return {json, text + fmt::format("wheel: {} ({})\n\n", evaluation.wheel.name, evaluation.wheel.path.string()) +
+                   report::draw_bars(score_chart(evaluation.manifest.path.filename().string(), provenance, arms, breakdown)));
+  return {json, text +
+                    fmt::format("wheel: {} ({})\n{}\n{}\n\n", evaluation.wheel.name, evaluation.wheel.path.string(), metric_text,
+                                eval::to_text(provenance)) +
                     arms_table(arms) + breakdown_table(breakdown)};
 }
 
@@ -257,6 +285,8 @@ using Outcome = std::optional<std::pair<Json, std::string>>;
 bool answer(const Evaluation& evaluation, const std::vector<data::Sample>& samples, infer::AnswerLog& log) {
   const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,
                                    evaluation.run.options.prompt);
+  write_json(log.folder() / "environment.json",
+             eval_environment(evaluation.run, options_to_json(evaluation.options), evaluation.options.threads));
   if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
   if (infer::answer_dataset(*evaluation.run.model, builder, samples, evaluation.options.generate, log)) return true;
   std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());
@@ -363,6 +393,7 @@ constexpr const char* files =
     "  labels.jsonl      the labels read from it, and the true  table.txt    what is printed\n"
     "  samples.csv       the score of every utterance           scores.png   the scores as bars\n"
     "  evaluation.json   what the answers depend on             shards/      the parts of --shard I/N\n"
+    "  environment.json  versions, checkpoint, configuration and command line of the last call\n"
     "A stopped evaluation (exit code 75) goes on when the same command is run again; answers that are there are kept.\n";
 
 }  // namespace
@@ -394,7 +425,9 @@ void add_eval_command(CLI::App& app, int& status) {
               "--shard", words->shard,
               "Answer one of N parts alone, into shards/ of the folder, on any machine, at any time; rank takes the part of this "
               "process among those of a launcher")
-          ->type_name("I/N");
+          ->type_name("I/N")
+          ->excludes("--grid")
+          ->excludes("--checkpoints");
   command->add_flag("--merge", words->merge, "Take the answers from the shards, all of which must be there, and score them")
       ->excludes(shard)
       ->excludes("--grid")

@@ -11,6 +11,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/checkpoint/folder.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/report/table.h"
 
 namespace microemo::cli {
@@ -41,6 +42,11 @@ RowScore score_of(const EvaluationRow& row) {
 std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
 
 Json json_number(double value) { return std::isnan(value) ? Json() : Json(value); }
+
+/// The rows are of one model, wheel and manifest.
+eval::Provenance provenance_of(const EvaluationRows& rows) { return eval::provenance_in(rows.rows.front().scores); }
+
+std::string metric_of(const EvaluationRows& rows) { return rows.rows.front().scores.value("metric", "unknown"); }
 
 struct OverCheckpoints {
   double fixed = 0, mean = 0, deviation = std::numeric_limits<double>::quiet_NaN();
@@ -104,11 +110,15 @@ std::vector<fs::path> checkpoints_of_range(const fs::path& run, const std::strin
   size_t from = 0;
   const int64_t first = take_number(range, from, '-'), last = take_number(range, from, ':'),
                 distance = take_number(range, from, 0);
+  constexpr int64_t most_steps = 10'000;
   if (distance == 0 || last < first) throw no_range(range);
+  if ((last - first) / distance >= most_steps)
+    throw ConfigError("'{}' names more than {} steps", range, most_steps).at("--checkpoints").hint("take a larger distance");
   std::vector<std::string> there, missing;
   for (const auto& found : checkpoint::list_checkpoints(run)) there.push_back(std::to_string(found.step));
   std::vector<fs::path> folders;
-  for (int64_t step = first; step <= last; step += distance) {
+  for (int64_t i = 0; i <= (last - first) / distance; ++i) {
+    const int64_t step = first + i * distance;
     if (std::ranges::find(there, std::to_string(step)) == there.end())
       missing.push_back(std::to_string(step));
     else
@@ -123,7 +133,9 @@ std::vector<fs::path> checkpoints_of_range(const fs::path& run, const std::strin
 }
 
 Json to_json(const EvaluationRows& rows) {
-  Json json = {{"rows", Json::array()}};
+  Json json = {{"metric", metric_of(rows)}};
+  json.update(eval::to_json(provenance_of(rows)));
+  json["rows"] = Json::array();
   for (const EvaluationRow& row : rows.rows) {
     const RowScore score = score_of(row);
     json["rows"].push_back({{"name", row.name},
@@ -151,7 +163,8 @@ std::string rows_text(const EvaluationRows& rows) {
     table.rows.push_back(
         {row.name, std::to_string(score.pairs), number(score.f), fmt::format("[{}, {}]", number(score.low), number(score.high))});
   }
-  std::string text = report::format_table(table);
+  std::string text =
+      fmt::format("{}\n{}\n\n{}", metric_of(rows), eval::to_text(provenance_of(rows)), report::format_table(table));
   if (!rows.over_checkpoints) return text;
   const OverCheckpoints over = over_checkpoints(rows);
   const EvaluationRow& best = rows.rows[over.best];
@@ -162,7 +175,8 @@ std::string rows_text(const EvaluationRows& rows) {
 }
 
 report::BarChart rows_chart(const EvaluationRows& rows) {
-  report::BarChart chart{rows.title, "mean wheel F over (clip, utterance), 95 % interval", {{"", {}}}};
+  report::BarChart chart{
+      rows.title, "mean wheel F over (clip, utterance), 95 % interval", {{"", {}}}, eval::to_text(provenance_of(rows))};
   for (const EvaluationRow& row : rows.rows) {
     const RowScore score = score_of(row);
     chart.groups[0].bars.push_back({row.name, score.f, score.low, score.high});

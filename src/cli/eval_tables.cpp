@@ -33,10 +33,12 @@ std::string breakdown_table(const infer::Breakdown& breakdown) {
   return "\n" + report::format_table(table);
 }
 
-report::BarChart score_chart(const std::string& manifest, const std::vector<Arm>& arms, const infer::Breakdown& breakdown) {
+report::BarChart score_chart(const std::string& manifest, const eval::Provenance& provenance, const std::vector<Arm>& arms,
+                             const infer::Breakdown& breakdown) {
   report::BarChart chart{fmt::format("{}, {} utterances", manifest, arms[0].scores.pairs),
                          "mean wheel F over (clip, utterance), 95 % interval",
-                         {{"", {}}}};
+                         {{"", {}}},
+                         eval::to_text(provenance)};
   for (const auto& [name, scores] : arms)
     chart.groups[0].bars.push_back({name, scores.pair_f, scores.pair_f_interval.low, scores.pair_f_interval.high});
   for (const auto& [channel, classes] : breakdown) {

@@ -18,6 +18,7 @@ struct Arm {
 
 std::string arms_table(const std::vector<Arm>& arms);
 std::string breakdown_table(const infer::Breakdown& breakdown);
-report::BarChart score_chart(const std::string& manifest, const std::vector<Arm>& arms, const infer::Breakdown& breakdown);
+report::BarChart score_chart(const std::string& manifest, const eval::Provenance& provenance, const std::vector<Arm>& arms,
+                             const infer::Breakdown& breakdown);
 
 }  // namespace microemo::cli

@@ -17,8 +17,11 @@
 #include "microemo/cli/commands.h"
 #include "microemo/eval/extract_mertools.h"
 #include "microemo/eval/extract_run.h"
+#include "microemo/eval/predictions.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/infer/extract_decoder.h"
 #include "out_of_memory.h"
+#include "overwritten.h"
 
 namespace microemo::cli {
 namespace {
@@ -46,6 +49,7 @@ struct Result {
   std::vector<size_t> labels, without;
   std::vector<double> f;
   std::string wheel;
+  eval::Provenance provenance;  ///< of the F
   int64_t asked = 0, cached = 0;
 };
 
@@ -62,13 +66,13 @@ void refuse_words_without_effect(const Words& words, const CLI::App& command) {
   only(rules, "without the rules", {"--lexicon"});
   only(!words.truth.empty(), "without --truth", {"--wheel"});
   only(words.has_decoder(), "without --decoder", {"--chat"});
-  only(!words.has_decoder(), "beside --decoder, which draws nothing and names itself",
-       {"--endpoint", "--model", "--repeats", "--timeout", "--rate", "--tries", "--key-from", "--temperature", "--top-p",
-        "--repetition-penalty"});
-  only(words.asks(), "without --decoder, --endpoint or --replay", {"--reply-cache", "--max-tokens"});
-  only(endpoint, "without --endpoint or --replay",
-       {"--model", "--repeats", "--timeout", "--rate", "--tries", "--key-from", "--temperature", "--top-p",
-        "--repetition-penalty"});
+  only(!words.has_decoder(), "beside --decoder, which is on this machine and names itself",
+       {"--endpoint", "--model", "--timeout", "--rate", "--tries", "--key-from"});
+  only(words.asks(), "without --decoder, --endpoint or --replay",
+       {"--reply-cache", "--max-tokens", "--repeats", "--temperature", "--top-p", "--repetition-penalty"});
+  only(endpoint, "without --endpoint or --replay", {"--model", "--timeout", "--rate", "--tries", "--key-from"});
+  const bool draws = !words.has_decoder() || (command.count("--temperature") > 0 && words.endpoint.temperature > 0);
+  only(draws, "beside --decoder without --temperature above 0: the most probable token is no draw", {"--repeats", "--top-p"});
 }
 
 std::string key_of(const Words& words) {
@@ -80,13 +84,36 @@ std::string key_of(const Words& words) {
   return key;
 }
 
+/// How a decoder draws unless it is told otherwise: not at all.
+eval::EndpointOptions decoder_defaults() {
+  eval::EndpointOptions defaults;
+  defaults.temperature = 0;
+  defaults.top_p = defaults.repetition_penalty = 1;
+  return defaults;
+}
+
 /// Requests as a decoder answers them; the address only stands in messages.
-void set_for_decoder(const Words& words, eval::EndpointOptions& options) {
+void set_for_decoder(const Words& words, const CLI::App& command, eval::EndpointOptions& options) {
+  const eval::EndpointOptions defaults = decoder_defaults();
   options.url = "http://local-decoder";
   options.model = infer::decoder_extractor_name(words.decoder);
-  options.temperature = 0;
-  options.top_p = options.repetition_penalty = 1;
+  if (command.count("--temperature") == 0) options.temperature = defaults.temperature;
+  if (command.count("--top-p") == 0) options.top_p = defaults.top_p;
+  if (command.count("--repetition-penalty") == 0) options.repetition_penalty = defaults.repetition_penalty;
   options.tries = 1;
+}
+
+/// The model, and how it drew where that is not what its kind does by itself: other draws, another extractor.
+std::string name_with_sampling(const Words& words, const eval::EndpointOptions& options) {
+  const eval::EndpointOptions usual = words.has_decoder() ? decoder_defaults() : eval::EndpointOptions();
+  std::string name = options.model;
+  const auto add = [&](const char* what, double value, double usually) {
+    if (value != usually) name += fmt::format(",{}={}", what, value);
+  };
+  add("temperature", options.temperature, usual.temperature);
+  add("top-p", options.top_p, usual.top_p);
+  add("repetition-penalty", options.repetition_penalty, usual.repetition_penalty);
+  return name;
 }
 
 void keep(const Words& words, const std::vector<Json>& lines, int64_t repeat, Result& result) {
@@ -103,13 +130,13 @@ void keep(const Words& words, const std::vector<Json>& lines, int64_t repeat, Re
   result.without.push_back(without);
 }
 
-void extract(const Words& words, const eval::AnswerFile& file, Result& result) {
+void extract(const Words& words, const CLI::App& command, const eval::AnswerFile& file, Result& result) {
   Progress progress("extract", "answers", static_cast<int64_t>(file.answers.size()) * words.repeats);
   const eval::Done done = [&] { progress.add(); };
   if (words.extractor == "rules") {
     const eval::Lexicon own = words.lexicon.empty() ? eval::Lexicon() : eval::load_lexicon(words.lexicon);
     const eval::Lexicon& lexicon = words.lexicon.empty() ? eval::own_lexicon() : own;
-    result.extractor = eval::rules_extractor;
+    result.extractor = eval::rules_extractor_name(lexicon);
     result.lexicon = {{"path", lexicon.folder.string()}, {"sha256", lexicon.hash}};
     return keep(words, eval::extract_by_rules(file, lexicon, words.sentiment, done), 0, result);
   }
@@ -118,14 +145,15 @@ void extract(const Words& words, const eval::AnswerFile& file, Result& result) {
     return keep(words, eval::read_outputs(file, words.sentiment, done), 0, result);
   }
   eval::EndpointOptions options = words.endpoint;
-  if (words.has_decoder()) set_for_decoder(words, options);
+  if (words.has_decoder()) set_for_decoder(words, command, options);
   if (!options.replay) options.key = key_of(words);
-  result.extractor = eval::model_extractor_name(options.model);
+  const std::string name = name_with_sampling(words, options);
+  result.extractor = eval::model_extractor_name(name);
   eval::Endpoint endpoint(
       options, words.has_decoder() ? infer::decoder_post(words.decoder, [] { return !stop_requested(); }) : eval::curl_post(),
       eval::wall_clock());
   for (int64_t repeat = 0; repeat < words.repeats; ++repeat)
-    keep(words, eval::extract_by_model(file, endpoint, options.model, repeat, words.sentiment, done), repeat, result);
+    keep(words, eval::extract_by_model(file, endpoint, name, repeat, words.sentiment, done), repeat, result);
   result.asked = endpoint.asked();
   result.cached = endpoint.cached();
 }
@@ -134,6 +162,8 @@ void score(const Words& words, Result& result) {
   if (words.truth.empty()) return;
   const eval::EmotionWheel wheel = eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : fs::path(words.wheel));
   result.wheel = wheel.name;
+  result.provenance =
+      eval::provenance_of(eval::read_label_file(result.files.front()), eval::read_label_file(words.truth), &wheel);
   for (const std::string& file : result.files) result.f.push_back(eval::f_of_labels(file, words.truth, wheel));
 }
 
@@ -159,7 +189,9 @@ void print_text(const Words& words, const eval::AnswerFile& file, const Result& 
     print(fmt::format("empty      {} answers: {}{}", count, fmt::join(empty, ", "),
                       count > most_ids ? ", …; --json lists all" : ""));
   }
-  if (!result.f.empty()) print(fmt::format("set F      {} ({})", with_deviation(result.f, 4), result.wheel));
+  if (!result.f.empty())
+    print(fmt::format("set F      {} ({})\nfrom       {}", with_deviation(result.f, 4), result.wheel,
+                      eval::to_text(result.provenance)));
   for (const std::string& path : result.files) print(fmt::format("written    {}", path));
 }
 
@@ -176,6 +208,7 @@ Json to_json(const eval::AnswerFile& file, const Result& result) {
   if (!result.f.empty()) {
     const eval::Spread spread = eval::spread_of(result.f);
     json["set_f"] = {{"wheel", result.wheel}, {"values", result.f}, {"mean", spread.mean}, {"deviation", spread.deviation}};
+    json["set_f"].update(eval::to_json(result.provenance));
   }
   return json;
 }
@@ -183,9 +216,11 @@ Json to_json(const eval::AnswerFile& file, const Result& result) {
 void run(Words& words, const CLI::App& command) {
   if (words.extractor.empty()) words.extractor = words.asks() ? "mertools" : "rules";
   refuse_words_without_effect(words, command);
+  for (int64_t repeat = 0; repeat < words.repeats; ++repeat)
+    refuse_to_overwrite("--out", eval::repeat_path(words.out, repeat, words.repeats), {words.answers, words.truth});
   const eval::AnswerFile file = eval::read_answers(words.answers, words.column);
   Result result;
-  extract(words, file, result);
+  extract(words, command, file, result);
   score(words, result);
   if (!words.json) return print_text(words, file, result);
   print(to_json(file, result).dump(2));
@@ -210,7 +245,9 @@ void add_endpoint_options(CLI::App& command, Words& words) {
   command.add_option("--model", endpoint.model, "Its name there")->type_name("NAME");
   command.add_option("--key-from", words.key_variable, "Variable of the environment that holds the endpoint's key")
       ->type_name("VARIABLE");
-  command.add_option("--decoder", words.decoder.folder, "Ask the decoder in this folder, greedily, in place of an endpoint")
+  command
+      .add_option("--decoder", words.decoder.folder,
+                  "Ask the decoder in this folder in place of an endpoint; it draws nothing without --temperature")
       ->type_name("FOLDER");
   command.add_option("--chat", words.decoder.chat, "How the decoder is asked: chatml (Qwen) or plain")
       ->check(CLI::IsMember({"chatml", "plain"}))

@@ -11,8 +11,10 @@
 
 #include "microemo/base/error.h"
 #include "microemo/cli/commands.h"
+#include "microemo/eval/metrics.h"
 #include "microemo/eval/score_table.h"
 #include "microemo/report/table.h"
+#include "overwritten.h"
 #include "score_explanations.h"
 #include "score_metrics.h"
 
@@ -45,15 +47,16 @@ void print_unknown(const char* whose, const std::map<std::string, int64_t>& coun
   print(fmt::format("{} that the wheel does not know: {}", whose, words));
 }
 
-void print_text(const eval::ScoreTable& table) {
+void print_text(const eval::ScoreTable& table, const eval::Provenance& provenance) {
   print(fmt::format("wheel   {} ({}, sha256 {})", table.wheel, table.wheel_path.string(), table.wheel_hash.substr(0, 16)));
+  print(fmt::format("from    {}", eval::to_text(provenance)));
   print(fmt::format("pairs   {}; left out because the wheel knows none of their true labels: {}", table.pairs,
                     table.skipped.size()));
   print(fmt::format("pair F  {}   mean over pairs of each pair's F, over {}", with_interval(table.pair_f, table.pair_f_interval),
                     fmt::join(table.headline, ", ")));
   print(fmt::format("set F   {}   F of the averaged precision and recall", with_interval(table.set_f, table.set_f_interval)));
-  print(fmt::format("        [{:g} % bootstrap interval over clips, {} resamples, seed {}]\n", 100 * table.bootstrap.confidence,
-                    table.bootstrap.resamples, table.bootstrap.seed));
+  print(fmt::format("        [{:g} % bootstrap interval over {}s, {} resamples, seed {}]\n", 100 * table.bootstrap.confidence,
+                    table.clusters, table.bootstrap.resamples, table.bootstrap.seed));
   report::Table rows{{"grouping", "pairs", "precision", "recall", "set F", "pair F"}, {}};
   for (const auto& [name, score] : table.groupings)
     rows.rows.push_back({name, std::to_string(score.pairs), number(score.precision), number(score.recall), number(score.f),
@@ -85,20 +88,36 @@ void run_texts(const Words& words) {
   score_explanation_files(texts);
 }
 
+/// Dialogues or speakers where every truth names one.
+eval::PairClusters clusters_of(const std::string& truths) {
+  eval::Vocabulary labels;
+  const eval::LabelTable table = eval::read_label_table(truths, labels);
+  const eval::Clusters numbers = eval::make_clusters(table, eval::ClusterKind::best);
+  eval::PairClusters clusters{.kind = numbers.kind};
+  if (numbers.kind != "clip")
+    for (const uint32_t number : numbers.numbers) clusters.of_pair.push_back(std::to_string(number));
+  return clusters;
+}
+
 void run_pairs(const Words& words) {
   const eval::EmotionWheel wheel =
       eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : std::filesystem::path(words.wheel));
   const eval::LabelFile predictions = eval::read_label_file(words.predictions), truths = eval::read_label_file(words.truths);
   const std::vector<eval::LabelPair> pairs = eval::match_labels(predictions, truths);
-  const eval::ScoreTable table = eval::score_predictions(pairs, wheel, words.bootstrap);
-  if (!words.per_sample.empty()) eval::write_pair_scores(words.per_sample, pairs, wheel);
-  if (!words.json) return print_text(table);
+  const eval::ScoreTable table = eval::score_predictions(pairs, wheel, words.bootstrap, clusters_of(words.truths));
+  const eval::Provenance provenance = eval::provenance_of(predictions, truths, &wheel);
+  if (!words.per_sample.empty()) eval::write_pair_scores(words.per_sample, pairs, wheel, provenance);
+  if (!words.json) return print_text(table, provenance);
   Json json = {{"predictions", file_json(predictions)}, {"truths", file_json(truths)}};
+  json.update(eval::to_json(provenance));
   json.update(eval::to_json(table));
   print(json.dump(2));
 }
 
 void run(const Words& words) {
+  for (const auto& [option, file] : {std::pair("--per-sample", words.per_sample), std::pair("--per-class", words.per_class),
+                                     std::pair("--confusion", words.confusion)})
+    refuse_to_overwrite(option, file, {words.predictions, words.truths});
   const bool metrics = !words.metrics.empty() || !words.dataset.empty();
   if (metrics + words.timeline + words.explanations > 1)
     throw ConfigError("--metric or --dataset, --timeline and --explanations are three ways to score")

@@ -9,9 +9,11 @@
 #include <fmt/format.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/json.h"
 #include "microemo/eval/explanation.h"
 #include "microemo/eval/label_table.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/eval/timeline.h"
 #include "microemo/report/table.h"
 
@@ -81,7 +83,7 @@ void score_timeline_files(const ScoreTextsWords& words) {
   Json groupings = Json::array();
   report::Table table{{"grouping", "labelled s", "covered s", "idle s", "precision", "recall", "F"}, {}};
   for (const eval::Grouping& grouping : wheel.groupings) {
-    const eval::TimelineScore score = eval::score_timelines(truths, predictions, grouping);
+    const eval::TimelineScore score = eval::score_timelines(truths.clips, predictions.clips, grouping);
     groupings.push_back({{"name", grouping.name},
                          {"labelled_s", score.labelled_s},
                          {"covered_s", score.covered_s},
@@ -92,24 +94,35 @@ void score_timeline_files(const ScoreTextsWords& words) {
     table.rows.push_back({grouping.name, number(score.labelled_s), number(score.covered_s), number(score.idle_s),
                           number(score.precision), number(score.recall), number(score.f)});
   }
-  if (words.json) return print({{"clips", truths.size()}, {"wheel", wheel_json(wheel)}, {"groupings", groupings}});
-  std::printf("wheel   %s (%s)\n%s", wheel.name.c_str(), wheel.path.c_str(), report::format_table(table).c_str());
+  const eval::Provenance provenance = eval::provenance_of(predictions, truths, &wheel);
+  Json json = {{"metric", "precision, recall and F over labelled time"}};
+  json.update(eval::to_json(provenance));
+  json.update({{"clips", truths.clips.size()}, {"wheel", wheel_json(wheel)}, {"groupings", groupings}});
+  if (words.json) return print(json);
+  std::printf("wheel   %s (%s)\nfrom    %s\n%s", wheel.name.c_str(), wheel.path.c_str(), eval::to_text(provenance).c_str(),
+              report::format_table(table).c_str());
 }
 
 void score_explanation_files(const ScoreTextsWords& words) {
   const auto answers = eval::read_explanations(words.predictions);
-  const auto pairs = eval::match_explanations(eval::read_explanations(words.truths), answers);
+  const auto references = eval::read_explanations(words.truths);
+  const auto pairs = eval::match_explanations(references.items, answers.items);
   Json clues = Json::object();
   for (const eval::Channel channel : eval::all_channels) {
     const eval::ClueCoverage coverage = eval::cover_clues(pairs, channel);
     clues[eval::name_of(channel)] = {{"n", coverage.n}, {"coverage", coverage.coverage}, {"precision", coverage.precision}};
   }
   // Dumped and read again so that numbers that are none are null for the table, too.
-  const Json json = Json::parse(Json({{"items", pairs.size()},
-                                      {"clues", clues},
-                                      {"agreement", agreement_json(answers, wheel_of(words))},
-                                      {"judge", judge_json(words.judge, pairs)}})
-                                    .dump());
+  const eval::EmotionWheel wheel = wheel_of(words);
+  const eval::Provenance provenance = eval::provenance_of(answers, references, &wheel);
+  Json made = {{"metric", "coverage and precision of clues; agreement of texts with their labels; judge"}};
+  made.update(eval::to_json(provenance));
+  made.update({{"clue_words", eval::clue_words_name},
+               {"items", pairs.size()},
+               {"clues", clues},
+               {"agreement", agreement_json(answers.items, wheel)},
+               {"judge", judge_json(words.judge, pairs)}});
+  const Json json = Json::parse(made.dump());
   if (words.json) return print(json);
   print_explanations(json);
 }

@@ -10,8 +10,10 @@
 #include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/log.h"
 #include "microemo/eval/label_report.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/eval/unibench.h"
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
@@ -28,6 +30,7 @@ constexpr size_t most_labels = 10;
 /// Everything that is read for the metrics.
 struct Inputs {
   std::vector<Metric> metrics;
+  std::filesystem::path synonyms;
   std::optional<eval::LabelFiles> labels, sentiment;
   eval::MetricSources sources;
 };
@@ -81,6 +84,7 @@ eval::LabelFiles read_files(const ScoreMetricsWords& words, eval::LabelContent c
   eval::LabelFiles files;
   files.predictions = eval::read_label_table(words.predictions, files.words, content);
   files.truths = eval::read_unibench_truths(words.truths, eval::unibench_set(words.dataset), files.words);
+  files.truths.splits = {words.dataset + " test"};
   files.match = eval::match_tables(files.predictions, files.truths);
   return files;
 }
@@ -92,6 +96,7 @@ Inputs read_inputs(const ScoreMetricsWords& words) {
   for (const Metric& metric : inputs.metrics)
     if (eval::needs_wheel(metric) && !inputs.sources.wheels.contains(metric.release))
       inputs.sources.wheels.emplace(metric.release, eval::load_release_wheels(words.wheels, metric.release));
+  inputs.synonyms = words.synonyms;
   if (!words.synonyms.empty()) inputs.sources.groups = eval::read_cached_groups(words.synonyms);
   const auto sentiment = [](const Metric& metric) { return eval::is_of_sentiment(metric); };
   if (!std::ranges::all_of(inputs.metrics, sentiment)) inputs.labels = read_files(words, eval::LabelContent::labels);
@@ -107,6 +112,12 @@ eval::ClusterKind cluster_kind(const std::string& name) {
 
 const eval::LabelFiles& files_of(const Inputs& inputs, const Metric& metric) {
   return eval::is_of_sentiment(metric) ? *inputs.sentiment : *inputs.labels;
+}
+
+eval::Provenance provenance_of(const Inputs& inputs, const Metric& metric) {
+  const eval::LabelFiles& files = files_of(inputs, metric);
+  const eval::EmotionWheel* wheel = eval::needs_wheel(metric) ? &inputs.sources.wheels.at(metric.release).wheel : nullptr;
+  return eval::provenance_of(files.predictions, files.truths, wheel);
 }
 
 /// What a reader has to know beside the numbers.
@@ -128,7 +139,10 @@ std::vector<std::string> notes_of(const Inputs& inputs, const MetricResult& resu
 }
 
 Json file_json(const eval::LabelTable& file) {
-  return {{"path", file.path.string()}, {"sha256", file.hash}, {"labels_from", file.keys}};
+  return {{"path", file.path.string()},
+          {"sha256", file.hash},
+          {"labels_from", file.keys},
+          {"extractor", eval::names_of(file.extractors)}};
 }
 
 Json wheel_json(const eval::EmotionWheel& wheel) {
@@ -141,12 +155,10 @@ Json interval_json(const std::optional<eval::Interval>& interval) {
   return interval ? Json::array({interval->low, interval->high}) : Json(nullptr);
 }
 
-/// Text of a file need not be UTF-8 where it is a path; labels are.
-std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
-
 Json result_json(const Inputs& inputs, const MetricResult& result, const std::string& clusters,
                  const eval::BootstrapOptions& bootstrap) {
-  Json json = {{"n", result.n}};
+  Json json = {{"metric", result.metric.name}, {"n", result.n}};
+  json.update(eval::to_json(provenance_of(inputs, result.metric)));
   if (!result.n_per_wheel.empty()) json["n_per_wheel"] = result.n_per_wheel;
   for (const auto& [name, value] : result.numbers) json[name] = value;
   json["interval"] = interval_json(result.interval);
@@ -157,6 +169,8 @@ Json result_json(const Inputs& inputs, const MetricResult& result, const std::st
   json["bootstrap"] = {
       {"resamples", bootstrap.resamples}, {"confidence", bootstrap.confidence}, {"seed", bootstrap.seed}, {"clusters", clusters}};
   if (eval::needs_wheel(result.metric)) json["wheels"] = wheel_json(inputs.sources.wheels.at(result.metric.release).wheel);
+  if (is_cached(result.metric))
+    json["groupings"] = {{"path", inputs.synonyms.string()}, {"sha256", sha256_file(inputs.synonyms)}};
   const eval::LabelFiles& files = files_of(inputs, result.metric);
   json["predictions"] = file_json(files.predictions);
   json["truths"] = file_json(files.truths);
@@ -203,6 +217,10 @@ void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, 
     std::printf("wheels %s: %s (sha256 %s)\n", release.c_str(), wheels.wheel.path.c_str(),
                 wheels.wheel.hash.substr(0, 16).c_str());
   std::printf("%s\n", report::format_table(table_of(results)).c_str());
+  std::set<std::string> made_from;
+  for (const MetricResult& result : results)
+    if (const std::string text = eval::to_text(provenance_of(inputs, result.metric)); made_from.insert(text).second)
+      std::printf("%s\n", text.c_str());
   if (bootstrap.resamples > 0)
     std::printf("%s\n", fmt::format("interval: {:g} % bootstrap over {}s, {} resamples, seed {}", 100 * bootstrap.confidence,
                                     clusters, bootstrap.resamples, bootstrap.seed)
@@ -242,31 +260,62 @@ void write_tables(const ScoreMetricsWords& words, const Inputs& inputs) {
   if (words.per_sample.empty() && words.per_class.empty() && words.confusion.empty()) return;
   const auto [release, groupings] = groupings_of_tables(inputs.metrics);
   const eval::ReleaseWheels& wheels = inputs.sources.wheels.at(release);
-  if (!words.per_sample.empty()) eval::write_item_table(words.per_sample, *inputs.labels, wheels, groupings);
-  if (!words.per_class.empty()) eval::write_class_table(words.per_class, eval::class_rows(*inputs.labels, wheels, groupings));
+  const eval::LabelFiles& labels = *inputs.labels;
+  const eval::Provenance provenance = eval::provenance_of(labels.predictions, labels.truths, &wheels.wheel);
+  if (!words.per_sample.empty()) eval::write_item_table(words.per_sample, labels, wheels, groupings, provenance);
+  if (!words.per_class.empty()) eval::write_class_table(words.per_class, eval::class_rows(labels, wheels, groupings), provenance);
   if (!words.confusion.empty())
-    eval::write_confusion_table(words.confusion, eval::confusion_cells(*inputs.labels, wheels, groupings));
+    eval::write_confusion_table(words.confusion, eval::confusion_cells(labels, wheels, groupings), provenance);
+}
+
+/// Results point into what was read.
+struct Scored {
+  Inputs inputs;
+  std::vector<MetricResult> results;
+};
+
+/// Reads, scores, writes the tables that were asked for, and tells the notes.
+void score(const ScoreMetricsWords& words, Scored& scored) {
+  Inputs& inputs = scored.inputs;
+  inputs = read_inputs(words);
+  inputs.sources.labels = inputs.labels ? &*inputs.labels : nullptr;
+  inputs.sources.sentiment = inputs.sentiment ? &*inputs.sentiment : nullptr;
+  scored.results = eval::score_metrics(inputs.metrics, inputs.sources, cluster_kind(words.clusters), words.bootstrap);
+  write_tables(words, inputs);
+  std::set<std::string> said;
+  for (const MetricResult& result : scored.results)
+    for (const std::string& note : notes_of(inputs, result))
+      if (said.insert(note).second) log_warning(note);
+}
+
+Json to_json(const Scored& scored, const ScoreMetricsWords& words) {
+  const eval::ClusterKind kind = cluster_kind(words.clusters);
+  Json json = Json::object();
+  for (const MetricResult& result : scored.results)
+    json[result.metric.name] =
+        result_json(scored.inputs, result,
+                    words.bootstrap.resamples > 0 ? clusters_of(scored.inputs, result.metric, kind) : "none", words.bootstrap);
+  return json;
 }
 
 }  // namespace
 
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
+Json score_files(const ScoreMetricsWords& words) {
+  Scored scored;
+  score(words, scored);
+  return to_json(scored, words);
+}
+
 void score_with_metrics(const ScoreMetricsWords& words) {
-  Inputs inputs = read_inputs(words);
-  inputs.sources.labels = inputs.labels ? &*inputs.labels : nullptr;
-  inputs.sources.sentiment = inputs.sentiment ? &*inputs.sentiment : nullptr;
-  const eval::ClusterKind kind = cluster_kind(words.clusters);
-  const auto results = eval::score_metrics(inputs.metrics, inputs.sources, kind, words.bootstrap);
-  write_tables(words, inputs);
-  std::set<std::string> said;
-  for (const MetricResult& result : results)
-    for (const std::string& note : notes_of(inputs, result))
-      if (said.insert(note).second) log_warning(note);
-  if (!words.json) return print_text(inputs, results, clusters_of(inputs, inputs.metrics[0], kind), words.bootstrap);
-  Json json = Json::object();
-  for (const MetricResult& result : results)
-    json[result.metric.name] = result_json(
-        inputs, result, words.bootstrap.resamples > 0 ? clusters_of(inputs, result.metric, kind) : "none", words.bootstrap);
-  std::printf("%s\n", json_text(json).c_str());
+  Scored scored;
+  score(words, scored);
+  if (words.json)
+    std::printf("%s\n", json_text(to_json(scored, words)).c_str());
+  else
+    print_text(scored.inputs, scored.results, clusters_of(scored.inputs, scored.inputs.metrics[0], cluster_kind(words.clusters)),
+               words.bootstrap);
 }
 
 }  // namespace microemo::cli

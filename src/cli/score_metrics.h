@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "microemo/base/json.h"
 #include "microemo/eval/interval.h"
 #include "microemo/eval/metrics.h"
 
@@ -19,5 +20,9 @@ struct ScoreMetricsWords {
 /// Scores and prints. Throws Error(config) for a metric that lacks --wheels or --synonyms, and for one of these without a metric
 /// that uses it.
 void score_with_metrics(const ScoreMetricsWords& words);
+
+/// The same without printing the result: what --json prints. Texts of paths need not be UTF-8: json_text writes them.
+Json score_files(const ScoreMetricsWords& words);
+std::string json_text(const Json& json);
 
 }  // namespace microemo::cli

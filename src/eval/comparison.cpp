@@ -72,11 +72,11 @@ double mean_of_groupings(std::span<const double> sums) {
   return sum / (static_cast<double>(sums.size()) / 2);
 }
 
-std::vector<uint32_t> clip_numbers(const std::vector<LabelPair>& pairs) {
+std::vector<uint32_t> numbered(const std::vector<std::string>& names) {
   std::map<std::string, uint32_t> numbers;
   std::vector<uint32_t> clusters;
-  for (const LabelPair& pair : pairs)
-    clusters.push_back(numbers.try_emplace(pair.clip, static_cast<uint32_t>(numbers.size())).first->second);
+  for (const std::string& name : names)
+    clusters.push_back(numbers.try_emplace(name, static_cast<uint32_t>(numbers.size())).first->second);
   return clusters;
 }
 
@@ -94,11 +94,12 @@ void adjust(std::vector<RunComparison>& comparisons) {
 
 }  // namespace
 
-Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& wheel, const BootstrapOptions& options) {
+Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& wheel, const BootstrapOptions& options,
+                   const PairClusters& of_pairs) {
   MICROEMO_CHECK(runs.size() > 1, "{} run is compared with nothing", runs.size());
   std::vector<std::vector<LabelPair>> pairs{runs[0].pairs};
   for (size_t i = 1; i < runs.size(); ++i) pairs.push_back(in_order(runs[0], runs[i]));
-  const std::vector<uint32_t> clusters = clip_numbers(pairs[0]);
+  const std::vector<uint32_t> clusters = numbered(clusters_of_pairs(pairs[0], of_pairs));
   std::vector<ScoreParts> parts;
   for (const auto& of_run : pairs) parts.push_back(parts_of(of_run, wheel));
   if (pairs[0].empty() || parts[0].amounts.empty())

@@ -2,7 +2,9 @@
 #include <map>
 #include <set>
 
+#include "item_id.h"
 #include "microemo/base/error.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/json.h"
 #include "microemo/eval/explanation.h"
 #include "microemo/eval/label_table.h"
@@ -17,9 +19,10 @@ constexpr std::array<const char*, 6> text_keys{"answer", "reason", "reasons", "e
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path) {}
+  explicit Reader(const std::filesystem::path& path) : path_(path) { file_.path = path; }
 
-  std::vector<ExplainedItem> read() {
+  ExplanationFile read() {
+    file_.hash = sha256_file(path_);
     const std::string end = path_.extension();
     if (end == ".jsonl")
       read_jsonl(path_, [&](const Json& object, int64_t line) { add_object(object, line); });
@@ -29,8 +32,8 @@ class Reader {
       read_dictionary();
     else
       throw DataError("files of texts end with .jsonl, .csv or .npz, not '{}'", end).where(path_);
-    if (items_.empty()) throw DataError("the file holds no texts").where(path_);
-    return std::move(items_);
+    if (file_.items.empty()) throw DataError("the file holds no texts").where(path_);
+    return std::move(file_);
   }
 
  private:
@@ -38,7 +41,7 @@ class Reader {
     if (item.id.empty()) throw DataError("the id is empty").where(path_, line);
     if (!ids_.insert(item.id).second)
       throw DataError("the id '{}' stands a second time", item.id).where(path_, line).hint("give every id one line");
-    items_.push_back(std::move(item));
+    file_.items.push_back(std::move(item));
   }
 
   [[noreturn]] void no_text(int64_t line) const {
@@ -48,12 +51,15 @@ class Reader {
   }
 
   void add_object(const Json& object, int64_t line) {
-    const bool named = object.is_object() && !object.contains("id") && object.contains("name");
-    ExplainedItem item{json_get<std::string>(object, named ? "name" : "id", path_, line), {}, {}, object.contains("labels")};
+    ExplainedItem item{item_id(object, path_, line), {}, {}, object.contains("labels")};
     const auto key = std::ranges::find_if(text_keys, [&](const char* name) { return object.contains(name); });
     if (key == text_keys.end()) no_text(line);
     item.text = json_get<std::string>(object, *key, path_, line);
-    if (item.has_labels) item.labels = json_get<std::vector<std::string>>(object, "labels", path_, line);
+    if (item.has_labels) {
+      item.labels = json_get<std::vector<std::string>>(object, "labels", path_, line);
+      file_.extractors.insert(json_get_or<std::string>(object, "extractor", std::string(given_labels), path_, line));
+    }
+    if (const auto split = json_get_or<std::string>(object, "split", "", path_, line); !split.empty()) file_.splits.insert(split);
     add(std::move(item), line);
   }
 
@@ -63,6 +69,7 @@ class Reader {
     const auto key = std::ranges::find_if(text_keys, [&](const char* name) { return table.has_column(name); });
     if (key == text_keys.end()) no_text(1);
     const bool labelled = table.has_column("openset");
+    if (labelled) file_.extractors.insert(std::string(given_labels));
     for (const auto& [fields, line] : table.rows)
       add({fields[id], fields[table.column(*key)],
            labelled ? string_to_list(fields[table.column("openset")]) : std::vector<std::string>(), labelled},
@@ -77,13 +84,13 @@ class Reader {
   }
 
   const std::filesystem::path& path_;
-  std::vector<ExplainedItem> items_;
+  ExplanationFile file_;
   std::set<std::string> ids_;
 };
 
 }  // namespace
 
-std::vector<ExplainedItem> read_explanations(const std::filesystem::path& path) { return Reader(path).read(); }
+ExplanationFile read_explanations(const std::filesystem::path& path) { return Reader(path).read(); }
 
 std::vector<ExplanationPair> match_explanations(const std::vector<ExplainedItem>& references,
                                                 const std::vector<ExplainedItem>& answers) {

@@ -6,6 +6,12 @@
 
 namespace microemo::eval {
 
+std::string rules_extractor_name(const Lexicon& lexicon) {
+  constexpr size_t digits = 12;
+  const std::string name(rules_extractor);
+  return lexicon.hash == rules_lexicon_hash ? name : name + ":" + lexicon.hash.substr(0, digits);
+}
+
 std::vector<LabelMention> find_mentions(std::string_view answer, const Lexicon& lexicon) {
   const std::vector<Unit> units = units_of(answer, lexicon);
   if (auto listed = read_list(answer, units)) return *listed;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "item_id.h"
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/formats/csv.h"
@@ -38,9 +39,7 @@ void read_csv_answers(AnswerFile& file) {
 void read_jsonl_answers(AnswerFile& file) {
   if (file.column.empty()) file.column = "answer";
   read_jsonl(file.path, [&](const Json& object, int64_t line) {
-    const std::string key = object.is_object() && !object.contains("id") && object.contains("name") ? "name" : "id";
-    file.answers.push_back(
-        {json_get<std::string>(object, key, file.path, line), json_get<std::string>(object, file.column, file.path, line), line});
+    file.answers.push_back({item_id(object, file.path, line), json_get<std::string>(object, file.column, file.path, line), line});
   });
 }
 
@@ -115,7 +114,8 @@ AnswerFile read_answers(const std::filesystem::path& path, const std::string& co
   return file;
 }
 
-Json extraction_json(const Answer& answer, const std::vector<LabelMention>& mentions, bool sentiment) {
+Json extraction_json(const Answer& answer, const std::vector<LabelMention>& mentions, const std::string& extractor,
+                     bool sentiment) {
   Json listed = Json::array();
   CharacterCounter characters(answer.text);
   for (const LabelMention& mention : mentions) {
@@ -134,7 +134,7 @@ Json extraction_json(const Answer& answer, const std::vector<LabelMention>& ment
     line["sentiment"] = found.label;
     line["valence"] = found.value;
   }
-  line["extractor"] = rules_extractor;
+  line["extractor"] = extractor;
   line["mentions"] = std::move(listed);
   return line;
 }

@@ -48,6 +48,8 @@ void check(const EndpointOptions& options) {
   if (options.cache.empty()) throw wrong("no folder is named for the replies", "give --reply-cache FOLDER");
   if (!(options.timeout_s > 0)) throw wrong("the time for a reply has to be above 0 s", "give --timeout in seconds");
   if (!(options.requests_per_minute >= 0)) throw wrong("requests a minute cannot be below 0", "0 sets no limit");
+  for (const double number : {options.temperature, options.top_p, options.repetition_penalty})
+    if (!std::isfinite(number)) throw wrong("temperature, top-p and repetition penalty are numbers", "leave out what is none");
   if (options.tries < 1) throw wrong("a request needs one try at least", "give --tries 1 or more");
 }
 

@@ -52,9 +52,10 @@ Error missing_replies(const AnswerFile& file, const Failures& failures, size_t a
 }  // namespace
 
 std::vector<Json> extract_by_rules(const AnswerFile& file, const Lexicon& lexicon, bool sentiment, const Done& done) {
+  const std::string extractor = rules_extractor_name(lexicon);
   std::vector<Json> lines;
   for (const Answer& answer : file.answers) {
-    lines.push_back(extraction_json(answer, find_mentions(answer.text, lexicon), sentiment));
+    lines.push_back(extraction_json(answer, find_mentions(answer.text, lexicon), extractor, sentiment));
     done();
   }
   return lines;

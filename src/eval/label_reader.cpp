@@ -3,10 +3,12 @@
 
 #include "flat_json.h"
 #include "id_index.h"
+#include "item_id.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/json.h"
+#include "microemo/eval/extract.h"
 #include "microemo/eval/label_table.h"
 #include "microemo/eval/labels.h"
 #include "microemo/formats/csv.h"
@@ -30,6 +32,11 @@ const Keys& label_keys(LabelContent content) {
   return content == LabelContent::labels ? labels : sentiment;
 }
 
+const std::string& own_rules() {
+  static const std::string name = rules_extractor_name(own_lexicon());
+  return name;
+}
+
 class Reader {
  public:
   Reader(const std::filesystem::path& path, Vocabulary& words, LabelContent content)
@@ -41,6 +48,7 @@ class Reader {
     table_.hash = sha256_file(table_.path);
     int64_t line = 0;
     for (const auto& [id, labels] : items) add(id, ++line, labels);
+    note_extractor("", "");
     return std::move(table_);
   }
 
@@ -86,8 +94,15 @@ class Reader {
     return ids_.add(next, id);
   }
 
-  void use_key(std::string_view key) {
-    if (!table_.keys.contains(key)) table_.keys.emplace(key);
+  static void note(LabelNames& names, std::string_view name) {
+    if (!name.empty() && !names.contains(name)) names.emplace(name);
+  }
+  void use_key(std::string_view key) { note(table_.keys, key); }
+
+  /// Labels of an answer are read here, whatever else made others.
+  void note_extractor(std::string_view key, std::string_view named) {
+    const bool read_here = (key == "answer" || key == "name2reason") && content_ == LabelContent::labels;
+    note(table_.extractors, read_here ? std::string_view(own_rules()) : named.empty() ? given_labels : named);
   }
 
   /// Names the dialogue or speaker of the item that was added last.
@@ -133,9 +148,12 @@ class Reader {
     if (!plain) return false;
     const auto people = {std::pair(flat_.find("dialogue"), &table_.dialogues),
                          std::pair(flat_.find("speaker"), &table_.speakers)};
-    for (const auto& [member, column] : people)
+    const FlatMember *extractor = flat_.find("extractor"), *split = flat_.find("split");
+    for (const FlatMember* member : {people.begin()[0].first, people.begin()[1].first, extractor, split})
       if (member != nullptr && member->kind != FlatMember::text) return false;
     use_key(labels->key);
+    note_extractor(labels->key, extractor == nullptr ? "" : extractor->value);
+    note(table_.splits, split == nullptr ? "" : split->value);
     add(id->value, number, std::span(flat_.elements).subspan(labels->first, labels->last - labels->first));
     for (const auto& [member, column] : people)
       if (member != nullptr) name_cluster(*column, member->value);
@@ -163,11 +181,13 @@ class Reader {
     return labels;
   }
 
-  Labels labels_of(const Json& object, int64_t line) {
+  /// `extractor` made them unless the object names its own.
+  Labels labels_of(const Json& object, const std::string& extractor, int64_t line) {
     for (const std::string_view key : label_keys(content_)) {
       const auto found = object.find(std::string(key));
       if (found == object.end()) continue;
       use_key(key);
+      note_extractor(key, json_get_or<std::string>(object, "extractor", extractor, table_.path, line));
       if (key == "labels") return json_get<Labels>(object, key, table_.path, line);
       if (key == "answer" && content_ == LabelContent::labels)
         return extract_labels(json_get<std::string>(object, key, table_.path, line));
@@ -182,12 +202,13 @@ class Reader {
   }
 
   void add_object(const Json& object, int64_t line) {
-    const bool named = object.is_object() && !object.contains("id") && object.contains("name");
-    const auto id = json_get<std::string>(object, named ? "name" : "id", table_.path, line);
+    const std::string id = item_id(object, table_.path, line);
     const auto utterances = json_get_or<std::vector<Json>>(object, "utterances", {}, table_.path, line);
+    const auto extractor = json_get_or<std::string>(object, "extractor", "", table_.path, line);
+    note(table_.splits, json_get_or<std::string>(object, "split", "", table_.path, line));
     if (std::ranges::any_of(utterances, [&](const Json& utterance) { return has_labels(utterance); })) {
       for (size_t i = 0; i < utterances.size(); ++i) {
-        add(fmt::format("{}/{}", id, i), line, labels_of(utterances[i], line));
+        add(fmt::format("{}/{}", id, i), line, labels_of(utterances[i], extractor, line));
         add_clusters(object, line);
         add_clusters(utterances[i], line);
       }
@@ -197,7 +218,7 @@ class Reader {
       throw DataError("'{}' has neither labels nor an answer", id)
           .where(table_.path, line)
           .hint("add \"labels\": [\"…\"] or \"answer\": \"…\", to the line or to its utterances");
-    add(id, line, labels_of(object, line));
+    add(id, line, labels_of(object, "", line));
     add_clusters(object, line);
   }
 
@@ -220,8 +241,11 @@ class Reader {
     const std::string column = first_column(table, keys);
     const size_t ids = table.column(first_column(table, id_columns)), cells = table.column(column);
     use_key(column);
+    const bool has_extractor = table.has_column("extractor"), has_split = table.has_column("split");
     for (const auto& [fields, line] : table.rows) {
       add(fields[ids], line, labels_of_cell(fields[cells], column));
+      note_extractor(column, has_extractor ? std::string_view(fields[table.column("extractor")]) : "");
+      if (has_split) note(table_.splits, fields[table.column("split")]);
       for (const auto& [name, numbers] : {std::pair("dialogue", &table_.dialogues), std::pair("speaker", &table_.speakers)})
         if (table.has_column(name)) name_cluster(*numbers, fields[table.column(name)]);
     }
@@ -242,6 +266,7 @@ class Reader {
           .where(table_.path)
           .hint("write both with numpy.savez_compressed(file, filenames=[…], fileitems=[…])");
     use_key("fileitems");
+    note_extractor("fileitems", "");
     for (size_t i = 0; i < names.size(); ++i) {
       const auto line = static_cast<int64_t>(i) + 1;
       add(names[i].get_ref<const std::string&>(), line, labels_of_value(lists[i], "fileitems", line));
@@ -253,6 +278,7 @@ class Reader {
     const Json answers = formats::read_npz_objects(table_.path, "name2reason");
     if (!answers.is_object()) throw DataError("name2reason is no dictionary from names to answers").where(table_.path);
     use_key("name2reason");
+    note_extractor("name2reason", "");
     int64_t line = 0;
     for (const auto& [id, answer] : answers.items()) {
       if (!answer.is_string()) throw DataError("the answer of '{}' is no text", id).where(table_.path);

@@ -120,7 +120,7 @@ std::vector<ConfusionCell> confusion_cells(const LabelFiles& files, const Releas
 }
 
 void write_item_table(const std::filesystem::path& csv_file, const LabelFiles& files, const ReleaseWheels& wheels,
-                      const std::vector<std::string>& groupings) {
+                      const std::vector<std::string>& groupings, const Provenance& provenance) {
   std::vector<std::string> header{"id", "truth", "predicted"};
   std::vector<ClassSets> sets;
   std::vector<std::vector<SetCounts>> counts;
@@ -143,21 +143,27 @@ void write_item_table(const std::filesystem::path& csv_file, const LabelFiles& f
     }
     rows.push_back(std::move(row));
   }
+  add_provenance(header, rows, provenance);
   formats::write_csv(csv_file, header, rows);
 }
 
-void write_class_table(const std::filesystem::path& csv_file, const std::vector<ClassRow>& rows) {
+void write_class_table(const std::filesystem::path& csv_file, const std::vector<ClassRow>& rows, const Provenance& provenance) {
+  std::vector<std::string> header{"grouping", "class", "support", "predicted", "right", "precision", "recall", "f"};
   std::vector<std::vector<std::string>> records;
   for (const auto& [grouping, name, score] : rows)
     records.push_back({grouping, name, std::to_string(score.support), std::to_string(score.predicted),
                        std::to_string(score.right), number(score.precision), number(score.recall), number(score.f)});
-  formats::write_csv(csv_file, {"grouping", "class", "support", "predicted", "right", "precision", "recall", "f"}, records);
+  add_provenance(header, records, provenance);
+  formats::write_csv(csv_file, header, records);
 }
 
-void write_confusion_table(const std::filesystem::path& csv_file, const std::vector<ConfusionCell>& cells) {
+void write_confusion_table(const std::filesystem::path& csv_file, const std::vector<ConfusionCell>& cells,
+                           const Provenance& provenance) {
+  std::vector<std::string> header{"grouping", "truth", "predicted", "items"};
   std::vector<std::vector<std::string>> records;
   for (const auto& [grouping, truth, predicted, items] : cells) records.push_back({grouping, truth, predicted, number(items)});
-  formats::write_csv(csv_file, {"grouping", "truth", "predicted", "items"}, records);
+  add_provenance(header, records, provenance);
+  formats::write_csv(csv_file, header, records);
 }
 
 }  // namespace microemo::eval

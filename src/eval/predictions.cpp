@@ -3,7 +3,6 @@
 #include <map>
 
 #include "microemo/base/error.h"
-#include "microemo/eval/label_table.h"
 
 namespace microemo::eval {
 namespace {
@@ -37,7 +36,7 @@ std::string utterance_id(const std::string& clip, int64_t number) { return fmt::
 LabelFile read_label_file(const std::filesystem::path& path) {
   Vocabulary words;
   LabelTable table = read_label_table(path, words);
-  LabelFile file{path, table.hash, {}};
+  LabelFile file{LabelSource(table), {}};
   for (size_t item = 0; item < table.size(); ++item) {
     const std::string_view id = table.id(item);
     file.items.push_back({std::string(id), std::string(clip_of_id(id)), {}, table.lines[item]});

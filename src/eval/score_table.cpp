@@ -1,11 +1,13 @@
 #include "microemo/eval/score_table.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
 #include "microemo/base/error.h"
 #include "microemo/eval/labels.h"
+#include "microemo/eval/resample.h"
 #include "microemo/formats/csv.h"
 
 namespace microemo::eval {
@@ -29,6 +31,45 @@ double headline(const Columns& columns, const std::vector<size_t>& positions, do
   double sum = 0;
   for (const auto& column : columns) sum += average(column, positions).*value;
   return sum / static_cast<double>(columns.size());
+}
+
+constexpr uint32_t slots_of_grouping = 4;  // pairs, precision, recall, F
+
+ScoreParts parts_of(const Columns& columns) {
+  ScoreParts parts;
+  parts.slot_count = slots_of_grouping * static_cast<uint32_t>(columns.size());
+  for (size_t pair = 0; pair < columns.front().size(); ++pair) {
+    for (uint32_t column = 0; column < columns.size(); ++column) {
+      const auto& score = columns[column][pair];
+      if (!score) continue;
+      const std::array<double, slots_of_grouping> amounts{1, score->precision, score->recall, score->f};
+      for (uint32_t slot = 0; slot < slots_of_grouping; ++slot) parts.add(slots_of_grouping * column + slot, amounts[slot]);
+    }
+    parts.end_item();
+  }
+  return parts;
+}
+
+/// The same of the sums over what was drawn.
+double headline(std::span<const double> sums, double SetScore::*value) {
+  double total = 0;
+  for (size_t at = 0; at < sums.size(); at += slots_of_grouping) {
+    const double pairs = sums[at], precision = sums[at + 1] / pairs, recall = sums[at + 2] / pairs;
+    const SetScore score{.pairs = static_cast<int64_t>(pairs),
+                         .precision = precision,
+                         .recall = recall,
+                         .f = precision + recall == 0 ? 0 : 2 * precision * recall / (precision + recall),
+                         .pair_f = sums[at + 3] / pairs};
+    total += score.*value;
+  }
+  return total / static_cast<double>(sums.size() / slots_of_grouping);
+}
+
+std::vector<uint32_t> cluster_numbers(const std::vector<std::string>& names) {
+  Vocabulary vocabulary;
+  std::vector<uint32_t> numbers;
+  for (const std::string& name : names) numbers.push_back(vocabulary.number(name));
+  return numbers;
 }
 
 bool is_known(const std::string& label, const EmotionWheel& wheel) {
@@ -84,7 +125,17 @@ std::string joined(const std::set<std::string>& words) { return fmt::format("{}"
 
 }  // namespace
 
-ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel, const BootstrapOptions& bootstrap) {
+std::vector<std::string> clusters_of_pairs(const std::vector<LabelPair>& pairs, const PairClusters& clusters) {
+  MICROEMO_CHECK(clusters.of_pair.empty() || clusters.of_pair.size() == pairs.size(), "{} clusters of {} pairs",
+                 clusters.of_pair.size(), pairs.size());
+  if (!clusters.of_pair.empty()) return clusters.of_pair;
+  std::vector<std::string> clips;
+  for (const LabelPair& pair : pairs) clips.push_back(pair.clip);
+  return clips;
+}
+
+ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionWheel& wheel, const BootstrapOptions& bootstrap,
+                             const PairClusters& clusters) {
   ScoreTable table;
   table.wheel = wheel.name;
   table.wheel_path = wheel.path;
@@ -93,21 +144,23 @@ ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionW
   table.headline = wheel.headline;
   table.pairs = static_cast<int64_t>(pairs.size());
   table.bootstrap = bootstrap;
+  table.clusters = clusters.kind;
   const Columns columns = make_columns(pairs, wheel);
   list_what_is_left_out(pairs, wheel, columns, table);
   for (const Grouping& grouping : wheel.groupings) table.groupings.push_back({grouping.name, score_sets(pairs, grouping)});
 
   std::vector<size_t> all(pairs.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  std::vector<std::string> clips;
-  for (const LabelPair& pair : pairs) clips.push_back(pair.clip);
-  const auto score = [&](double SetScore::*value, double& whole, Interval& interval) {
-    const auto statistic = [&](const std::vector<size_t>& drawn) { return headline(columns, drawn, value); };
-    whole = statistic(all);
-    interval = bootstrap.resamples > 0 ? bootstrap_interval(clips, statistic, bootstrap) : Interval{none, none};
-  };
-  score(&SetScore::pair_f, table.pair_f, table.pair_f_interval);
-  score(&SetScore::f, table.set_f, table.set_f_interval);
+  table.pair_f = headline(columns, all, &SetScore::pair_f);
+  table.set_f = headline(columns, all, &SetScore::f);
+  table.pair_f_interval = table.set_f_interval = {none, none};
+  if (bootstrap.resamples == 0) return table;
+  const std::vector<ScoreOfSums> scores = {[](std::span<const double> sums) { return headline(sums, &SetScore::pair_f); },
+                                           [](std::span<const double> sums) { return headline(sums, &SetScore::f); }};
+  const auto intervals =
+      bootstrap_scores(parts_of(columns), cluster_numbers(clusters_of_pairs(pairs, clusters)), scores, bootstrap);
+  table.pair_f_interval = intervals[0];
+  table.set_f_interval = intervals[1];
   return table;
 }
 
@@ -121,7 +174,7 @@ Json to_json(const ScoreTable& table) {
   json["bootstrap"] = {{"resamples", table.bootstrap.resamples},
                        {"confidence", table.bootstrap.confidence},
                        {"seed", table.bootstrap.seed},
-                       {"clusters", "clips"}};
+                       {"clusters", table.clusters}};
   json["groupings"] = Json::array();
   for (const auto& [name, score] : table.groupings)
     json["groupings"].push_back({{"name", name},
@@ -135,7 +188,8 @@ Json to_json(const ScoreTable& table) {
   return json;
 }
 
-void write_pair_scores(const std::filesystem::path& csv_file, const std::vector<LabelPair>& pairs, const EmotionWheel& wheel) {
+void write_pair_scores(const std::filesystem::path& csv_file, const std::vector<LabelPair>& pairs, const EmotionWheel& wheel,
+                       const Provenance& provenance) {
   std::vector<std::string> header{"id", "truth", "predicted"};
   for (const std::string& name : wheel.headline)
     for (const char* column : {"truth", "predicted", "f"}) header.push_back(name + " " + column);
@@ -151,6 +205,7 @@ void write_pair_scores(const std::filesystem::path& csv_file, const std::vector<
     }
     rows.push_back(std::move(row));
   }
+  add_provenance(header, rows, provenance);
   formats::write_csv(csv_file, header, rows);
 }
 

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "microemo/base/error.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/json.h"
+#include "microemo/eval/extract.h"
 #include "microemo/eval/label_table.h"
 #include "microemo/eval/labels.h"
 
@@ -76,17 +78,22 @@ LabelledSegment read_segment(const Json& utterance, const std::filesystem::path&
 
 }  // namespace
 
-std::map<std::string, Timeline> read_timelines(const std::filesystem::path& path) {
-  std::map<std::string, Timeline> timelines;
+TimelineFile read_timelines(const std::filesystem::path& path) {
+  TimelineFile file{{path, sha256_file(path), {}, {}}, {}};
   read_jsonl(path, [&](const Json& object, int64_t line) {
     const auto id = json_get<std::string>(object, "id", path, line);
-    const auto [place, is_new] = timelines.try_emplace(id);
+    const auto [place, is_new] = file.clips.try_emplace(id);
     if (!is_new) throw DataError("the id '{}' stands a second time", id).where(path, line).hint("give every id one line");
-    for (const Json& utterance : json_get<std::vector<Json>>(object, "utterances", path, line))
+    const auto made_by = json_get_or<std::string>(object, "extractor", std::string(given_labels), path, line);
+    if (const auto split = json_get_or<std::string>(object, "split", "", path, line); !split.empty()) file.splits.insert(split);
+    for (const Json& utterance : json_get<std::vector<Json>>(object, "utterances", path, line)) {
       place->second.push_back(read_segment(utterance, path, line));
+      file.extractors.insert(utterance.contains("labels") ? json_get_or<std::string>(utterance, "extractor", made_by, path, line)
+                                                          : rules_extractor_name(own_lexicon()));
+    }
   });
-  if (timelines.empty()) throw DataError("the file holds no clips").where(path);
-  return timelines;
+  if (file.clips.empty()) throw DataError("the file holds no clips").where(path);
+  return file;
 }
 
 TimelineScore score_timeline(const Timeline& truth, const Timeline& predicted, const Grouping& grouping) {

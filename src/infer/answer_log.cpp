@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <set>
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
@@ -62,7 +63,15 @@ AnswerLog::AnswerLog(const fs::path& folder, const Json& identity) : file_(folde
   check_identity(folder / "evaluation.json", identity);
   if (!fs::exists(file_)) return;
   drop_torn_line(file_);
-  read_jsonl(file_, [this](const Json& line, int64_t number) { records_.push_back(from_json(line, file_, number)); });
+  std::set<std::pair<std::string, int64_t>> answered;
+  read_jsonl(file_, [&](const Json& line, int64_t number) {
+    records_.push_back(from_json(line, file_, number));
+    const AnswerRecord& record = records_.back();
+    if (!answered.emplace(record.clip, record.utterance).second)
+      throw DataError("there are two answers about utterance {} of clip '{}'", record.utterance, record.clip)
+          .where(file_, number)
+          .hint("take one of the two lines out");
+  });
 }
 
 void AnswerLog::append(const std::vector<AnswerRecord>& records) {

@@ -88,11 +88,7 @@ void add_shard(const fs::path& folder, const Json& identity, const Shard& shard,
       throw DataError("the shard '{}' has an answer about clip '{}', which is not one of its clips", name_of(shard), record.clip)
           .where(place / "answers.jsonl")
           .hint("delete the shard's folder and run it again");
-    if (!answers.emplace(Place{record.clip, record.utterance}, record).second)
-      throw DataError("the shard '{}' has two answers about utterance {} of clip '{}'", name_of(shard), record.utterance,
-                      record.clip)
-          .where(place / "answers.jsonl")
-          .hint("delete the shard's folder and run it again");
+    answers.emplace(Place{record.clip, record.utterance}, record);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "microemo/base/error.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::infer {
 namespace {
@@ -22,6 +23,8 @@ bool may_become(const std::string& text, size_t place, const std::string& whole)
 void check_stop(const std::vector<std::string>& stop) {
   if (std::find(stop.begin(), stop.end(), "") != stop.end())
     throw ConfigError("a text that ends answers is empty").at("stop").hint("leave it out: an empty text would end every answer");
+  if (!std::all_of(stop.begin(), stop.end(), [](const std::string& text) { return formats::is_utf8(text); }))
+    throw ConfigError("a text that ends answers is not UTF-8").at("stop").hint("answers are UTF-8, and would never hold it");
 }
 
 AnswerText::AnswerText(const text::Tokenizer& tokenizer, EndTexts ends) : ends_(std::move(ends)), stream_(tokenizer) {

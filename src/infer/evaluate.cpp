@@ -50,11 +50,25 @@ eval::LabelPair pair_of_clip(const data::Clip& clip, const Answers& answers) {
   return pair;
 }
 
+/// An answer that was put into the log by hand would be scored.
+void refuse_strangers(const Answers& answers, const std::vector<data::Sample>& samples) {
+  std::map<std::string, size_t> utterances;
+  for (const data::Sample& sample : samples) utterances[sample.clip.id] = sample.clip.utterances.size();
+  for (const auto& [question, record] : answers) {
+    const auto clip = utterances.find(question.first);
+    if (clip == utterances.end() || question.second < 0 || size_t(question.second) >= clip->second)
+      throw DataError("there is an answer about utterance {} of clip '{}', which the evaluation does not ask about",
+                      question.second, question.first)
+          .hint("take its line out of answers.jsonl");
+  }
+}
+
 }  // namespace
 
 bool answer_dataset(const model::MicroEmo& model, const data::BatchBuilder& builder, const std::vector<data::Sample>& samples,
                     const GenerateOptions& options, AnswerLog& log) {
   const Answers there = by_utterance(log.records());
+  refuse_strangers(there, samples);
   Progress progress("answer", "clips", int64_t(samples.size()));
   for (size_t first = 0; first < samples.size(); first += size_t(options.batch_clips)) {
     if (stop_requested()) return false;

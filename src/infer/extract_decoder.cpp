@@ -38,10 +38,14 @@ class LocalModel {
     decoder_ = model::load_hf_decoder(options.folder);
   }
 
-  std::string answer(const std::string& question, int64_t max_tokens) const {
+  /// What is drawn depends on the question and the seed, and neither on what was asked before nor on how often.
+  std::string answer(const std::string& question, int64_t max_tokens, const SamplingOptions& sampling) const {
     bool stopped = false;
-    const GeneratedText text = generate_text(*decoder_, prompt(question), {.max_new_tokens = max_tokens, .end_ids = end_ids_},
-                                             [&](int64_t) { return !(stopped = !go_on_()); });
+    TextSession session(*decoder_, sha256(question));
+    const GeneratedText text =
+        session.turn(prompt(question),
+                     {.max_new_tokens = max_tokens, .end_ids = end_ids_, .sampling = sampling, .vocabulary = tokenizer_.size()},
+                     [&](int64_t) { return !(stopped = !go_on_()); });
     if (stopped) throw EnvironmentError("stopped while an answer was read").hint("run again: it goes on where it stopped");
     return tokenizer_.decode(text.ids);
   }
@@ -66,8 +70,11 @@ class LocalModel {
   std::shared_ptr<model::Decoder> decoder_;
 };
 
-bool is_greedy(const Json& request) {
-  return request.at("temperature").get<double>() == 0 && !request.contains("repetition_penalty");
+SamplingOptions sampling_of(const Json& request) {
+  return {.temperature = request.at("temperature").get<double>(),
+          .top_p = request.at("top_p").get<double>(),
+          .repetition_penalty = request.value("repetition_penalty", 1.0),
+          .seed = request.at("seed").get<int64_t>()};
 }
 
 }  // namespace
@@ -93,11 +100,9 @@ std::string decoder_extractor_name(const DecoderExtractorOptions& options) {
 eval::HttpPost decoder_post(const DecoderExtractorOptions& options, std::function<bool()> go_on) {
   return [options, go_on = std::move(go_on), model = std::shared_ptr<LocalModel>()](const eval::HttpRequest& sent) mutable {
     const Json request = Json::parse(sent.body);
-    if (!is_greedy(request))
-      return eval::HttpReply{400, "a local decoder draws nothing: temperature 0, repetition penalty 1", "", -1};
     if (!model) model = std::make_shared<LocalModel>(options, go_on);
-    const std::string text =
-        model->answer(request.at("messages").at(0).at("content").get<std::string>(), request.at("max_tokens").get<int64_t>());
+    const std::string text = model->answer(request.at("messages").at(0).at("content").get<std::string>(),
+                                           request.at("max_tokens").get<int64_t>(), sampling_of(request));
     const Json message = {{"message", {{"role", "assistant"}, {"content", text}}}};
     return eval::HttpReply{200, Json{{"choices", Json::array({message})}}.dump(-1, ' ', false, Json::error_handler_t::replace),
                            "", -1};

@@ -11,15 +11,15 @@
 namespace microemo::report {
 namespace {
 
-constexpr int page_width = 1200, top = 90, row_height = 34, heading_height = 48, below = 80;
+constexpr int page_width = 1200, top = 90, row_height = 34, heading_height = 48, below = 80, note_height = 34;
 constexpr double left = 350, right = 1060, bar_height = 20;
-constexpr double text_scale = 0.65, title_scale = 0.95;
+constexpr double text_scale = 0.65, title_scale = 0.95, note_scale = 0.5;
 constexpr size_t longest_name = 30;
 
 double place(double value) { return left + std::clamp(value, 0.0, 1.0) * (right - left); }
 
 int height_of(const BarChart& chart) {
-  int height = top + below;
+  int height = top + below + (chart.note.empty() ? 0 : note_height);
   for (const BarGroup& group : chart.groups)
     height += int(group.bars.size()) * row_height + (group.heading.empty() ? 0 : heading_height);
   return height;
@@ -30,12 +30,13 @@ std::string shortened(const std::string& name) {
 }
 
 void draw_axis(Image& image, const BarChart& chart) {
-  const int bottom = image.height - below + 10;
+  const int bottom = image.height - below - (chart.note.empty() ? 0 : note_height) + 10;
   for (const double value : ticks(0, 1, 5)) {
     media::draw_line(image, {place(value), top - 10.0}, {place(value), double(bottom)}, rule, 1);
     write(image, tick_text(value, 0.2), place(value), bottom + 26, text_scale, faint_ink, Align::center);
   }
   write(image, drawable(chart.axis), (left + right) / 2, bottom + 58, text_scale, faint_ink, Align::center);
+  write(image, drawable(chart.note), 24, image.height - 18, note_scale, faint_ink);
   write(image, drawable(chart.title), 24, 50, title_scale, ink);
 }
 

@@ -38,6 +38,17 @@ class CompareCommand : public testing::Test {
     write_file_atomic(folder / "answers.jsonl", answer(0, one) + answer(1, two));
     write_json(folder / "scores.json", {{"manifest", clips_.path("clips.jsonl").string()}});
   }
+  void name(const std::string& folder, const std::string& extractor, const Json& scores = Json::object()) const {
+    std::string lines;
+    read_jsonl(clips_.path(folder + "/labels.jsonl"), [&](Json line, int64_t) {
+      line["extractor"] = extractor;
+      lines += line.dump() + "\n";
+    });
+    write_file_atomic(clips_.path(folder + "/labels.jsonl"), lines);
+    Json all = read_json(clips_.path(folder + "/scores.json"));
+    all.update(scores);
+    write_json(clips_.path(folder + "/scores.json"), all);
+  }
   test::CommandResult compare(std::vector<std::string> words) const {
     words.insert(words.begin(), {MICROEMO_BINARY, "compare"});
     return test::run_command(words, {.folder = clips_.path("")});
@@ -69,7 +80,7 @@ TEST_F(CompareCommand, WritesAPageWithFramesWordsAndAnswers) {
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;
   const std::string page = read_file(clips_.path("page.html"));
   EXPECT_THAT(page, AllOf(HasSubstr("data:image/png;base64,"), HasSubstr("&lt;Yes&gt;."), HasSubstr("The person feels sad."),
-                          HasSubstr("1.00 to 1.90 s")));
+                          HasSubstr("1.00 to 1.90 s"), HasSubstr("a face was found in 0 of 3 frames")));
 }
 
 TEST_F(CompareCommand, TakesTheOnlyEvaluationOfARun) {
@@ -80,6 +91,55 @@ TEST_F(CompareCommand, TakesTheOnlyEvaluationOfARun) {
   const test::CommandResult result = compare({"run", "second"});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
   EXPECT_THAT(result.standard_error, HasSubstr("the run has 2 evaluations"));
+}
+
+TEST_F(CompareCommand, DrawsSpeakersWhereEveryUtteranceNamesOne) {
+  EXPECT_EQ(Json::parse(compare({"first", "second", "--json"}).standard_output)["clusters"], "clip");
+  std::string lines;
+  read_jsonl(clips_.path("first/labels.jsonl"), [&](Json line, int64_t number) {
+    line["speaker"] = "s" + std::to_string(number);
+    lines += line.dump() + "\n";
+  });
+  clips_.write("first/labels.jsonl", lines);
+  const test::CommandResult result = compare({"first", "second"});
+  EXPECT_THAT(result.standard_output, HasSubstr("bootstrap over speakers"));
+  const Json json = Json::parse(compare({"first", "second", "--json"}).standard_output);
+  EXPECT_LT(json["evaluations"][0]["interval"][0], json["evaluations"][0]["interval"][1]) << "two speakers of one clip";
+}
+
+TEST_F(CompareCommand, NamesWhatAllWereMadeFrom) {
+  const Json made = {{"wheel_release", "2025"}, {"extractor", "rules-1"}, {"data_version", "0123"}, {"split", "test"}};
+  name("first", "m:1", made);
+  name("second", "m:1", made);
+  const Json json = Json::parse(compare({"first", "second", "--json"}).standard_output);
+  EXPECT_EQ(json["evaluations"][1]["extractor"], "m:1");
+  EXPECT_EQ(json["evaluations"][1]["data_version"], "0123");
+  EXPECT_EQ(json["evaluations"][1]["split"], "test");
+  EXPECT_EQ(json["evaluations"][1]["wheel_release"], json["wheel_release"]);
+  EXPECT_THAT(json["wheel_release"].get<std::string>(), testing::StartsWith("microemo@"));
+  EXPECT_EQ(json["not_alike"], Json::array());
+  EXPECT_THAT(compare({"first", "second", "--html", "page.html"}).standard_output,
+              HasSubstr("extractor m:1; data 0123; split test"));
+  EXPECT_THAT(read_file(clips_.path("page.html")), HasSubstr("extractor m:1; data 0123; split test"));
+}
+
+TEST_F(CompareCommand, RefusesOtherExtractorsWheelsDataAndSplitsUnlessItIsToldTo) {
+  const Json made = {{"wheel_release", "2025"}, {"data_version", "0123"}, {"split", "test"}};
+  const auto differs = [&](const std::string& extractor, const Json& scores, const std::string& message) {
+    name("first", "m:1", made);
+    name("second", "m:1", made);
+    name("second", extractor, scores);
+    const test::CommandResult refused = compare({"first", "second"});
+    EXPECT_EQ(refused.exit_code, exit_code(ErrorKind::config)) << refused.standard_output;
+    EXPECT_THAT(refused.standard_error, HasSubstr(message));
+    const test::CommandResult told = compare({"first", "second", "--despite-differences"});
+    EXPECT_EQ(told.exit_code, 0) << told.standard_error;
+    EXPECT_THAT(told.standard_output, HasSubstr("not alike: " + message));
+  };
+  differs("m:2", Json::object(), "extractor: m:1 (first), m:2 (second)");
+  differs("m:1", {{"wheel_release", "2026"}}, "wheel of their own scores: 2025 (first), 2026 (second)");
+  differs("m:1", {{"data_version", "4567"}}, "data: 0123 (first), 4567 (second)");
+  differs("m:1", {{"split", "dev"}}, "split: test (first), dev (second)");
 }
 
 TEST_F(CompareCommand, RefusesWhatCannotBeCompared) {
@@ -94,6 +154,9 @@ TEST_F(CompareCommand, RefusesWhatCannotBeCompared) {
   refused({"first", "third"}, ErrorKind::data, "third has other true labels than first: a/1");
   clips_.write("second/labels.jsonl", "{\"id\": \"a/0\"}\n");
   refused({"first", "second"}, ErrorKind::data, "clip");
+  const std::string line = read_file(clips_.path("first/labels.jsonl"));
+  clips_.write("second/labels.jsonl", line + line);
+  refused({"first", "second"}, ErrorKind::data, "the id 'a/0' stands a second time");
   clips_.write("second/labels.jsonl", "not json\n");
   refused({"first", "second"}, ErrorKind::data, "labels.jsonl");
   evaluation("second", "happy", "sad");

@@ -64,6 +64,69 @@ TEST_F(EvalCommand, WritesAnswersLabelsAndScores) {
   EXPECT_THAT(result.standard_output, HasSubstr(read_file(out / "table.txt")));
 }
 
+TEST_F(EvalCommand, EveryResultNamesMetricWheelExtractorDataAndSplit) {
+  const test::CommandResult result = eval_run();
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  const Json scores = read_json(out / "scores.json");
+  EXPECT_EQ(scores["metric"], "mean wheel F over (clip, utterance) pairs");
+  EXPECT_THAT(scores["wheel_release"].get<std::string>(), StartsWith("microemo@"));
+  EXPECT_EQ(scores["extractor"], "rules-1");
+  EXPECT_EQ(scores["split"], "test + train");
+  const std::string data = scores["data_version"];
+  EXPECT_EQ(data.size(), 64u);
+  EXPECT_THAT(result.standard_output, HasSubstr("extractor rules-1; data " + data.substr(0, 16) + "; split test + train"));
+  EXPECT_THAT(read_file(out / "samples.csv"), HasSubstr(",rules-1," + data + ",test + train\n"));
+  EXPECT_THAT(read_file(out / "labels.jsonl"), HasSubstr("\"extractor\":\"rules-1\""));
+  EXPECT_EQ(
+      Json::parse(
+          eval({tiny->run, tiny->manifest, "--out", place.path() / "part", "split=test", "--json"}).standard_output)["split"],
+      "test");
+}
+
+TEST_F(EvalCommand, WritesWhatItWasMadeWith) {
+  ASSERT_EQ(eval_run({"generate.batch_clips=2"}).exit_code, 0);
+  const Json environment = read_json(out / "environment.json");
+  for (const char* key : {"microemo", "commit", "libtorch", "cpu_capability"})
+    EXPECT_FALSE(environment.at(key).get<std::string>().empty()) << key;
+  EXPECT_EQ(environment["threads"], 1);
+  EXPECT_EQ(environment["options"]["generate"]["batch_clips"], 2);
+  EXPECT_EQ(environment["configuration"]["train"]["manifest"], tiny->manifest.string());
+  EXPECT_EQ(environment["checkpoint"]["manifest_sha256"], read_json(out / "evaluation.json")["checkpoint"]);
+  EXPECT_EQ(environment["command"][2], "eval");
+  EXPECT_EQ(environment["command"].back(), "resamples=20");
+  ASSERT_EQ(eval({tiny->run, tiny->manifest, "--shard", "1/2", "--out", place.path() / "parts"}).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(place.path() / "parts/shards/1-of-2/environment.json"));
+}
+
+TEST_F(EvalCommand, ItsAnswersAndLabelsCanBeScoredAndReadAgain) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), MICROEMO_BINARY);
+    const test::CommandResult result = test::run_command(words, {.folder = place.path()});
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return result.standard_output;
+  };
+  const Json scores = read_json(out / "scores.json")["arms"][0];
+  const Json of_answers = Json::parse(run({"score", out / "answers.jsonl", tiny->manifest, "--json"}));
+  EXPECT_EQ(of_answers["pair_f"]["value"], scores["pair_f"]["value"]);
+  EXPECT_EQ(of_answers["extractor"], "rules-1");
+  run({"extract", out / "answers.jsonl", "--out", "labels.jsonl"});
+  EXPECT_EQ(Json::parse(run({"score", "labels.jsonl", tiny->manifest, "--json"}))["pair_f"]["value"], scores["pair_f"]["value"]);
+}
+
+TEST_F(EvalCommand, RefusesAnswersThatItDoesNotAskFor) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const std::string answers = read_file(out / "answers.jsonl"), first = answers.substr(0, answers.find('\n') + 1);
+  std::string stranger = first;
+  stranger.replace(stranger.find("\"utterance\":0"), 13, "\"utterance\":9");
+  write_file_atomic(out / "answers.jsonl", answers + stranger);
+  const test::CommandResult result = eval_run();
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data)) << result.standard_output;
+  EXPECT_THAT(result.standard_error, HasSubstr("an answer about utterance 9 of clip"));
+  write_file_atomic(out / "answers.jsonl", answers + first);
+  EXPECT_THAT(eval_run().standard_error, HasSubstr("there are two answers about utterance 0 of clip"));
+}
+
 TEST_F(EvalCommand, PrintsJsonAlone) {
   const test::CommandResult result = eval_run({"--json"});
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;
@@ -113,6 +176,24 @@ TEST_F(EvalCommand, TakesTheShardOfItsRank) {
                                                        options);
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;
   EXPECT_TRUE(std::filesystem::exists(out / "shards/2-of-2/answers.jsonl"));
+}
+
+TEST_F(EvalCommand, TwoRanksOfALauncherAnswerAsOneProcess) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const std::string answers = read_file(out / "answers.jsonl");
+  const Json scores = read_json(out / "scores.json");
+  std::filesystem::remove_all(out);
+  const test::CommandResult result =
+      test::run_command({MICROEMO_BINARY, "--quiet", "launch", "-n", "2", "eval", tiny->run, tiny->manifest, "--out", out,
+                         "--shard", "rank", "generate.max_new_tokens=6", "resamples=20"},
+                        {.folder = place.path()});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(lines_of(out / "shards/1-of-2/answers.jsonl") + lines_of(out / "shards/2-of-2/answers.jsonl"), 6);
+  EXPECT_FALSE(std::filesystem::exists(out / "answers.jsonl"));
+  const test::CommandResult merged = eval_run({"--merge"});
+  ASSERT_EQ(merged.exit_code, 0) << merged.standard_error;
+  EXPECT_EQ(read_file(out / "answers.jsonl"), answers);
+  EXPECT_EQ(read_json(out / "scores.json"), scores);
 }
 
 TEST_F(EvalCommand, NamesTheShardsThatAreMissing) {
@@ -213,10 +294,10 @@ TEST_F(EvalCommand, RefusesAFolderInWhichAnotherProcessEvaluates) {
 TEST_F(EvalCommand, SaysThatTheDiskIsFullAndLeavesNoHalfAnswer) {
   MICROEMO_SKIP_WITHOUT_DISKS();
   const auto [result, files] =
-      test::run_on_disk("size=8k", {MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out", "."});
+      test::run_on_disk("size=16k", {MICROEMO_BINARY, "--quiet", "eval", tiny->run, tiny->manifest, "--out", "."});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment)) << result.standard_error;
   EXPECT_THAT(result.standard_error, AllOf(StartsWith("error (environment): "), HasSubstr("No space left on device")));
-  EXPECT_THAT(files, testing::IsSubsetOf({"answers.jsonl", "evaluation.json"}));
+  EXPECT_THAT(files, testing::IsSubsetOf({"answers.jsonl", "environment.json", "evaluation.json"}));
 }
 
 TEST_F(EvalCommand, SaysThatTheFolderCannotBeWritten) {
@@ -283,6 +364,11 @@ TEST_F(EvalCommand, RefusesRangesAndControlsThatCannotBe) {
   for (const char* range :
        {"5", "5-", "-5:1", "5-9", "9-5:1", "5-9:0", "5-9:x", "5-9:1:1", " 5-9:1", "5-9:-1", "99999999999999999999-9:1"})
     refused({"--checkpoints", std::string("") + range}, ErrorKind::config, "is no range of steps");
+  refused({"--checkpoints", "0-9223372036854775807:1"}, ErrorKind::config, "names more than 10000 steps");
+  refused({"--checkpoints", "901-9223372036854775807:9223372036854774906"}, ErrorKind::checkpoint,
+          "no checkpoint of step 901, 9");
+  refused({"--grid", "modalities", "--shard", "1/2"}, ErrorKind::config, "--grid excludes --shard");
+  refused({"--checkpoints", "5-9:1", "--shard", "1/2"}, ErrorKind::config, "--checkpoints excludes --shard");
   refused({"--checkpoints", "901-903:1"}, ErrorKind::checkpoint, "no checkpoint of step 901, 902, 903; it has");
   refused({"modalities=[fame]"}, ErrorKind::config, "there is no modality 'fame'");
   refused({"modalities=[face]", "control=question_only"}, ErrorKind::config, "question_only takes every modality away");

@@ -56,8 +56,26 @@ TEST_F(ExtractCommand, PrintsJsonAlone) {
   EXPECT_EQ(sentiments, (std::vector<std::string>{"positive", "neutral", "negative"}));
 }
 
+TEST_F(ExtractCommand, NamesOtherWordLists) {
+  const std::filesystem::path own = std::filesystem::path(MICROEMO_SOURCE_DIR) / "data" / "lexicon";
+  std::filesystem::create_directory(place.path() / "lists");
+  write_file_atomic(place.path() / "lists/emotions.csv", read_file(own / "emotions.csv") + "blorp,-0.5,,\n");
+  write_file_atomic(place.path() / "lists/grammar.csv", read_file(own / "grammar.csv"));
+  EXPECT_THAT(run({"extract", "answers.jsonl", "--out", "labels.jsonl", "--lexicon", "lists"}).standard_output,
+              HasSubstr("extractor  rules-1:"));
+  EXPECT_THAT(read_file(place.path() / "labels.jsonl"), HasSubstr("\"extractor\":\"rules-1:"));
+}
+
 TEST_F(ExtractCommand, IsSilentWhenItIsToldTo) {
   EXPECT_THAT(run({"--quiet", "extract", "answers.jsonl", "--out", "labels.jsonl"}).standard_error, IsEmpty());
+}
+
+TEST_F(ExtractCommand, RefusesToOverwriteWhatItReads) {
+  const std::string answers = read_file(place.path() / "answers.jsonl");
+  refuses({"extract", "answers.jsonl", "--out", "./answers.jsonl"}, ErrorKind::config,
+          "--out would overwrite a file that is read");
+  EXPECT_EQ(read_file(place.path() / "answers.jsonl"), answers);
+  refuses({"extract", "answers.jsonl", "--out", "truth.csv", "--truth", "truth.csv"}, ErrorKind::config, "would overwrite");
 }
 
 TEST_F(ExtractCommand, RefusesAnIdThatStandsTwice) {
@@ -226,9 +244,40 @@ TEST_F(ExtractByDecoder, RefusesAnAnswerThatIsLongerThanItReads) {
 }
 
 TEST_F(ExtractByDecoder, RefusesWordsWithoutEffect) {
-  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
-           {"--repeats", "2"}, {"--model", "m"}, {"--temperature", "0"}, {"--endpoint", "http://x"}, {"--extractor", "rules"}})
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{"--repeats", "2"},
+                                                                                    {"--model", "m"},
+                                                                                    {"--top-p", "0.5"},
+                                                                                    {"--repeats", "2", "--temperature", "0"},
+                                                                                    {"--endpoint", "http://x"},
+                                                                                    {"--extractor", "rules"}})
     EXPECT_THAT(microemo(words(more)).standard_error, HasSubstr("has no effect"));
+}
+
+TEST_F(ExtractByDecoder, DrawsInEveryRepeatWhateverElseIsAsked) {
+  const auto outputs = [&](const std::string& answers, const std::string& cache) {
+    test::write(place.path() / "answers.jsonl", answers);
+    std::vector<std::string> all = words({"--temperature", "1", "--top-p", "0.95", "--repeats", "2"});
+    *std::find(all.begin(), all.end(), "replies") = cache;
+    const Json result = json(all);
+    EXPECT_THAT(result.at("extractor").get<std::string>(),
+                testing::MatchesRegex("mertools-1:small@[0-9a-f]{12},temperature=1,top-p=0.95"));
+    std::vector<std::string> found;
+    for (const char* file : {"labels.1.jsonl", "labels.2.jsonl"})
+      read_jsonl(place.path() / file, [&](const Json& line, int64_t) {
+        if (line.at("id") == "a") found.push_back(line.at("output").at("labels"));
+      });
+    return found;
+  };
+  const std::string asked = "{\"id\":\"a\",\"answer\":\"She smiles.\"}\n";
+  const auto alone = outputs(asked, "one"), behind = outputs("{\"id\":\"b\",\"answer\":\"He came.\"}\n" + asked, "two");
+  ASSERT_EQ(alone.size(), 2u);
+  EXPECT_NE(alone[0], alone[1]) << "two seeds";
+  EXPECT_EQ(alone, behind);
+}
+
+TEST_F(ExtractByDecoder, RefusesSamplingThatIsNone) {
+  EXPECT_EQ(microemo(words({"--temperature", "nan"})).exit_code, exit_code(ErrorKind::config));
+  EXPECT_EQ(microemo(words({"--temperature", "1", "--top-p", "0"})).exit_code, exit_code(ErrorKind::config));
 }
 
 TEST_F(ExtractByDecoder, RefusesAFolderWithoutFiles) {

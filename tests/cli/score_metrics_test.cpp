@@ -1,4 +1,5 @@
 #include "formats/support.h"
+#include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/json.h"
 #include "support/command.h"
@@ -53,6 +54,25 @@ TEST_F(ScoreMetrics, PrintAnObjectFromNameToNumbers) {
   EXPECT_FALSE(one.contains("n_per_wheel"));
   EXPECT_EQ(scores.at("hit2025-w1-l1").at("value"), 1.0);
   EXPECT_EQ(scores.at("ew2026-l1").at("n_per_wheel").size(), 5u);
+}
+
+TEST_F(ScoreMetrics, NameWheelExtractorDataAndSplit) {
+  file("predictions.jsonl",
+       "{\"id\":\"a\",\"labels\":[\"Jolly\"],\"extractor\":\"m:1\"}\n{\"id\":\"b\",\"labels\":[],\"extractor\":\"m:1\"}\n"
+       "{\"id\":\"c\",\"labels\":[],\"extractor\":\"m:1\"}\n");
+  const std::vector<std::string> words{"--metric", "ew2026-w1-l1", "--wheels", wheels, "--per-sample", "items.csv"};
+  const Json one = json(words).at("ew2026-w1-l1");
+  EXPECT_EQ(one.at("metric"), "ew2026-w1-l1");
+  EXPECT_THAT(one.at("wheel_release").get<std::string>(), testing::StartsWith("MERTools (unknown release)@"));
+  EXPECT_EQ(one.at("extractor"), "m:1");
+  EXPECT_EQ(one.at("data_version"), sha256_file(place.path() / "truth.csv"));
+  EXPECT_EQ(one.at("split"), "truth.csv");
+  const std::string data = sha256_file(place.path() / "truth.csv");
+  EXPECT_THAT(score(words).standard_output, HasSubstr("extractor m:1; data " + data.substr(0, 16) + "; split truth.csv"));
+  EXPECT_THAT(read_file(place.path() / "items.csv"), HasSubstr(",m:1," + data + ",truth.csv\n"));
+  file("truth.csv", "name,openset,split\na,glad,dev\nb,glad,dev\nc,glad,dev\n");
+  EXPECT_EQ(json({"--metric", "waf"}).at("waf").at("split"), "dev");
+  EXPECT_EQ(json({"--metric", "waf"}).at("waf").at("wheel_release"), Json());
 }
 
 TEST_F(ScoreMetrics, TakeOneNameAnOptionSoThatFilesMayFollow) {
@@ -119,8 +139,15 @@ TEST_F(ScoreMetrics, WriteTablesOfItemsClassesAndConfusion) {
              "--per-class", "classes.csv", "--confusion", "confusion.csv"});
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;
   EXPECT_THAT(read_file(place.path() / "items.csv"), HasSubstr("b,gloomy,gloom; xyzzy,gloomy=cross,gloom=cross; xyzzy=,1,1"));
-  EXPECT_THAT(read_file(place.path() / "classes.csv"), HasSubstr("W1-L1,cross,1,1,1,1,1,1\n"));
-  EXPECT_THAT(read_file(place.path() / "confusion.csv"), HasSubstr("W1-L1,glad,glad,1\n"));
+  EXPECT_THAT(read_file(place.path() / "classes.csv"), HasSubstr("W1-L1,cross,1,1,1,1,1,1,"));
+  EXPECT_THAT(read_file(place.path() / "confusion.csv"), HasSubstr("W1-L1,glad,glad,1,"));
+}
+
+TEST_F(ScoreMetrics, RefuseToWriteTablesOverWhatTheyRead) {
+  for (const char* option : {"--per-sample", "--per-class", "--confusion"})
+    expect_refused({"--metric", "ew2026-w1-l1", "--wheels", wheels, option, "truth.csv"}, ErrorKind::config,
+                   std::string(option) + " would overwrite a file that is read");
+  EXPECT_THAT(read_file(place.path() / "truth.csv"), testing::StartsWith("name,openset\n"));
 }
 
 TEST_F(ScoreMetrics, RefuseTablesOfTwoReleasesOrNone) {

@@ -42,6 +42,16 @@ TEST_F(ScoreCommand, PrintsJsonAlone) {
   EXPECT_EQ(json.at("skipped"), Json::array({"c"}));
 }
 
+TEST_F(ScoreCommand, DrawsDialoguesWhereEveryTruthNamesOne) {
+  file("t.jsonl",
+       "{\"id\":\"a\",\"labels\":[\"happy\"],\"dialogue\":\"d\"}\n"
+       "{\"id\":\"b\",\"labels\":[\"sad\"],\"dialogue\":\"d\"}\n");
+  file("p.csv", "name,openset\na,happy\nb,angry\n");
+  const Json json = parse_json(score({"p.csv", "t.jsonl", "--json"}).standard_output, "standard output");
+  EXPECT_EQ(json["bootstrap"]["clusters"], "dialogue");
+  EXPECT_EQ(json["pair_f"]["low"], json["pair_f"]["high"]);
+}
+
 TEST_F(ScoreCommand, SaysWhenItsOutputIsLost) {
   const test::CommandResult result = test::run_command(
       {"sh", "-c", std::string("exec ") + MICROEMO_BINARY + " score predictions.jsonl truth.csv --json >/dev/full"},

@@ -72,7 +72,7 @@ TEST(Judges, AreRefusedWithoutANumberFromOneToTen) {
 class ExplanationFiles : public testing::Test {
  protected:
   std::vector<ExplainedItem> read(const std::string& name, const std::string& text) const {
-    return read_explanations(test::write(folder_.path() / name, text));
+    return read_explanations(test::write(folder_.path() / name, text)).items;
   }
   void expect_refused(const std::string& name, const std::string& text, const std::string& reason) const {
     expect_error(
@@ -87,7 +87,17 @@ TEST_F(ExplanationFiles, AreLinesTablesAndDictionaries) {
   EXPECT_EQ(lines[0].text, "He smiles.");
   EXPECT_TRUE(lines[0].has_labels && !lines[1].has_labels);
   EXPECT_EQ(read("x.csv", "names,emotions,reasons\na,angry,\"loud, fast\"\n")[0].text, "loud, fast");
-  EXPECT_EQ(read_explanations(test::data_folder() / "eval" / "answers.npz")[1].id, "b");
+  EXPECT_EQ(read_explanations(test::data_folder() / "eval" / "answers.npz").items[1].id, "b");
+}
+
+TEST_F(ExplanationFiles, NameWhatMadeTheLabelsBesideThem) {
+  const ExplanationFile file =
+      read_explanations(test::write(folder_.path() / "x.jsonl",
+                                    "{\"id\":\"a\",\"answer\":\"\",\"labels\":[],\"extractor\":\"m\",\"split\":\"s\"}\n"
+                                    "{\"clip\":\"b\",\"utterance\":2,\"answer\":\"\",\"labels\":[]}\n"));
+  EXPECT_EQ(file.extractors, (LabelNames{"given labels", "m"}));
+  EXPECT_EQ(file.splits, LabelNames{"s"});
+  EXPECT_EQ(file.items[1].id, "b/2");
 }
 
 TEST_F(ExplanationFiles, RefuseWhatIsNoText) {

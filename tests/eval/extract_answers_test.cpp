@@ -86,7 +86,7 @@ TEST_F(AnswersFile, WithANumberForAnAnswerIsRefused) {
 
 TEST(ExtractionLine, CountsTheSpanInCharacters) {
   const Answer answer{"1", "他非常高兴, and glad.", 1};
-  const Json line = extraction_json(answer, find_mentions(answer.text, own_lexicon()), true);
+  const Json line = extraction_json(answer, find_mentions(answer.text, own_lexicon()), "rules-1", true);
   EXPECT_EQ(line["labels"], Json({"happy", "glad"}));
   EXPECT_EQ(line["extractor"], "rules-1");
   EXPECT_EQ(line["sentiment"], "positive");
@@ -98,7 +98,7 @@ TEST(ExtractionLine, CountsTheSpanInCharacters) {
 
 TEST(ExtractionLine, HasNoSentimentUnlessItIsAskedFor) {
   const Answer answer{"1", "happy", 1};
-  EXPECT_FALSE(extraction_json(answer, find_mentions(answer.text, own_lexicon()), false).contains("sentiment"));
+  EXPECT_FALSE(extraction_json(answer, find_mentions(answer.text, own_lexicon()), "rules-1", false).contains("sentiment"));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ class LabelReports : public testing::Test {
   TemporaryFolder folder_;
   LabelFiles files_;
   ReleaseWheels wheels_;
+  const Provenance made_from_{"2026", "rules-1", "0123", "test"};
 };
 
 // Under W1-L1 of the miniature release "gloomy", "fierce" and "sour" are cross, "jolly" is glad; "sore" is a synonym of "hurt"
@@ -59,18 +60,21 @@ TEST_F(LabelReports, ConfusionTellsWhatWasMissedAndWhatWasTooMuch) {
 }
 
 TEST_F(LabelReports, TheTableOfItemsShowsWhatEveryLabelBecame) {
-  write_item_table(folder_.path() / "items.csv", files_, wheels_, {"W1-L1"});
+  write_item_table(folder_.path() / "items.csv", files_, wheels_, {"W1-L1"}, made_from_);
   const formats::Table table = formats::read_csv(folder_.path() / "items.csv");
   EXPECT_THAT(table.rows[0].fields, ElementsAre("a", "glad; gloomy", "Jolly; sour; xyzzy", "glad=glad; gloomy=cross",
-                                                "jolly=glad; sour=cross; xyzzy=", "1", "1"));
-  EXPECT_THAT(table.rows[2].fields, ElementsAre("c", "neutral", "glad", "neutral=", "glad=glad", "", ""));
+                                                "jolly=glad; sour=cross; xyzzy=", "1", "1", "2026", "rules-1", "0123", "test"));
+  EXPECT_THAT(table.rows[2].fields,
+              ElementsAre("c", "neutral", "glad", "neutral=", "glad=glad", "", "", "2026", "rules-1", "0123", "test"));
 }
 
 TEST_F(LabelReports, TablesAreWrittenAsCsv) {
-  write_class_table(folder_.path() / "classes.csv", class_rows(files_, wheels_, {"W1-L1", "M1"}));
-  write_confusion_table(folder_.path() / "confusion.csv", confusion_cells(files_, wheels_, {"W1-L1"}));
+  write_class_table(folder_.path() / "classes.csv", class_rows(files_, wheels_, {"W1-L1", "M1"}), made_from_);
+  write_confusion_table(folder_.path() / "confusion.csv", confusion_cells(files_, wheels_, {"W1-L1"}), made_from_);
   EXPECT_EQ(formats::read_csv(folder_.path() / "classes.csv").rows[1].fields[1], "cross");
   EXPECT_EQ(formats::read_csv(folder_.path() / "confusion.csv").rows.size(), 5u);
+  for (const char* name : {"classes.csv", "confusion.csv"})
+    EXPECT_EQ(formats::read_csv(folder_.path() / name).header.back(), "split") << name;
 }
 
 TEST_F(LabelReports, RefuseAGroupingThatThereIsNot) {

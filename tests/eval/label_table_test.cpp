@@ -55,6 +55,47 @@ TEST_F(LabelTables, LinesHaveAnIdOrANameAndLabelsInSeveralForms) {
   EXPECT_EQ(table.hash, sha256_file(table.path));
 }
 
+TEST_F(LabelTables, NameWhatMadeTheirLabels) {
+  EXPECT_THAT(read("a.jsonl", R"({"id":"a","labels":["x"],"extractor":"m:1"}
+{"id":"b","labels":["x\n"],"extractor":"m:2"}
+{"id":"c","labels":[]}
+{"id":"d","answer":"happy","extractor":"none"}
+{"id":"e","extractor":"whole","utterances":[{"labels":[]},{"labels":[],"extractor":"part"},{}]}
+)")
+                  .extractors,
+              UnorderedElementsAre("given labels", "m:1", "m:2", "part", "rules-1", "whole"));
+  EXPECT_THAT(read("a.csv", "name,openset,extractor\na,x,m\nb,y,\n").extractors, UnorderedElementsAre("given labels", "m"));
+  EXPECT_THAT(read("b.csv", "name,answer\na,happy\n").extractors, UnorderedElementsAre("rules-1"));
+  EXPECT_THAT(
+      read("c.jsonl", "{\"id\":\"a\",\"sentiment\":\"positive\",\"extractor\":\"m\"}", LabelContent::sentiment).extractors,
+      UnorderedElementsAre("m"));
+  EXPECT_THAT(read_golden("objects-openset.npz").extractors, UnorderedElementsAre("given labels"));
+  EXPECT_THAT(read_golden("answers.npz").extractors, UnorderedElementsAre("rules-1"));
+}
+
+TEST_F(LabelTables, NameTheirSplits) {
+  EXPECT_THAT(read("a.jsonl",
+                   "{\"id\":\"a\",\"labels\":[],\"split\":\"test\"}\n{\"id\":\"b\",\"emotion\":\"x\",\"split\":\"dev\"}\n"
+                   "{\"id\":\"c\",\"labels\":[]}")
+                  .splits,
+              UnorderedElementsAre("dev", "test"));
+  EXPECT_THAT(read("a.csv", "name,openset,split\na,x,test\n").splits, UnorderedElementsAre("test"));
+  EXPECT_THAT(read("b.csv", "name,openset\na,x\n").splits, IsEmpty());
+}
+
+TEST_F(LabelTables, RefuseExtractorsAndSplitsThatAreNoText) {
+  expect_refused("a.jsonl", "{\"id\":\"a\",\"labels\":[],\"extractor\":[\"m\"]}", "'extractor' is", ", line 1");
+  expect_refused("a.jsonl", "{\"id\":\"a\",\"labels\":[],\"split\":3}", "'split' is", ", line 1");
+}
+
+TEST_F(LabelTables, TakeTheAnswersOfAnEvaluation) {
+  const LabelTable table = read("answers.jsonl", "{\"clip\":\"a\",\"utterance\":3,\"answer\":\"She feels sad.\"}");
+  EXPECT_EQ(table.id(0), "a/3");
+  EXPECT_THAT(labels(table, 0), ElementsAre("sad"));
+  expect_refused("b.jsonl", "{\"clip\":\"a\",\"answer\":\"\"}", "the key 'id' is missing", ", line 1");
+  expect_refused("c.jsonl", "{\"clip\":\"a\",\"utterance\":\"0\",\"answer\":\"\"}", "'utterance' is", ", line 1");
+}
+
 TEST_F(LabelTables, PlainLinesAndLinesWithEscapesReadAlike) {
   const LabelTable plain = read("a.jsonl", "{\"id\":\"a\",\"labels\":[\"高兴\",\"\"],\"dialogue\":\"d\"}");
   const LabelTable escaped = read("b.jsonl", "{\"id\":\"a\",\"labels\":[\"\\u9ad8\\u5174\",\"\"],\"dialogue\":\"d\"}");

@@ -117,8 +117,8 @@ TEST_F(LabelFiles, RefusesAMissingFile) {
 }
 
 TEST(Matching, FollowsTheOrderOfTheTruths) {
-  const LabelFile predictions{"p", "", {{"b", "b", {"x"}, 1}, {"a", "a", {"y"}, 2}}},
-      truths{"t", "", {{"a", "a", {"1"}, 1}, {"b", "b", {"2"}, 2}}};
+  const LabelFile predictions{{"p", "", {}, {}}, {{"b", "b", {"x"}, 1}, {"a", "a", {"y"}, 2}}},
+      truths{{"t", "", {}, {}}, {{"a", "a", {"1"}, 1}, {"b", "b", {"2"}, 2}}};
   const auto pairs = match_labels(predictions, truths);
   ASSERT_EQ(pairs.size(), 2u);
   EXPECT_EQ(pairs[0].id, "a");
@@ -127,7 +127,7 @@ TEST(Matching, FollowsTheOrderOfTheTruths) {
 }
 
 TEST(Matching, RefusesMissingAndExtraIdsAndListsThem) {
-  LabelFile predictions{"p.jsonl", "", {{"extra", "extra", {}, 1}}}, truths{"t.csv", "", {}};
+  LabelFile predictions{{"p.jsonl", "", {}, {}}, {{"extra", "extra", {}, 1}}}, truths{{"t.csv", "", {}, {}}, {}};
   for (int i = 0; i < 12; ++i) truths.items.push_back({"id" + std::to_string(i), "", {}, i});
   expect_error(
       ErrorKind::data, [&] { match_labels(predictions, truths); }, "12 of 12 truths have no prediction: id0, id1",

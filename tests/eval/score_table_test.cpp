@@ -38,6 +38,19 @@ TEST_F(ScoreTables, TheIntervalHoldsTheScore) {
   EXPECT_LT(table.pair_f_interval.low, table.pair_f_interval.high);
 }
 
+TEST_F(ScoreTables, TheIntervalIsOverTheClustersThatAreNamed) {
+  const ScoreTable of_one = score_predictions(pairs_, wheel_, {}, {"speaker", {"s", "s", "s", "s"}});
+  EXPECT_EQ(of_one.pair_f_interval.low, of_one.pair_f_interval.high);
+  EXPECT_EQ(to_json(of_one)["bootstrap"]["clusters"], "speaker");
+  EXPECT_EQ(to_json(score_predictions(pairs_, wheel_))["bootstrap"]["clusters"], "clip");
+  expect_error(
+      ErrorKind::internal,
+      [&] {
+        score_predictions(pairs_, wheel_, {}, {"speaker", {"s"}});
+      },
+      "1 clusters of 4 pairs");
+}
+
 TEST_F(ScoreTables, WhatIsLeftOutIsListed) {
   const ScoreTable table = score_predictions(pairs_, wheel_);
   EXPECT_THAT(table.skipped, ElementsAre("b/0"));
@@ -55,12 +68,15 @@ TEST_F(ScoreTables, AResultNamesItsWheel) {
 
 TEST_F(ScoreTables, EveryPairHasARow) {
   const TemporaryFolder folder;
-  write_pair_scores(folder.path() / "pairs.csv", pairs_, wheel_);
+  write_pair_scores(folder.path() / "pairs.csv", pairs_, wheel_, {"microemo", "rules-1", "0123", "test"});
   const formats::Table table = formats::read_csv(folder.path() / "pairs.csv");
-  EXPECT_THAT(table.header, ElementsAre("id", "truth", "predicted", "group truth", "group predicted", "group f"));
+  EXPECT_THAT(table.header, ElementsAre("id", "truth", "predicted", "group truth", "group predicted", "group f", "wheel_release",
+                                        "extractor", "data_version", "split"));
   ASSERT_EQ(table.rows.size(), 4u);
-  EXPECT_THAT(table.rows[2].fields, ElementsAre("b/0", "neutral", "happy", "", "joyful", ""));
-  EXPECT_THAT(table.rows[3].fields, ElementsAre("b/1", "angry; bored", "furious", "angry; bored", "angry", "0.666667"));
+  EXPECT_THAT(table.rows[2].fields,
+              ElementsAre("b/0", "neutral", "happy", "", "joyful", "", "microemo", "rules-1", "0123", "test"));
+  EXPECT_THAT(table.rows[3].fields, ElementsAre("b/1", "angry; bored", "furious", "angry; bored", "angry", "0.666667", "microemo",
+                                                "rules-1", "0123", "test"));
 }
 
 TEST_F(ScoreTables, RefusesTruthsOfWhichTheWheelKnowsNone) {

@@ -64,11 +64,13 @@ class TimelineFiles : public testing::Test {
 };
 
 TEST_F(TimelineFiles, AreManifestsAndAnswers) {
-  const auto timelines = read_timelines(test::write(
+  const TimelineFile file = read_timelines(test::write(
       folder_.path() / "t.jsonl",
-      R"({"id":"x","utterances":[{"start_s":0,"end_s":1.5,"labels":["a"]},{"start_s":2,"end_s":3,"answer":"She feels sad."}]})"));
-  EXPECT_EQ(timelines.at("x")[1].labels, std::vector<std::string>{"sad"});
-  EXPECT_EQ(timelines.at("x")[0].end_s, 1.5);
+      R"({"id":"x","split":"test","utterances":[{"start_s":0,"end_s":1.5,"labels":["a"],"extractor":"m"},{"start_s":2,"end_s":3,"answer":"She feels sad."}]})"));
+  EXPECT_EQ(file.clips.at("x")[1].labels, std::vector<std::string>{"sad"});
+  EXPECT_EQ(file.clips.at("x")[0].end_s, 1.5);
+  EXPECT_EQ(file.extractors, (LabelNames{"m", "rules-1"}));
+  EXPECT_EQ(file.splits, LabelNames{"test"});
 }
 
 TEST_F(TimelineFiles, RefuseTimesThatAreNone) {

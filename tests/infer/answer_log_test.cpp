@@ -34,6 +34,12 @@ TEST_F(Log, HoldsWhatWasAddedWhenItIsOpenedAgain) {
   EXPECT_EQ(to_json(again.records()[1]), to_json(record("b", "")));
 }
 
+TEST_F(Log, RefusesTwoAnswersToOneQuestion) {
+  AnswerLog(folder, identity).append({record("a", "joy"), record("b", ""), record("a", "anger")});
+  test::expect_error(
+      ErrorKind::data, [&] { AnswerLog(folder, identity); }, "two answers about utterance 1 of clip 'a'");
+}
+
 TEST_F(Log, IsEmptyInANewFolder) { EXPECT_TRUE(AnswerLog(folder, identity).records().empty()); }
 
 TEST_F(Log, DropsALineThatWasCutOffAndGoesOnBehindTheWholeOnes) {

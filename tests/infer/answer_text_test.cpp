@@ -114,5 +114,14 @@ TEST(StopTexts, RefuseToBeEmpty) {
       "a text that ends answers is empty");
 }
 
+TEST(StopTexts, RefuseToBeNoUtf8) {
+  test::expect_error(
+      ErrorKind::config,
+      [] {
+        check_stop({"a", "\xc3"});
+      },
+      "a text that ends answers is not UTF-8");
+}
+
 }  // namespace
 }  // namespace microemo::infer

@@ -5,6 +5,7 @@
 
 #include "microemo/eval/predictions.h"
 #include "microemo/eval/resample.h"
+#include "microemo/eval/score_table.h"
 #include "microemo/eval/wheel.h"
 
 namespace microemo::eval {
@@ -31,14 +32,15 @@ struct ItemScores {
 
 struct Comparison {
   std::vector<double> f;            ///< of each run: mean wheel F over pairs, headline groupings averaged
-  std::vector<Interval> intervals;  ///< bootstrap over clips
+  std::vector<Interval> intervals;  ///< bootstrap over the clusters
   std::vector<RunComparison> against_first;
   std::vector<ItemScores> items;  ///< the largest spread first, in the order of the pairs among equals
 };
 
-/// Scores runs over the same items and tests each against the first one (compare_runs, clips as clusters). Throws Error(data)
-/// naming ids when the runs do not have the same items with the same truths, Error(internal) without two runs, and as
-/// score_predictions for truths that the wheel does not know.
-Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& wheel, const BootstrapOptions& options = {});
+/// Scores runs over the same items and tests each against the first one (compare_runs). `clusters` are of the first run's pairs.
+/// Throws Error(data) naming ids when the runs do not have the same items with the same truths, Error(internal) without two runs,
+/// and as score_predictions for truths that the wheel does not know.
+Comparison compare(const std::vector<ComparedRun>& runs, const EmotionWheel& wheel, const BootstrapOptions& options = {},
+                   const PairClusters& clusters = {});
 
 }  // namespace microemo::eval

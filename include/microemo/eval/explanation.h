@@ -7,11 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "microemo/eval/label_table.h"
 #include "microemo/eval/wheel.h"
 
 namespace microemo::eval {
 
 // Scores of explanations: texts that say from which clues a feeling can be told.
+
+/// Name and version of the table of clues: another table, another number.
+inline constexpr std::string_view clue_words_name = "clues-1";
 
 /// Where a clue is found.
 enum class Channel { visual, acoustic, lexical };
@@ -55,11 +59,15 @@ struct ExplainedItem {
   bool has_labels = false;
 };
 
-/// Texts by the name's end: .jsonl with "id" or "name", the first of "answer", "reason", "reasons", "explanation", "english" and
-/// "chinese", and "labels" (a list) where there are some; .csv with such columns; .npz with one dictionary name2reason, which is
-/// read as data. Throws Error(data) with file and line for a missing or empty id, an id that stands twice, an item without a text
-/// key, and a file without items.
-std::vector<ExplainedItem> read_explanations(const std::filesystem::path& path);
+struct ExplanationFile : LabelSource {  ///< extractors: of the labels beside the texts
+  std::vector<ExplainedItem> items;
+};
+
+/// Texts by the name's end: .jsonl with "id" or "name" (or "clip" and "utterance"), the first of "answer", "reason", "reasons",
+/// "explanation", "english" and "chinese", and "labels" (a list) where there are some; .csv with such columns; .npz with one
+/// dictionary name2reason, which is read as data. Throws Error(data) with file and line for a missing or empty id, an id that
+/// stands twice, an item without a text key, and a file without items. "extractor" and "split" as in read_label_table.
+ExplanationFile read_explanations(const std::filesystem::path& path);
 
 /// In the order of the references. Throws Error(data) that lists the ids which only one side has.
 std::vector<ExplanationPair> match_explanations(const std::vector<ExplainedItem>& references,

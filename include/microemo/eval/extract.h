@@ -11,6 +11,12 @@ namespace microemo::eval {
 /// Name and version of the rules of docs/extraction.md, part of the name of every result: another rule, another number.
 inline constexpr std::string_view rules_extractor = "rules-1";
 
+/// The word lists that belong to rules_extractor: Lexicon::hash of data/lexicon.
+inline constexpr std::string_view rules_lexicon_hash = "4f13be88e625cea886917cee09e95ddef3947a579bb51356f4d9309e2791433a";
+
+/// "rules-1"; with other word lists "rules-1:" and the first twelve digits of their hash.
+std::string rules_extractor_name(const Lexicon& lexicon);
+
 enum class Intensity { weak, plain, strong };
 
 /// In what form the answer names a label.

@@ -36,6 +36,7 @@ AnswerFile read_answers(const std::filesystem::path& path, const std::string& co
 /// A line of the file of labels: "id", "labels", "mentions" with "label", "text", "span" (characters of the answer, end excluded,
 /// as Python counts them), "form", "negated", "hedged", "intensity"; with `sentiment` also "sentiment" and "valence";
 /// "extractor".
-Json extraction_json(const Answer& answer, const std::vector<LabelMention>& mentions, bool sentiment);
+Json extraction_json(const Answer& answer, const std::vector<LabelMention>& mentions, const std::string& extractor,
+                     bool sentiment);
 
 }  // namespace microemo::eval

@@ -5,11 +5,13 @@
 
 #include "microemo/eval/classification.h"
 #include "microemo/eval/metrics.h"
+#include "microemo/eval/provenance.h"
 
 namespace microemo::eval {
 
 // Tables behind the metrics of emotion wheels, for people who ask where a number comes from. Y and P are the classes of an item's
-// truth and prediction under a grouping; items whose Y is empty are in none of them but the first.
+// truth and prediction under a grouping; items whose Y is empty are in none of them but the first. Files end with
+// provenance_columns.
 
 /// Of one class under one grouping.
 struct ClassRow {
@@ -32,8 +34,9 @@ std::vector<ConfusionCell> confusion_cells(const LabelFiles& files, const Releas
 /// One row an item, scored or not: id, labels, and for every grouping what each label became ("gloom=sad; xyzzy=", in order, with
 /// nothing behind "=" where it has no class), precision and recall (empty when the item is not scored).
 void write_item_table(const std::filesystem::path& csv_file, const LabelFiles& files, const ReleaseWheels& wheels,
-                      const std::vector<std::string>& groupings);
-void write_class_table(const std::filesystem::path& csv_file, const std::vector<ClassRow>& rows);
-void write_confusion_table(const std::filesystem::path& csv_file, const std::vector<ConfusionCell>& cells);
+                      const std::vector<std::string>& groupings, const Provenance& provenance);
+void write_class_table(const std::filesystem::path& csv_file, const std::vector<ClassRow>& rows, const Provenance& provenance);
+void write_confusion_table(const std::filesystem::path& csv_file, const std::vector<ConfusionCell>& cells,
+                           const Provenance& provenance);
 
 }  // namespace microemo::eval

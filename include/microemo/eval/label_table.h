@@ -40,16 +40,28 @@ enum class LabelContent {
 
 constexpr uint32_t no_number = UINT32_MAX;
 
+/// Names that stand in a file, each once.
+using LabelNames = std::set<std::string, std::less<>>;
+
+/// The extractor of labels that stand in a file without one.
+inline constexpr std::string_view given_labels = "given labels";
+
+/// What is known of where labels come from.
+struct LabelSource {
+  std::filesystem::path path;
+  std::string hash;       ///< SHA-256 of the file
+  LabelNames extractors;  ///< what the items name as "extractor"; the rules' name where answers were read, otherwise given_labels
+  LabelNames splits;      ///< what the items name as "split"
+};
+
 /// A file of predictions or truths, packed: a million items take some 40 MB. Items keep the order of the file; labels are numbers
 /// of the vocabulary that the file was read with, as the file spells them.
-struct LabelTable {
-  std::filesystem::path path;
-  std::string hash;  ///< SHA-256 of the file
+struct LabelTable : LabelSource {
   std::string id_text;
   std::vector<uint64_t> id_ends, label_ends;  ///< of every item, in id_text and in labels
   std::vector<uint32_t> labels;
-  std::vector<uint32_t> lines;              ///< of every item; in a text file 1-based, of an .npz the position from 1
-  std::set<std::string, std::less<>> keys;  ///< members, columns or arrays that labels were taken from: "openset", …
+  std::vector<uint32_t> lines;  ///< of every item; in a text file 1-based, of an .npz the position from 1
+  LabelNames keys;              ///< members, columns or arrays that labels were taken from: "openset", …
 
   Vocabulary people;                          ///< names of dialogues and speakers
   std::vector<uint32_t> dialogues, speakers;  ///< of every item, numbers of `people`; empty, or no_number where none is named
@@ -63,13 +75,15 @@ struct LabelTable {
 std::string_view clip_of_id(std::string_view id);
 
 /// Predictions or truths. By the name's end:
-///  .jsonl  one object a line. Its id is "id" or "name"; its labels are the first of "labels" (a list), "openset" (a list, or a
+///  .jsonl  one object a line. Its id is "id" or "name", or "clip" and "utterance" together, as an evaluation's answers have
+///          them; its labels are the first of "labels" (a list), "openset" (a list, or a
 ///          list kept as text, see string_to_list), "answer" (text, see extract_labels), "emotions", "emotion", "emo", "label"
 ///          (text or list) that it has. With "utterances", a list of such objects without ids, as manifests have, they become
 ///          "<id>/0", "<id>/1", …, those without labels empty; when no utterance has any, the clip's own count. "dialogue" and
-///          "speaker" name clusters. Other keys are ignored.
+///          "speaker" name clusters, "extractor" tells what made the labels, "split" what they are part of. Other keys are
+///          ignored.
 ///  .csv    columns "name" (or "id", "names", "filenames") and the first of the keys above that there is; "nan", "NA", "null" and
-///          the like are empty, as pandas reads them
+///          the like are empty, as pandas reads them; "dialogue", "speaker", "extractor" and "split" as above
 ///  .npz    arrays filenames and fileitems of the same (the public "-openset.npz" files), fileitems being texts, numbers or
 ///          pickled lists, which are read as data and never run; or one pickled dictionary "name2reason" from ids to answers
 /// For LabelContent::sentiment the keys "sentiment", "valence", "val", "value" and "score" come first, and numbers are taken.

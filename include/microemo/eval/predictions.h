@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "microemo/eval/label_table.h"
+
 namespace microemo::eval {
 
 /// The labels of one clip or one utterance, as a file has them.
@@ -14,9 +16,7 @@ struct LabelledItem {
   int64_t line = 0;  ///< in a text file, 1-based; of an .npz, the position from 1
 };
 
-struct LabelFile {
-  std::filesystem::path path;
-  std::string hash;  ///< SHA-256 of the file
+struct LabelFile : LabelSource {
   std::vector<LabelledItem> items;
 };
 

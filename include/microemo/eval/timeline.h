@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "microemo/eval/label_table.h"
 #include "microemo/eval/wheel.h"
 
 namespace microemo::eval {
@@ -15,10 +16,14 @@ struct LabelledSegment {
 };
 using Timeline = std::vector<LabelledSegment>;
 
+struct TimelineFile : LabelSource {
+  std::map<std::string, Timeline> clips;
+};
+
 /// Timelines by clip: the utterances of a JSONL manifest (or of answers in its form) with "start_s", "end_s" and "labels" or
 /// "answer". Throws Error(data) with file and line for an utterance without times or labels, for times that are no numbers,
-/// negative or end before they start, and as read_label_table.
-std::map<std::string, Timeline> read_timelines(const std::filesystem::path& path);
+/// negative or end before they start, and as read_label_table. "extractor" and "split" as there.
+TimelineFile read_timelines(const std::filesystem::path& path);
 
 /// Over time instead of over utterances, so that a prediction need not cut the clip as the truth does: at every instant Y and P
 /// are the classes of all true and predicted segments that hold it. Averaged over the instants whose Y is not empty: precision

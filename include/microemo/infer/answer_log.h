@@ -26,9 +26,11 @@ Json to_json(const AnswerRecord& record);
 class AnswerLog {
  public:
   /// `identity` is everything that decides the answers. Throws Error(config) when the folder holds an evaluation with another
-  /// identity, Error(data) when answers.jsonl is damaged inside, Error(environment) when it cannot be written.
+  /// identity, Error(data) when answers.jsonl is damaged inside or answers twice about one utterance, Error(environment) when it
+  /// cannot be written.
   AnswerLog(const std::filesystem::path& folder, const Json& identity);
 
+  std::filesystem::path folder() const { return file_.parent_path(); }
   const std::vector<AnswerRecord>& records() const { return records_; }
   /// Writes them through to the disk. Throws Error(environment).
   void append(const std::vector<AnswerRecord>& records);

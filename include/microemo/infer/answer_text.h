@@ -11,7 +11,7 @@ struct EndTexts {
   std::vector<std::string> stop = {};  ///< none is empty
   std::string closing = {};            ///< that of the prompt's template; blanks before it are no part of the answer either
 };
-/// Throws Error(config) for a stop text that is empty.
+/// Throws Error(config) for a stop text that is empty or not UTF-8.
 void check_stop(const std::vector<std::string>& stop);
 
 /// The text of an answer as its tokens come. What add and finish return, put together, is text(), and never a part of a

@@ -16,8 +16,8 @@
 namespace microemo::infer {
 
 /// Asks about every utterance of every clip and adds the answers to the log, in the order of the manifest; those that are in it
-/// are not asked again. Returns false when stop_requested() ended it early: the same call goes on. Throws as generate_answers
-/// does.
+/// are not asked again. Returns false when stop_requested() ended it early: the same call goes on. Throws Error(data) for an
+/// answer in the log that is about none of these utterances, and as generate_answers does.
 bool answer_dataset(const model::MicroEmo& model, const data::BatchBuilder& builder, const std::vector<data::Sample>& samples,
                     const GenerateOptions& options, AnswerLog& log);
 

@@ -20,11 +20,13 @@ struct DecoderExtractorOptions {
 /// what the replies depend on. Throws Error(config) for another chat form; Error(data) when the folder holds no files.
 std::string decoder_extractor_name(const DecoderExtractorOptions& options);
 
-/// Answers the requests of an eval::Endpoint out of the decoder: the most probable token again and again, up to "max_tokens"
-/// (other sampling is refused with status 400, because nothing is drawn). Special tokens that are written in the question are
+/// Answers the requests of an eval::Endpoint out of the decoder, up to "max_tokens": the most probable token again and again at
+/// temperature 0, else tokens that are drawn as SamplingOptions says, a function of the question and the request's seed alone,
+/// whatever was asked before. Special tokens that are written in the question are
 /// text. The model is loaded at the first request, so that a run whose replies were all kept needs no memory for it. `go_on` is
-/// asked behind every token; when it returns false, the reply is given up with Error(environment). Throws as load_hf_decoder and
-/// Tokenizer do, and Error(data) for a question longer than the decoder reads or, with "chatml", a tokenizer without
+/// asked behind every token; when it returns false, the reply is given up with Error(environment). Throws as load_hf_decoder,
+/// Tokenizer and check_sampling do, and Error(data) for a question longer than the decoder reads or, with "chatml", a tokenizer
+/// without
 /// <|im_start|>. One thread.
 eval::HttpPost decoder_post(const DecoderExtractorOptions& options, std::function<bool()> go_on);
 

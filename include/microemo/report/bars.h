@@ -21,6 +21,7 @@ struct BarGroup {
 struct BarChart {
   std::string title, axis;
   std::vector<BarGroup> groups;
+  std::string note = {};  ///< small, under the axis
 };
 
 /// Horizontal bars from 0 to 1 with their values as text, 1200 pixels wide and as high as they need. Throws Error(data) when
