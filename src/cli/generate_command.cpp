@@ -26,6 +26,7 @@
 #include "microemo/model/hf_decoder.h"
 #include "microemo/text/tokenizer.h"
 #include "out_of_memory.h"
+#include "sampling_options.h"
 
 namespace microemo::cli {
 namespace {
@@ -167,25 +168,6 @@ int run(const Words& words) {
   return stop_requested() ? exit_code_resumable : 0;
 }
 
-void add_sampling_options(CLI::App& command, Words& words) {
-  command
-      .add_option("--temperature", words.sampling.temperature,
-                  "Draw from softmax(logits / temperature); 0: the most probable token")
-      ->capture_default_str();
-  command.add_option("--top-k", words.sampling.top_k, "Draw among so many of the most probable tokens; 0: all")
-      ->capture_default_str();
-  command.add_option("--top-p", words.sampling.top_p, "Draw among the fewest tokens that have this probability together; 1: all")
-      ->capture_default_str();
-  command
-      .add_option("--repetition-penalty", words.sampling.repetition_penalty,
-                  "Logits of tokens that are there already are divided by it where positive, multiplied where negative")
-      ->capture_default_str();
-  command.add_option("--seed", words.sampling.seed, "Of what is drawn")->capture_default_str();
-  command.add_option("--stop", words.stop, "A text that ends what is written, and is no part of it; may be given several times")
-      ->allow_extra_args(false)
-      ->type_name("TEXT");
-}
-
 void add_ways(CLI::App& command, Words& words) {
   command
       .add_option("--prompts", words.prompts,
@@ -242,7 +224,7 @@ void add_generate_command(CLI::App& app, int& status) {
       app.add_subcommand("generate", "Continue texts with a decoder, or talk with it: the most probable token, or drawn ones");
   add_options(*command, *words);
   add_ways(*command, *words);
-  add_sampling_options(*command, *words);
+  add_sampling_options(*command, words->sampling, words->stop);
   command->footer(
       "Examples:\n  microemo generate models/Qwen2.5-0.5B \"The face says more than\"\n"
       "  microemo generate tests/data/checkpoint/llama --ids 5,17,8 --json\n"

@@ -14,11 +14,14 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
 #include "microemo/cli/commands.h"
+#include "microemo/eval/extract.h"
 #include "microemo/eval/labels.h"
+#include "microemo/infer/answer_text.h"
 #include "microemo/infer/generate.h"
 #include "microemo/media/voice.h"
 #include "microemo/report/clip_frames.h"
@@ -28,6 +31,7 @@
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
 #include "rule_options.h"
+#include "sampling_options.h"
 
 namespace microemo::cli {
 namespace {
@@ -39,9 +43,9 @@ constexpr int shown_frames = 8;
 struct Words {
   std::string video, run, transcript, question, out;
   std::vector<std::string> features;
-  int64_t max_new_tokens = infer::GenerateOptions().max_new_tokens;
+  infer::GenerateOptions generate;
   text::UtteranceRules rules;
-  bool json = false, ema = false, voice = false;
+  bool json = false, ema = false, stream = false, voice = false;
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
@@ -135,6 +139,20 @@ std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words&
   return remarks;
 }
 
+/// Text as it is written, each answer behind the times of its utterance: answers that are written at the same time would be
+/// mixed, so that they are written one after the other, which changes none of them.
+infer::OnText stream_to_output(const data::Sample& sample) {
+  return [&sample, shown = size_t(-1)](size_t question, const std::string& text) mutable {
+    if (question != shown) {
+      const data::Utterance& utterance = sample.clip.utterances[question];
+      std::printf("%s%.2f to %.2f s  ", shown == size_t(-1) ? "" : "\n", utterance.start_s, utterance.end_s);
+      shown = question;
+    }
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+}
+
 Prediction predict(const Words& words, const train::LoadedRun& run) {
   Prediction prediction;
   prediction.sample = read_clip(words, run.options);
@@ -142,16 +160,19 @@ Prediction predict(const Words& words, const train::LoadedRun& run) {
   std::vector<data::Question> questions;
   for (size_t i = 0; i < prediction.sample.clip.utterances.size(); ++i) questions.push_back({0, int64_t(i)});
   const data::BatchBuilder builder(run.tokenizer, run.options.model, run.options.prepare, run.options.prompt);
-  prediction.answers =
-      infer::generate_answers(*run.model, builder, {&prediction.sample}, questions, {.max_new_tokens = words.max_new_tokens});
+  infer::GenerateOptions generate = words.generate;
+  if (words.stream) generate.batch_rows = 1;
+  prediction.answers = infer::generate_answers(*run.model, builder, {&prediction.sample}, questions, generate,
+                                               words.stream ? stream_to_output(prediction.sample) : infer::OnText());
+  if (words.stream) std::printf("\n\n");
   std::vector<size_t> cut;
   for (size_t i = 0; i < prediction.answers.size(); ++i) {
     prediction.labels.push_back(eval::extract_labels(prediction.answers[i].text));
     if (!prediction.answers[i].complete) cut.push_back(i + 1);
   }
   if (!cut.empty())
-    prediction.remarks.push_back(
-        fmt::format("no end after {} tokens: the answer about utterance {}", words.max_new_tokens, fmt::join(cut, ", ")));
+    prediction.remarks.push_back(fmt::format("no end after {} tokens: the answer about utterance {}",
+                                             words.generate.max_new_tokens, fmt::join(cut, ", ")));
   return prediction;
 }
 
@@ -213,7 +234,8 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
   return timeline;
 }
 
-Json to_json(const Prediction& prediction, const train::LoadedRun& run, const fs::path& picture) {
+Json to_json(const Prediction& prediction, const train::LoadedRun& run, const infer::GenerateOptions& generate,
+             const fs::path& picture) {
   const data::PreparedClip& clip = prediction.sample.prepared;
   Json json = {{"video", prediction.sample.clip.video.string()},
                {"checkpoint", run.checkpoint.string()},
@@ -223,6 +245,8 @@ Json to_json(const Prediction& prediction, const train::LoadedRun& run, const fs
                {"face_frames", clip.face_times_N.size(0)},
                {"faces_found", clip.faces_found},
                {"sound", clip.has_sound()},
+               {"extractor", eval::rules_extractor_name(eval::own_lexicon())},
+               {"generate", options_to_json(generate)},
                {"remarks", prediction.remarks},
                {"timeline", picture.string()},
                {"utterances", Json::array()}};
@@ -254,7 +278,23 @@ void print_text(const Prediction& prediction, const fs::path& folder) {
   line(fmt::format("timeline: {}", (folder / "timeline.png").string()));
 }
 
+/// What can be known to be wrong before anything is loaded.
+void check(const Words& words) {
+  infer::check_sampling(words.generate.sampling);
+  infer::check_stop(words.generate.stop);
+  const infer::SamplingOptions &sampling = words.generate.sampling, defaults;
+  const auto needs = [](bool given, const char* option, const char* what) {
+    if (given) throw ConfigError("{} has no effect {}", option, what).at(option).hint("leave it out");
+  };
+  const bool draws = sampling.temperature != 0;
+  needs(!draws && sampling.top_k != defaults.top_k, "--top-k", "without --temperature above 0");
+  needs(!draws && sampling.top_p != defaults.top_p, "--top-p", "without --temperature above 0");
+  needs(!draws && sampling.seed != defaults.seed, "--seed", "without --temperature above 0");
+  needs(words.stream && words.json, "--stream", "beside --json");
+}
+
 void run(const Words& words) {
+  check(words);
   const train::LoadedRun run = train::load_run(words.run, words.ema);
   at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
   const Prediction prediction = predict(words, run);
@@ -263,7 +303,7 @@ void run(const Words& words) {
   const report::Timeline timeline = timeline_of(prediction, run);
   ensure_writable_folder(folder);
   media::write_png(picture, report::draw_timeline(timeline));
-  const Json json = to_json(prediction, run, picture);
+  const Json json = to_json(prediction, run, words.generate, picture);
   write_json(folder / "prediction.json", json);
   if (words.json)
     std::printf("%s\n", json.dump(2).c_str());
@@ -299,14 +339,17 @@ void add_predict_command(CLI::App& app, int&) {
       ->type_name("NAME=FILE.npy");
   command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
       ->type_name("DIR");
-  command->add_option("--max-new-tokens", words->max_new_tokens, "An answer without an end stops after so many tokens")
+  command->add_option("--max-new-tokens", words->generate.max_new_tokens, "An answer without an end stops after so many tokens")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  add_sampling_options(*command, words->generate.sampling, words->generate.stop);
+  command->add_flag("--stream", words->stream, "Print answers as they are written");
   command->add_flag("--ema", words->ema, "Answer with the averaged weights of a run that has them (train.ema)");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"
-      "  microemo predict dialogue.mp4 --run runs/one --question \"What does the person feel?\" --json");
+      "  microemo predict dialogue.mp4 --run runs/one --question \"What does the person feel?\" --json\n"
+      "  microemo predict dialogue.mp4 --run runs/one --temperature 0.8 --top-p 0.9 --seed 3 --stream");
   command->callback(
       [words] { with_memory_for("answering", "cut the video into parts of fewer utterances", [&] { run(*words); }); });
 }

@@ -94,6 +94,63 @@ TEST_F(PredictCommand, AsksTheGivenQuestion) {
   EXPECT_EQ(prediction()["utterances"][0]["question"], "the person?");
 }
 
+TEST_F(PredictCommand, DrawsTheSameAnswerFromTheSameSeedAlone) {
+  write_video(video, true);
+  const auto drawn = [&](const std::string& seed, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> options{"--temperature", "2", "--top-k", "60", "--top-p", "0.99", "--seed", seed};
+    options.insert(options.end(), more.begin(), more.end());
+    const test::CommandResult result = predict(video, options);
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return prediction()["utterances"][0]["answer"].get<std::string>();
+  };
+  const std::string first = drawn("1");
+  EXPECT_EQ(prediction()["generate"]["top_k"], 60);
+  EXPECT_EQ(drawn("1"), first);
+  EXPECT_NE(drawn("2"), first);
+}
+
+TEST_F(PredictCommand, EndsAtAStopText) {
+  write_video(video, true);
+  write_cues(1);
+  ASSERT_EQ(predict(video, {"--transcript", words.string()}).exit_code, 0);
+  const std::string whole = prediction()["utterances"][0]["answer"], letter = whole.substr(0, 1);
+  ASSERT_TRUE(letter[0] > ' ' && letter[0] < 0x7f) << whole;
+  ASSERT_EQ(predict(video, {"--transcript", words.string(), "--stop", letter}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"][0]["answer"], "");
+  EXPECT_EQ(prediction()["utterances"][0]["complete"], true);
+}
+
+TEST_F(PredictCommand, StreamsTheAnswersInOrder) {
+  write_video(video, true);
+  write_cues(3);
+  const test::CommandResult result = predict(video, {"--transcript", words.string(), "--stream"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  std::string streamed;
+  const Json made = prediction();
+  for (const Json& utterance : made["utterances"])
+    streamed += fmt::format("{}{:.2f} to {:.2f} s  {}", streamed.empty() ? "" : "\n", utterance["start_s"].get<double>(),
+                            utterance["end_s"].get<double>(), utterance["answer"].get<std::string>());
+  EXPECT_THAT(result.standard_output, testing::StartsWith(streamed + "\n\n"));
+  ASSERT_EQ(predict(video, {"--transcript", words.string()}).exit_code, 0);
+  EXPECT_EQ(prediction()["utterances"], made["utterances"]);
+}
+
+TEST_F(PredictCommand, RefusesSamplingThatMakesNoSense) {
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& message) {
+    expect_nothing_written(predict(video, more), ErrorKind::config, message);
+  };
+  refused({"--top-p", "0.5"}, "--top-p has no effect without --temperature above 0");
+  refused({"--seed", "3"}, "--seed has no effect");
+  refused({"--top-k", "3"}, "--top-k has no effect");
+  refused({"--temperature", "-1"}, "temperature");
+  refused({"--temperature", "nan"}, "temperature");
+  refused({"--repetition-penalty", "0"}, "repetition_penalty");
+  refused({"--temperature", "1", "--top-p", "1.5"}, "top_p");
+  refused({"--stop", ""}, "stop");
+  refused({"--stop", "\xc3"}, "is not UTF-8");
+  refused({"--stream", "--json"}, "--stream has no effect beside --json");
+}
+
 TEST_F(PredictCommand, PrintsJsonAlone) {
   const test::CommandResult result = predict(write_video(video, true), {"--json"});
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;
