@@ -33,6 +33,7 @@ void add_commands(CLI::App& app, int& status) {
   add_predict_command(app, status);
   add_extract_command(app, status);
   add_score_command(app, status);
+  add_unibench_command(app, status);
   add_generate_command(app, status);
   add_media_command(app, status);
   add_config_command(app, status);

@@ -24,6 +24,7 @@ void add_extract_command(CLI::App& app, int& status);
 void add_synth_command(CLI::App& app, int& status);
 void add_tokenize_command(CLI::App& app, int& status);
 void add_train_command(CLI::App& app, int& status);
+void add_unibench_command(CLI::App& app, int& status);
 void add_verify_command(CLI::App& app, int& status);
 /// For rank 0 of a training, which starts it: not in the help.
 void add_watch_ranks_command(CLI::App& app, int& status);
