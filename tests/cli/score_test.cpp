@@ -83,7 +83,7 @@ TEST_F(ScoreCommand, EndsByASignal) {
 
 TEST_F(ScoreCommand, WritesARowAPair) {
   ASSERT_EQ(score({"predictions.jsonl", "truth.csv", "--per-sample", "pairs.csv"}).exit_code, 0);
-  EXPECT_THAT(read_file(place.path() / "pairs.csv"), HasSubstr("a,happy; proud,joyful,joyful; proud,joyful,0.666667\n"));
+  EXPECT_THAT(read_file(place.path() / "pairs.csv"), HasSubstr("a,happy; proud,joyful,joyful; proud,joyful,0.666667,microemo@"));
 }
 
 TEST_F(ScoreCommand, TakesAnotherWheel) {
