@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -46,6 +47,8 @@ struct LoadedPlugin {
 
 /// The plug-in stays loaded to the end of the process: LibTorch's CUDA libraries cannot be unloaded.
 LoadedPlugin load_plugin() {
+  // Sizes change from step to step, and what grows in place leaves no holes. LibTorch reads it when it is loaded.
+  ::setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*replace=*/0);
   std::error_code failure;
   const fs::path file = fs::read_symlink("/proc/self/exe", failure).parent_path() / cuda_plugin_file;
   if (!fs::exists(file, failure))

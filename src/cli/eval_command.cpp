@@ -19,6 +19,7 @@
 #include "eval_tables.h"
 #include "freed_memory.h"
 #include "microemo/base/config.h"
+#include "microemo/base/device.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/lock.h"
@@ -31,6 +32,7 @@
 #include "microemo/infer/evaluate.h"
 #include "microemo/parallel/launch_context.h"
 #include "microemo/report/bars.h"
+#include "microemo/train/device.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
 
@@ -42,7 +44,7 @@ namespace fs = std::filesystem;
 constexpr const char* metric_text = "mean wheel F over (clip, utterance) pairs";
 
 struct EvalOptions {
-  std::string split, cache, wheel;
+  std::string split, cache, wheel, device = "auto";
   bool allow_missing = false, ema = false;
   int64_t resamples = 1000, threads = 1;
   data::ControlOptions controls;
@@ -57,6 +59,7 @@ void describe(Visitor& option, EvalOptions& o) {
   option("allow_missing", o.allow_missing, "Leave out clips that are not in the cache, and list them, instead of stopping.");
   option("ema", o.ema, "Answer with the averaged weights of a run that has them (train.ema).");
   option("resamples", o.resamples, "Resamples of the bootstrap intervals.").min(1).max(1e6);
+  option("device", o.device, "auto, cpu, cuda or cuda:N. Answers may depend on it.");
   option("threads", o.threads, "Threads of a matrix product. Answers may depend on it.").min(1).max(256);
   describe(option, o.controls);
   option("generate", o.generate, "How answers are written.");
@@ -150,11 +153,14 @@ std::optional<infer::Shard> shard_of(const Words& words) {
 Evaluation load(const Words& words) {
   Evaluation evaluation;
   evaluation.options = read_options(words);
+  const Device device = choose_device(evaluation.options.device);
+  // What was taken, as answers may depend on it.
+  evaluation.options.device = device.cuda ? fmt::format("cuda:{}", device.index) : "cpu";
   at::set_num_threads(int(evaluation.options.threads));
   evaluation.wheel =
       eval::load_wheel(evaluation.options.wheel.empty() ? eval::own_wheel_path() : fs::path(evaluation.options.wheel));
   evaluation.manifest = of_split(data::read_manifest(words.manifest), evaluation.options.split);
-  evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema);
+  evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema, train::torch_device(device));
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
   evaluation.shard = shard_of(words);
@@ -182,6 +188,7 @@ Json identity_of(const Evaluation& evaluation) {
           {"sampling", options_to_json(evaluation.options.generate.sampling)},
           {"stop", evaluation.options.generate.stop},
           {"threads", evaluation.options.threads},
+          {"device", evaluation.options.device},
           {"cpu_capability", at::get_cpu_capability()},
           {"libtorch", TORCH_VERSION},
           {"microemo", MICROEMO_VERSION}};
@@ -361,7 +368,8 @@ int run_checkpoints(const Words& words) {
                               : fs::path(words.out);
   for (const fs::path& checkpoint : checkpoints) {
     // The clips are the same for all: what a run reads of them does not change.
-    if (checkpoint != checkpoints.front()) evaluation.run = train::load_run(checkpoint, evaluation.options.ema);
+    if (checkpoint != checkpoints.front())
+      evaluation.run = train::load_run(checkpoint, evaluation.options.ema, evaluation.run.model->device());
     const std::string name = checkpoint.filename().string();
     log_info("checkpoint: " + name);
     enter(evaluation, folder / name);

@@ -15,6 +15,7 @@
 
 #include "freed_memory.h"
 #include "generate_words.h"
+#include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
@@ -25,6 +26,7 @@
 #include "microemo/infer/conversation.h"
 #include "microemo/model/hf_decoder.h"
 #include "microemo/text/tokenizer.h"
+#include "microemo/train/device.h"
 #include "out_of_memory.h"
 #include "sampling_options.h"
 
@@ -132,11 +134,14 @@ void check(const Words& words) {
 
 GenerateModel load(const Words& words) {
   const checkpoint::HfDecoderConfig config = checkpoint::read_hf_decoder_config(words.model);
+  const at::Device device = train::torch_device(choose_device(words.device));
   GenerateModel model{.decoder = nullptr, .tokenizer = open_tokenizer(words), .options = {}};
   if (words.check_finite) checkpoint::require_finite(checkpoint::TensorSource(words.model));
-  model.decoder = model::load_hf_decoder(
+  const auto decoder = model::load_hf_decoder(
       words.model, {.weights = words.type == "stored" ? model::WeightType::as_stored : model::WeightType::fp32,
                     .max_tokens = words.max_tokens});
+  decoder->to(device);
+  model.decoder = decoder;
   model.options = {.max_new_tokens = words.max_new_tokens,
                    .end_ids = config.eos_token_id,
                    .sampling = words.sampling,
@@ -211,6 +216,7 @@ void add_options(CLI::App& command, Words& words) {
   command.add_option("--type", words.type, "What to compute in: float32, or the stored type of the weights")
       ->check(CLI::IsMember({"float32", "stored"}))
       ->capture_default_str();
+  command.add_option("--device", words.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", words.threads, "Threads of a matrix product")->check(CLI::Range(1, 256))->capture_default_str();
   command.add_flag("--check-finite", words.check_finite, "Refuse weights that are NaN or infinite before anything is computed");
   command.add_flag("--json", words.json, "Print JSON: ids, text, speed; of --chat the list of answers");

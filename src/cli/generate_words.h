@@ -12,7 +12,7 @@ namespace microemo::cli {
 
 /// What the command line of `microemo generate` says.
 struct GenerateWords {
-  std::string model, prompt, tokenizer, type = "float32", prompts, beginning, chat, system, turns;
+  std::string model, prompt, tokenizer, type = "float32", device = "auto", prompts, beginning, chat, system, turns;
   std::vector<int64_t> ids, beginning_ids;
   std::vector<std::string> stop;
   int64_t max_new_tokens = 256, max_tokens = 0, threads = 1, batch = 16;

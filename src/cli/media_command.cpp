@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "media_input.h"
 #include "media_speech.h"
 #include "media_view.h"
 #include "microemo/base/error.h"
@@ -38,6 +39,9 @@ struct Words {
   std::string resampler = "swresample";
   std::optional<double> from, to;
   bool json = false;
+  MediaWords media;
+
+  media::MediaInput input() const { return media.input(video); }
 };
 
 /// Prints frames as they come; JSON at the end.
@@ -62,9 +66,16 @@ class FramePrinter {
       std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame.index, (long long)frame.pts, rounded(frame.seconds, 4),
                   frame.key ? "key" : "", frame.md5.c_str(), frame.damaged ? "  damaged" : "");
   }
-  void finish(int64_t bad_packets) const {
+  void finish(int64_t bad_packets, const std::optional<media::BadPacket>& first) const {
+    Json bad;
+    if (first) bad = {{"packet", first->number}, {"seconds", rounded(first->seconds, 6)}, {"reason", first->reason}};
     if (words_.json)
-      print_json_lines({{"video", info_json(info_, words_.video)}, {"bad_packets", bad_packets}}, "frames", frames_);
+      print_json_lines(
+          {{"video", info_json(info_, words_.video)}, {"bad_packets", bad_packets}, {"first_bad_packet", std::move(bad)}},
+          "frames", frames_);
+    else if (first)
+      std::printf("%lld packets that the decoder refused, the first is packet %lld at %.3f s: %s\n", (long long)bad_packets,
+                  (long long)first->number, rounded(first->seconds, 3), first->reason.c_str());
   }
 
  private:
@@ -73,8 +84,9 @@ class FramePrinter {
   std::vector<Json> frames_;
 };
 
-VideoReader::Options hashes_alone() {
+VideoReader::Options hashes_alone(const Words& words) {
   VideoReader::Options options;
+  options.limits = words.media.limits;
   options.rgb = false;
   options.md5 = true;
   return options;
@@ -97,31 +109,31 @@ void show_chosen_frames(const Words& words) {
     throw ConfigError("--rule {} does not say how many frames", words.rule).hint("give --count N");
   if (!words.sheet.empty())
     throw ConfigError("a sheet shows the whole clip, and some frames are chosen").hint("leave --sheet or the choice out");
-  media::FrameReader reader(words.video, hashes_alone());
+  media::FrameReader reader(words.input(), hashes_alone(words));
   FramePrinter printer(words, reader.info());
   for (const VideoFrame& frame : reader.read(chosen_frames(words, reader))) printer.add(frame);
-  printer.finish(0);
+  printer.finish(0, std::nullopt);
 }
 
 void show_frames(const Words& words) {
   if (!words.at.empty() || !words.index.empty() || !words.rule.empty()) return show_chosen_frames(words);
-  VideoReader reader(words.video, hashes_alone());
+  VideoReader reader(words.input(), hashes_alone(words));
   FramePrinter printer(words, reader.info());
   int64_t count = 0;
   for (; auto frame = reader.next(); ++count) printer.add(*frame);
-  printer.finish(reader.bad_packets());
+  printer.finish(reader.bad_packets(), reader.first_bad_packet());
   if (!words.sheet.empty())
-    write_sheet(words.video, words.sheet, count, words.cells, [](const VideoFrame& frame) {
+    write_sheet(words.input(), words.media.limits, words.sheet, count, words.cells, [](const VideoFrame& frame) {
       return media::Cell{shrunk(frame.rgb), caption(frame)};
     });
 }
 
 media::Sound sound_of(const Words& words) {
-  media::SoundOptions options{.rate = words.rate, .limits = {}};
+  media::SoundOptions options{.rate = words.rate, .limits = words.media.limits};
   for (const auto& [resampling, name] : names_of(media::Resampling{}))
     if (words.resampler == name) options.resampling = resampling;
-  if (!words.from && !words.to) return media::read_sound(words.video, options);
-  media::AudioReader reader(words.video, options);
+  if (!words.from && !words.to) return media::read_sound(words.input(), options);
+  media::AudioReader reader(words.input(), options);
   const double from = words.from.value_or(reader.start_s());
   return reader.window(from, words.to.value_or(from + options.limits.max_seconds));
 }
@@ -135,7 +147,7 @@ void show_sound(const Words& words) {
   }
   const double duration_s = double(sound.samples.size()) / sound.rate;
   const double rms = sound.samples.empty() ? 0 : std::sqrt(square / double(sound.samples.size()));
-  const Json json = {{"video", info_json(media::probe(words.video), words.video)},
+  const Json json = {{"video", info_json(media::probe(words.input(), words.media.limits), words.video)},
                      {"rate", sound.rate},
                      {"samples", sound.samples.size()},
                      {"start_s", rounded(sound.start_s, 6)},
@@ -161,6 +173,7 @@ CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::
   view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
   view->add_flag("--json", words->json, "Print JSON");
   view->add_option("--sheet", words->sheet, sheet)->type_name("PNG");
+  add_media_options(*view, words->media);
   view->callback([words, show] {
     if (!words->sheet.empty()) media::check_png_name(words->sheet);
     show(*words);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "media_input.h"
 #include "media_view.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
@@ -32,6 +33,9 @@ struct Words {
   int cells = 24, size = 112;
   media::FaceTrackOptions tracking;
   bool json = false;
+  MediaWords media;
+
+  VideoReader reader() const { return VideoReader(media.input(video), {.limits = media.limits}); }
 };
 
 constexpr double note_scale = 0.45;
@@ -107,7 +111,7 @@ struct TrackedClip {
 TrackedClip track(const Words& words) {
   media::FaceTracker tracker(words.tracking);
   media::RepeatFinder repeats;
-  VideoReader reader(words.video);
+  VideoReader reader = words.reader();
   TrackedClip clip{reader.info(), {}, {}, {}, {}, {}};
   while (auto frame = reader.next()) {
     clip.seconds.push_back(frame->seconds);
@@ -172,7 +176,7 @@ void write_crops(const TrackedClip& clip, const Words& words) {
   const auto alignment = media::align_tracks(clip.watched, options);
   std::map<int, media::Stabilizer> held;
   std::vector<Image> crops(clip.watched.size());
-  VideoReader reader(words.video);
+  VideoReader reader = words.reader();
   while (auto frame = reader.next()) {
     const auto i = size_t(frame->index);
     if (!alignment[i]) continue;
@@ -190,10 +194,11 @@ void show_faces(const Words& words) {
   if (!words.crops.empty()) write_crops(clip, words);
   if (words.sheet.empty()) return;
   const auto alignment = media::align_tracks(clip.watched, cell_height);
-  write_sheet(words.video, words.sheet, int64_t(clip.faces.size()), words.cells, [&](const VideoFrame& frame) {
-    const auto i = size_t(frame.index);
-    return face_cell(frame, clip.faces[i], clip.watched[i], alignment[i]);
-  });
+  write_sheet(words.media.input(words.video), words.media.limits, words.sheet, int64_t(clip.faces.size()), words.cells,
+              [&](const VideoFrame& frame) {
+                const auto i = size_t(frame.index);
+                return face_cell(frame, clip.faces[i], clip.watched[i], alignment[i]);
+              });
 }
 
 }  // namespace
@@ -204,6 +209,7 @@ void add_faces_view(CLI::App& media_command) {
       "faces", "Every frame's faces: box, confidence, track, 68 landmarks; every track; frames that show nothing new");
   view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
   view->add_flag("--json", words->json, "Print JSON");
+  add_media_options(*view, words->media);
   view->add_option("--sheet", words->sheet, "Write a contact sheet: boxes and points, the watched face's aligned crop")
       ->type_name("PNG");
   view->add_option("--cells", words->cells, "Pictures on the contact sheet, spread over the clip")

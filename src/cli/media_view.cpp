@@ -18,6 +18,9 @@ Json info_json(const media::VideoInfo& info, const std::string& path) {
                {"container", info.container},
                {"video_codec", info.video_codec},
                {"audio_codec", info.audio_codec},
+               {"streams", info.streams},
+               {"video_stream", info.has_video ? Json(info.video_stream) : Json()},
+               {"audio_stream", info.has_audio ? Json(info.audio_stream) : Json()},
                {"start_s", info.start_s},
                {"duration_s", info.duration_s},
                {"time_base", {info.time_base_num, info.time_base_den}}};

@@ -32,10 +32,11 @@ std::string caption(const media::VideoFrame& frame);
 
 /// Reads the video once more and makes a cell of each of `cells` frames.
 template <class MakeCell>
-void write_sheet(const std::string& video, const std::string& sheet, int64_t frame_count, int cells, MakeCell&& make_cell) {
+void write_sheet(const media::MediaInput& video, const media::ReadLimits& limits, const std::string& sheet, int64_t frame_count,
+                 int cells, MakeCell&& make_cell) {
   const auto chosen = spread(frame_count, cells);
   std::vector<media::Cell> made;
-  media::VideoReader reader(video);
+  media::VideoReader reader(video, {.limits = limits});
   while (auto frame = reader.next())
     if (std::binary_search(chosen.begin(), chosen.end(), frame->index)) made.push_back(make_cell(*frame));
   media::write_png(sheet, media::contact_sheet(made, sheet_columns));

@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -28,6 +29,7 @@
 #include "microemo/report/timeline.h"
 #include "microemo/text/transcript.h"
 #include "microemo/text/utterance_rules.h"
+#include "microemo/train/device.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
 #include "rule_options.h"
@@ -41,7 +43,7 @@ namespace fs = std::filesystem;
 constexpr int shown_frames = 8;
 
 struct Words {
-  std::string video, run, transcript, question, out;
+  std::string video, run, transcript, question, out, device = "auto";
   std::vector<std::string> features;
   infer::GenerateOptions generate;
   text::UtteranceRules rules;
@@ -295,7 +297,8 @@ void check(const Words& words) {
 
 void run(const Words& words) {
   check(words);
-  const train::LoadedRun run = train::load_run(words.run, words.ema);
+  const at::Device device = train::torch_device(choose_device(words.device));
+  const train::LoadedRun run = train::load_run(words.run, words.ema, device);
   at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
   const Prediction prediction = predict(words, run);
   const fs::path folder = words.out.empty() ? fs::path("predictions") / prediction.sample.clip.id : fs::path(words.out);
@@ -339,6 +342,7 @@ void add_predict_command(CLI::App& app, int&) {
       ->type_name("NAME=FILE.npy");
   command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
       ->type_name("DIR");
+  command->add_option("--device", words->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--max-new-tokens", words->generate.max_new_tokens, "An answer without an end stops after so many tokens")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

@@ -1,0 +1,34 @@
+#include "media_input.h"
+
+#include "media_view.h"
+
+namespace microemo::cli {
+
+media::MediaInput MediaWords::input(const std::string& file) const {
+  media::MediaInput input(file);
+  input.video_stream = video_stream;
+  input.audio_stream = audio_stream;
+  return input;
+}
+
+void add_media_options(CLI::App& command, MediaWords& words) {
+  constexpr double most = 1e9;
+  const auto add = [&](const char* name, auto& value, const char* meaning, double least) {
+    command.add_option(name, value, meaning)
+        ->check(finite)
+        ->check(CLI::Range(least, most).description(""))
+        ->group("Streams and limits")
+        ->capture_default_str();
+  };
+  add("--video-stream", words.video_stream, "Number of the video stream in the file, as ffprobe counts; -1: the best", -1);
+  add("--audio-stream", words.audio_stream, "Number of the sound stream; -1: the best", -1);
+  add("--max-pixels", words.limits.max_pixels, "A file with larger pictures is refused", 1);
+  add("--max-seconds", words.limits.max_seconds, "A sound that is longer is refused", 0);
+  add("--max-streams", words.limits.max_streams, "A file with more streams is refused", 1);
+  add("--max-bad-packets", words.limits.max_bad_packets, "A file with more in a row that the decoder refuses is refused", 0);
+  add("--probe-mb", words.limits.probe_mb, "Megabytes that are read to learn about the streams", 0.001);
+  add("--probe-seconds", words.limits.probe_seconds, "Seconds of media that are read for it", 0.001);
+  add("--stall-seconds", words.limits.stall_seconds, "A file that gives nothing for so long is taken to hang", 0.001);
+}
+
+}  // namespace microemo::cli
