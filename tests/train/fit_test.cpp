@@ -76,7 +76,7 @@ TEST(RecomputedParts, NamesLayersOfOtherParts) {
     refused(text, "is no list of blocks");
   refused("video_qformer.3", "names block 3, and video_qformer has 3");
   refused("video_qformer.2-1", "runs backwards");
-  EXPECT_THAT(refused("x", "").hint(), testing::HasSubstr("pictures (the ViT), faces, video_qformer"));
+  EXPECT_NE(refused("x", "").next_step().find("pictures (the ViT), faces, video_qformer"), std::string::npos);
 }
 
 TEST(RecomputedParts, RefusesWhatIsNoneOfThese) {
