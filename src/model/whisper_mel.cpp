@@ -5,9 +5,11 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/hann_window.h>
+#include <ATen/ops/imag.h>
 #include <ATen/ops/log10.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/maximum.h>
+#include <ATen/ops/real.h>
 #include <ATen/ops/stft.h>
 #include <ATen/ops/zeros.h>
 
@@ -49,7 +51,8 @@ at::Tensor whisper_log_mel(const at::Tensor& samples_BN, int64_t mel_bands, int6
   const at::Tensor spectrum = at::stft(filled_BN, window, hop, window, at::hann_window(window, filled_BN.options()),
                                        /*center=*/true, "reflect", /*normalized=*/false, /*onesided=*/true,
                                        /*return_complex=*/true);
-  const at::Tensor power_BEF = spectrum.slice(2, 0, wanted / hop).abs().square();  // E bins
+  const at::Tensor bins_BEF = spectrum.slice(2, 0, wanted / hop);  // E bins
+  const at::Tensor power_BEF = at::real(bins_BEF).square().add_(at::imag(bins_BEF).square());
   const at::Tensor log_BMF = at::log10(at::matmul(mel_filters(mel_bands).to(power_BEF.device()), power_BEF).clamp_min(1e-10));
   return (at::maximum(log_BMF, log_BMF.amax({1, 2}, /*keepdim=*/true) - 8.0) + 4.0) / 4.0;
 }
