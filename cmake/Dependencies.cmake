@@ -22,6 +22,7 @@ find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
 if(MICROEMO_MEDIA)
   pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale libswresample)
   pkg_check_modules(SOXR REQUIRED IMPORTED_TARGET soxr)
+  pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
   # Only the two OpenCV libraries that are used, by name: OpenCV's own package file would bring some hundred more.
   find_library(OPENCV_CORE_LIBRARY opencv_core REQUIRED)
   find_library(OPENCV_IMGPROC_LIBRARY opencv_imgproc REQUIRED)

@@ -19,6 +19,7 @@
 #include "microemo/media/frame_reader.h"
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
+#include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
 #include "microemo/report/sound_picture.h"
 

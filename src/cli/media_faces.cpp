@@ -38,7 +38,7 @@ struct Words {
   VideoReader reader() const { return VideoReader(media.input(video), {.limits = media.limits}); }
 };
 
-constexpr double note_scale = 0.45;
+constexpr int note_size = 15;
 constexpr media::Color watched_color{255, 220, 0}, other_color{120, 160, 255}, empty_color{56, 56, 56}, note_color{200, 200, 200};
 
 Json face_json(const media::Face& face) {
@@ -74,8 +74,8 @@ bool is_watched(const media::Face& face, const std::optional<media::Face>& watch
 Image note_picture(const std::string& note) {
   Image picture{cell_height, cell_height, 3, std::vector<uint8_t>(size_t(cell_height) * cell_height * 3)};
   media::fill_box(picture, 0, 0, cell_height, cell_height, empty_color);
-  const double left = (cell_height - media::text_width(note, note_scale)) / 2.0;
-  media::draw_text(picture, note, {left, cell_height / 2.0 + 4}, note_scale, note_color);
+  const double left = (cell_height - media::text_width(note, note_size)) / 2.0;
+  media::draw_text(picture, note, {left, cell_height / 2.0 + 5}, note_size, note_color);
   return picture;
 }
 

@@ -9,6 +9,7 @@
 #include "microemo/media/crops.h"
 #include "microemo/media/face.h"
 #include "microemo/media/image.h"
+#include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
 
 namespace microemo::data {
@@ -18,7 +19,7 @@ constexpr int64_t clips_of_each_part = 3;
 constexpr size_t movements_of_each_clip = 2;
 constexpr int height = 216, whole_width = 384, side = height;
 constexpr double amplification = 6;
-constexpr double label_scale = 0.45;
+constexpr int label_size = 14;
 constexpr media::Color label_ink{255, 220, 0}, label_ground{32, 32, 32}, mark{255, 220, 0};
 
 /// A clip's frames, and where the aligned crop of the face lies in each.
@@ -42,8 +43,8 @@ WatchedClip watch(const std::filesystem::path& video) {
 media::Image blank(int width) { return {width, height, 3, std::vector<uint8_t>(size_t(width) * height * 3, 56)}; }
 
 void label(media::Image& picture, const std::string& text) {
-  media::fill_box(picture, 0, 0, media::text_width(text, label_scale) + 10, 19, label_ground);
-  media::draw_text(picture, text, {5, 14}, label_scale, label_ink);
+  media::fill_box(picture, 0, 0, media::text_width(text, label_size) + 10, 20, label_ground);
+  media::draw_text(picture, text, {5, 15}, label_size, label_ink);
 }
 
 media::Image whole_frame(media::Image frame, const ClipScript& script, const std::string& text) {

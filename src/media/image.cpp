@@ -8,6 +8,7 @@
 
 #include "matrix.h"
 #include "microemo/base/error.h"
+#include "microemo/media/text_drawing.h"
 
 namespace microemo::media {
 namespace {
@@ -29,9 +30,9 @@ Image to_rgb(const Image& gray) {
   return result;
 }
 
-constexpr int caption_height = 18;
-constexpr double caption_scale = 0.4;
-constexpr int gap = 4;
+constexpr int caption_height = 22, caption_baseline = 16, caption_size = 14;
+constexpr int gap = 8;
+constexpr Color sheet_ground{24, 24, 24}, caption_ink{230, 230, 230};
 
 }  // namespace
 
@@ -90,17 +91,6 @@ void draw_dot(Image& image, Point center, int radius, Color color) {
   cv::circle(target, fixed_point(center), radius << fraction_bits, scalar(image, color), cv::FILLED, cv::LINE_AA, fraction_bits);
 }
 
-void draw_text(Image& image, const std::string& text, Point baseline_left, double scale, Color color) {
-  cv::Mat target = matrix(image);
-  cv::putText(target, text, cv::Point(cvRound(baseline_left.x), cvRound(baseline_left.y)), cv::FONT_HERSHEY_SIMPLEX, scale,
-              scalar(image, color), 1, cv::LINE_AA);
-}
-
-int text_width(const std::string& text, double scale) {
-  int baseline = 0;
-  return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, scale, 1, &baseline).width;
-}
-
 void paste(Image& image, const Image& patch, int left, int top) {
   MICROEMO_CHECK(image.channels == patch.channels, "pasting {} channels into {}", patch.channels, image.channels);
   const cv::Rect visible = cv::Rect(left, top, patch.width, patch.height) & cv::Rect(0, 0, image.width, image.height);
@@ -119,11 +109,14 @@ Image contact_sheet(const std::vector<Cell>& cells, int columns) {
   const int across = std::min(columns, int(cells.size())), down = (int(cells.size()) + columns - 1) / columns;
   const int step_x = width + gap, step_y = height + caption_height + gap;
   Image sheet = blank(across * step_x + gap, down * step_y + gap, 3);
-  fill_box(sheet, 0, 0, sheet.width, sheet.height, {24, 24, 24});
+  fill_box(sheet, 0, 0, sheet.width, sheet.height, sheet_ground);
   for (size_t i = 0; i < cells.size(); ++i) {
+    const Image& picture = cells[i].picture;
     const int left = gap + int(i) % columns * step_x, top = gap + int(i) / columns * step_y;
-    paste(sheet, cells[i].picture.channels == 1 ? to_rgb(cells[i].picture) : cells[i].picture, left, top);
-    draw_text(sheet, cells[i].caption, {double(left), double(top + height + 13)}, caption_scale, {230, 230, 230});
+    paste(sheet, picture.channels == 1 ? to_rgb(picture) : picture, left + (width - picture.width) / 2,
+          top + (height - picture.height) / 2);
+    draw_text(sheet, shortened_text(cells[i].caption, caption_size, width),
+              {double(left), double(top + height + caption_baseline)}, caption_size, caption_ink);
   }
   return sheet;
 }

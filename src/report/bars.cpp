@@ -13,8 +13,7 @@ namespace {
 
 constexpr int page_width = 1200, top = 90, row_height = 34, heading_height = 48, below = 80, note_height = 34;
 constexpr double left = 350, right = 1060, bar_height = 20;
-constexpr double text_scale = 0.65, title_scale = 0.95, note_scale = 0.5;
-constexpr size_t longest_name = 30;
+constexpr int text_size = 19, title_size = 27, note_size = 15, name_width = int(left) - 14 - 24;
 
 double place(double value) { return left + std::clamp(value, 0.0, 1.0) * (right - left); }
 
@@ -25,24 +24,20 @@ int height_of(const BarChart& chart) {
   return height;
 }
 
-std::string shortened(const std::string& name) {
-  return name.size() <= longest_name ? name : name.substr(0, longest_name - 3) + "...";
-}
-
 void draw_axis(Image& image, const BarChart& chart) {
   const int bottom = image.height - below - (chart.note.empty() ? 0 : note_height) + 10;
   for (const double value : ticks(0, 1, 5)) {
     media::draw_line(image, {place(value), top - 10.0}, {place(value), double(bottom)}, rule, 1);
-    write(image, tick_text(value, 0.2), place(value), bottom + 26, text_scale, faint_ink, Align::center);
+    write(image, tick_text(value, 0.2), place(value), bottom + 26, text_size, faint_ink, Align::center);
   }
-  write(image, drawable(chart.axis), (left + right) / 2, bottom + 58, text_scale, faint_ink, Align::center);
-  write(image, drawable(chart.note), 24, image.height - 18, note_scale, faint_ink);
-  write(image, drawable(chart.title), 24, 50, title_scale, ink);
+  write(image, chart.axis, (left + right) / 2, bottom + 58, text_size, faint_ink, Align::center);
+  write(image, media::shortened_text(chart.note, note_size, page_width - 48), 24, image.height - 18, note_size, faint_ink);
+  write(image, media::shortened_text(chart.title, title_size, page_width - 48), 24, 50, title_size, ink);
 }
 
 void draw_bar(Image& image, const Bar& bar, double y, Color color) {
-  write(image, shortened(drawable(bar.name)), left - 14, y + 7, text_scale, ink, Align::right);
-  if (!std::isfinite(bar.value)) return write(image, "-", left + 8, y + 7, text_scale, faint_ink);
+  write(image, media::shortened_text(bar.name, text_size, name_width), left - 14, y + 7, text_size, ink, Align::right);
+  if (!std::isfinite(bar.value)) return write(image, "-", left + 8, y + 7, text_size, faint_ink);
   media::fill_box(image, left, y - bar_height / 2, place(bar.value), y + bar_height / 2, color);
   double text_x = place(bar.value) + 12;
   if (bar.low < bar.high) {
@@ -50,7 +45,7 @@ void draw_bar(Image& image, const Bar& bar, double y, Color color) {
     for (const double end : {bar.low, bar.high}) media::draw_line(image, {place(end), y - 6}, {place(end), y + 6}, ink, 2);
     text_x = place(bar.high) + 12;
   }
-  write(image, fmt::format("{:.3f}", bar.value), text_x, y + 7, text_scale, ink);
+  write(image, fmt::format("{:.3f}", bar.value), text_x, y + 7, text_size, ink);
 }
 
 }  // namespace
@@ -64,7 +59,7 @@ media::Image draw_bars(const BarChart& chart) {
   for (size_t i = 0; i < chart.groups.size(); ++i) {
     const BarGroup& group = chart.groups[i];
     if (!group.heading.empty()) {
-      write(image, drawable(group.heading), 24, y + heading_height - 14, text_scale, faint_ink);
+      write(image, group.heading, 24, y + heading_height - 14, text_size, faint_ink);
       y += heading_height;
     }
     for (const Bar& bar : group.bars) {

@@ -3,8 +3,9 @@
 #include <vector>
 
 #include "microemo/media/image.h"
+#include "microemo/media/text_drawing.h"
 
-// What the pictures of this room share: paper, ink, text that wraps, and round numbers for axes. Coordinates in pixels.
+// What the pictures of this room share: paper, ink, text beside a place, and round numbers for axes. Coordinates in pixels.
 
 namespace microemo::report {
 
@@ -20,16 +21,9 @@ Color lighter(Color color, double share);
 
 Image blank_page(int width, int height);
 
-/// The text in the letters that the drawing font has, those of ASCII: Latin letters lose their marks (ascii_form), and a run of
-/// characters of other scripts becomes their number, "[2 characters]". `lost` is set when there was one.
-std::string drawable(const std::string& text, bool* lost = nullptr);
-
 enum class Align { left, center, right };
-/// One line in a stroke of about two pixels, `x` the place that `align` names.
-void write(Image& image, const std::string& text, double x, double baseline, double scale, Color color,
-           Align align = Align::left);
-/// Lines of at most `width` pixels, broken at blanks; a word that is too long is broken anywhere. Nothing is lost.
-std::vector<std::string> wrap(const std::string& text, double scale, int width);
+/// One line of letters of `size` pixels, `x` the place that `align` names.
+void write(Image& image, const std::string& text, double x, double baseline, int size, Color color, Align align = Align::left);
 
 /// Round values (1, 2 or 5 times a power of ten apart) within [low, high], about `count` of them.
 std::vector<double> ticks(double low, double high, int count);

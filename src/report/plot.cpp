@@ -15,7 +15,7 @@ using media::Point;
 
 constexpr int page_width = 1200, page_height = 600;
 constexpr double left = 110, right = 1160, top = 90, bottom = 510;
-constexpr double text_scale = 0.7, title_scale = 0.95;
+constexpr int text_size = 20, title_size = 27;
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -60,16 +60,16 @@ void draw_axes(Image& image, const Axes& axes, const Plot& plot) {
   for (const double value : y_ticks) {
     const double y = axes.place(axes.x.low, value).y;
     media::draw_line(image, {left, y}, {right, y}, rule, 1);
-    write(image, tick_text(value, tick_step(y_ticks)), left - 12, y + 7, text_scale, faint_ink, Align::right);
+    write(image, tick_text(value, tick_step(y_ticks)), left - 12, y + 7, text_size, faint_ink, Align::right);
   }
   for (const double value : x_ticks) {
     const double x = axes.place(value, axes.y.low).x;
     media::draw_line(image, {x, bottom}, {x, bottom + 7}, faint_ink, 1);
-    write(image, tick_text(value, tick_step(x_ticks)), x, bottom + 30, text_scale, faint_ink, Align::center);
+    write(image, tick_text(value, tick_step(x_ticks)), x, bottom + 30, text_size, faint_ink, Align::center);
   }
   media::draw_line(image, {left, bottom}, {right, bottom}, faint_ink, 2);
-  write(image, drawable(plot.title), left, 50, title_scale, ink);
-  write(image, drawable(plot.x_label), (left + right) / 2, bottom + 66, text_scale, faint_ink, Align::center);
+  write(image, plot.title, left, 50, title_size, ink);
+  write(image, plot.x_label, (left + right) / 2, bottom + 66, text_size, faint_ink, Align::center);
 }
 
 void draw_curve(Image& image, const Axes& axes, const Curve& curve, Color color) {
@@ -91,9 +91,9 @@ void draw_curve(Image& image, const Axes& axes, const Curve& curve, Color color)
 void draw_legend(Image& image, const Plot& plot) {
   double x = right;
   for (size_t i = plot.curves.size(); i-- > 0;) {
-    const std::string name = drawable(plot.curves[i].name);
-    write(image, name, x, 50, text_scale, ink, Align::right);
-    x -= media::text_width(name, text_scale) + 12;
+    const std::string& name = plot.curves[i].name;
+    write(image, name, x, 50, text_size, ink, Align::right);
+    x -= media::text_width(name, text_size) + 12;
     media::draw_line(image, {x - 28, 43}, {x, 43}, series_color(i), 4);
     x -= 60;
   }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double left = 100, top = 60, below = 70, right_margin = 40;
 constexpr int narrowest = 640, widest = 1600 - int(left + right_margin);
-constexpr double text_scale = 0.6;
+constexpr int text_size = 18;
 constexpr double shift_s = 0.010;
 constexpr double lowest_hz = 20;  // media::log_mel's
 
@@ -55,9 +55,9 @@ void draw_seconds(Plot& plot, const media::LogMel& mel) {
   for (const double value : values) {
     const double x = left + (value - start) / (end - start) * plot.width;
     media::draw_line(plot.page, {x, bottom}, {x, bottom + 7}, faint_ink, 1);
-    write(plot.page, tick_text(value, tick_step(values)), x, bottom + 28, text_scale, faint_ink, Align::center);
+    write(plot.page, tick_text(value, tick_step(values)), x, bottom + 28, text_size, faint_ink, Align::center);
   }
-  write(plot.page, "seconds", left + plot.width / 2, bottom + 56, text_scale, faint_ink, Align::center);
+  write(plot.page, "seconds", left + plot.width / 2, bottom + 56, text_size, faint_ink, Align::center);
 }
 
 void draw_hertz(Plot& plot, const media::LogMel& mel, int rate) {
@@ -67,9 +67,9 @@ void draw_hertz(Plot& plot, const media::LogMel& mel, int rate) {
     if (y < top - 1 || y > top + plot.height + 1 || last_y - y < 20) continue;
     last_y = y;
     media::draw_line(plot.page, {left - 7, y}, {left, y}, faint_ink, 1);
-    write(plot.page, tick_text(hz, 1), left - 12, y + 6, text_scale, faint_ink, Align::right);
+    write(plot.page, tick_text(hz, 1), left - 12, y + 6, text_size, faint_ink, Align::right);
   }
-  write(plot.page, "Hz", left - 12, top - 14, text_scale, faint_ink, Align::right);
+  write(plot.page, "Hz", left - 12, top - 14, text_size, faint_ink, Align::right);
 }
 
 }  // namespace
@@ -79,8 +79,9 @@ Image draw_log_mel(const media::LogMel& mel, int rate, const std::string& title)
   const int width = int(std::clamp<int64_t>(mel.frames(), narrowest, widest)), height = std::max(192, mel.bands * 3);
   Plot plot{blank_page(int(left + right_margin) + width, int(top + below) + height), double(width), double(height)};
   media::paste(plot.page, in_colour(media::resize(bands_picture(mel), width, height)), int(left), int(top));
-  write(plot.page, drawable(fmt::format("{}   {} mel bands of sound at {} Hz", title, mel.bands, rate)), left, 34, text_scale,
-        ink);
+  const std::string facts = fmt::format("   {} mel bands of sound at {} Hz", mel.bands, rate);
+  const int title_width = width - media::text_width(facts, text_size);
+  write(plot.page, media::shortened_text(title, text_size, title_width) + facts, left, 34, text_size, ink);
   draw_seconds(plot, mel);
   draw_hertz(plot, mel, rate);
   return std::move(plot.page);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -16,7 +17,7 @@ using media::Point;
 
 constexpr int page_width = 1600;
 constexpr double margin = 40, track_left = 200, track_right = page_width - margin;
-constexpr double text_scale = 0.65, title_scale = 1.15, subtitle_scale = 0.7;
+constexpr int text_size = 19, title_size = 34, subtitle_size = 21, number_size = 23, note_size = 16;
 constexpr double highest_frame = 320;
 constexpr double longest_frame_s = 1;
 constexpr int strip_gap = 6, row_gap = 22, signal_height = 64, bar_height = 40, found_height = 16;
@@ -31,7 +32,8 @@ struct Page {
     return track_left + std::clamp(seconds / timeline.duration_s, 0.0, 1.0) * (track_right - track_left);
   }
   void name_row(const std::string& name, double height) {
-    write(image, drawable(name), track_left - 16, y + height / 2 + 7, text_scale, faint_ink, Align::right);
+    write(image, media::shortened_text(name, text_size, int(track_left - 16 - margin)), track_left - 16, y + height / 2 + 7,
+          text_size, faint_ink, Align::right);
   }
 };
 
@@ -64,8 +66,10 @@ double frame_height(const Timeline& timeline) {
 double face_side(const Timeline& timeline) { return has_faces(timeline) ? std::min(150.0, cell_width(timeline) - strip_gap) : 0; }
 
 void draw_heading(Page& page) {
-  write(page.image, drawable(page.timeline.title), margin, page.y + 56, title_scale, ink);
-  write(page.image, drawable(page.timeline.subtitle), margin, page.y + 92, subtitle_scale, faint_ink);
+  write(page.image, media::shortened_text(page.timeline.title, title_size, int(track_right - margin)), margin, page.y + 56,
+        title_size, ink);
+  write(page.image, media::shortened_text(page.timeline.subtitle, subtitle_size, int(track_right - margin)), margin, page.y + 92,
+        subtitle_size, faint_ink);
   page.y += 116;
 }
 
@@ -93,7 +97,7 @@ void draw_strip(Page& page) {
       continue;
     }
     media::fill_box(page.image, left, page.y, left + side, page.y + side, shade);
-    write(page.image, "no face", left + side / 2, page.y + side / 2 + 6, 0.55, faint_ink, Align::center);
+    write(page.image, "no face", left + side / 2, page.y + side / 2 + 6, note_size, faint_ink, Align::center);
   }
   page.y += side + strip_gap;
 }
@@ -150,8 +154,8 @@ void draw_bars(Page& page) {
     const double left = page.x_of(utterance.start_s), right = std::max(left + 3, page.x_of(utterance.end_s));
     media::fill_box(page.image, left, page.y, right, page.y + bar_height, series_color(i));
     const std::string number = std::to_string(i + 1);
-    if (media::text_width(number, 0.8) + 6 < right - left)
-      write(page.image, number, (left + right) / 2, page.y + bar_height / 2.0 + 9, 0.8, paper, Align::center);
+    if (media::text_width(number, number_size) + 6 < right - left)
+      write(page.image, number, (left + right) / 2, page.y + bar_height / 2.0 + 9, number_size, paper, Align::center);
   }
   page.y += bar_height;
 }
@@ -163,11 +167,11 @@ void draw_axis(Page& page) {
   for (const double value : values) {
     media::draw_line(page.image, {page.x_of(value), page.y}, {page.x_of(value), page.y + 7}, faint_ink, 1);
     const std::string text = tick_text(value, tick_step(values));
-    const double half = media::text_width(text, text_scale) / 2.0;
-    write(page.image, text, std::min(page.x_of(value), track_right - half), page.y + 30, text_scale, faint_ink, Align::center);
+    const double half = media::text_width(text, text_size) / 2.0;
+    write(page.image, text, std::min(page.x_of(value), track_right - half), page.y + 30, text_size, faint_ink, Align::center);
   }
-  const double beside = media::text_width(tick_text(0, tick_step(values)), text_scale) / 2.0 + 16;
-  write(page.image, "seconds", track_left - beside, page.y + 30, text_scale, faint_ink, Align::right);
+  const double beside = media::text_width(tick_text(0, tick_step(values)), text_size) / 2.0 + 16;
+  write(page.image, "seconds", track_left - beside, page.y + 30, text_size, faint_ink, Align::right);
   page.y += 48;
 }
 
@@ -178,7 +182,7 @@ double tracks_height(const Timeline& timeline) {
 
 void draw_remarks(Page& page, const std::vector<std::string>& remarks) {
   for (const std::string& remark : remarks) {
-    write(page.image, drawable(remark), margin, page.y + 24, text_scale, faint_ink);
+    write(page.image, remark, margin, page.y + 24, text_size, faint_ink);
     page.y += 30;
   }
 }
@@ -194,16 +198,22 @@ std::vector<std::string> once_each(const std::vector<std::string>& remarks) {
   return list;
 }
 
+bool draws_every_letter(const Timeline& timeline) {
+  return media::can_draw(timeline.title + timeline.subtitle) &&
+         std::ranges::all_of(timeline.utterances, [](const TimelineUtterance& utterance) {
+           return media::can_draw(utterance.words + utterance.answer) && std::ranges::all_of(utterance.labels, media::can_draw);
+         });
+}
+
+/// In lines that fit.
 std::vector<std::string> all_remarks(const Timeline& timeline) {
-  bool lost = false;
-  drawable(timeline.title + timeline.subtitle, &lost);
-  for (const TimelineUtterance& utterance : timeline.utterances) {
-    drawable(utterance.words + utterance.answer, &lost);
-    for (const std::string& label : utterance.labels) drawable(label, &lost);
-  }
   std::vector<std::string> remarks = once_each(timeline.remarks);
-  if (lost) remarks.push_back("[n characters] stands for letters that this picture cannot draw; the JSON beside it has the text");
-  return remarks;
+  if (!draws_every_letter(timeline))
+    remarks.push_back("a box stands for a letter that the font of this picture does not have; the JSON beside it has the text");
+  std::vector<std::string> lines;
+  for (const std::string& remark : remarks)
+    std::ranges::copy(media::wrapped_text(remark, text_size, int(track_right - margin)), std::back_inserter(lines));
+  return lines;
 }
 
 }  // namespace

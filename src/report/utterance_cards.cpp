@@ -8,7 +8,7 @@
 namespace microemo::report {
 namespace {
 
-constexpr double heading_scale = 0.65, label_scale = 0.95, words_scale = 0.7, answer_scale = 0.65;
+constexpr int heading_size = 19, label_size = 27, words_size = 21, answer_size = 19;
 constexpr double heading_line = 34, label_line = 38, words_line = 30, answer_line = 28;
 constexpr double card_gap = 20, inset = 22, stripe = 8;
 constexpr size_t most_columns = 3;
@@ -25,18 +25,18 @@ Card make_card(const TimelineUtterance& utterance, size_t index, double width) {
   card.heading = fmt::format("{}   {:.2f} - {:.2f} s", index + 1, utterance.start_s, utterance.end_s);
   const std::string labels =
       utterance.labels.empty() ? "no label in the answer" : fmt::format("{}", fmt::join(utterance.labels, ", "));
-  card.labels = wrap(drawable(labels), label_scale, text_width);
-  if (!utterance.words.empty()) card.words = wrap(drawable("\"" + utterance.words + "\""), words_scale, text_width);
-  card.answer = wrap(drawable(utterance.answer.empty() ? "(empty answer)" : utterance.answer), answer_scale, text_width);
+  card.labels = media::wrapped_text(labels, label_size, text_width);
+  if (!utterance.words.empty()) card.words = media::wrapped_text("\"" + utterance.words + "\"", words_size, text_width);
+  card.answer = media::wrapped_text(utterance.answer.empty() ? "(empty answer)" : utterance.answer, answer_size, text_width);
   card.color = series_color(index);
   return card;
 }
 
-void draw_lines(Image& image, const std::vector<std::string>& lines, double x, double& y, double line_height, double scale,
+void draw_lines(Image& image, const std::vector<std::string>& lines, double x, double& y, double line_height, int size,
                 Color color) {
   for (const std::string& line : lines) {
     y += line_height;
-    write(image, line, x, y, scale, color);
+    write(image, line, x, y, size, color);
   }
 }
 
@@ -45,10 +45,10 @@ void draw_card(Image& image, const Card& card, double page_top) {
   media::fill_box(image, card.left, top, card.left + card.width, top + card.height, shade);
   media::fill_box(image, card.left, top, card.left + stripe, top + card.height, card.color);
   double y = top;
-  draw_lines(image, {card.heading}, x, y, heading_line, heading_scale, faint_ink);
-  draw_lines(image, card.labels, x, y, label_line, label_scale, ink);
-  draw_lines(image, card.words, x, y, words_line, words_scale, ink);
-  draw_lines(image, card.answer, x, y, answer_line, answer_scale, faint_ink);
+  draw_lines(image, {card.heading}, x, y, heading_line, heading_size, faint_ink);
+  draw_lines(image, card.labels, x, y, label_line, label_size, ink);
+  draw_lines(image, card.words, x, y, words_line, words_size, ink);
+  draw_lines(image, card.answer, x, y, answer_line, answer_size, faint_ink);
 }
 
 }  // namespace

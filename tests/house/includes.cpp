@@ -24,6 +24,7 @@ const std::vector<Library>& libraries() {
   static const std::vector<Library> table{
       {"OpenCV", {"opencv2/"}, {"media"}},
       {"dlib", {"dlib/"}, {"media"}},
+      {"FreeType", {"ft2build.h", "freetype"}, {"media"}},
       {"FFmpeg", {"libavformat/", "libavcodec/", "libavutil/", "libswscale/", "libswresample/"}, {"media"}},
       {"CUDA",
        {"cuda.h", "cuda_runtime", "cuda_fp16", "cuda_bf16", "cuda/", "cub/", "cublas", "cudnn", "nccl", "ATen/cuda/",
@@ -44,7 +45,7 @@ bool starts_with_any(const std::string& header, const std::vector<std::string>& 
 }
 
 bool is_torch(const std::string& header) { return starts_with_any(header, {"torch/", "ATen/", "c10/", "caffe2/"}); }
-bool is_vision(const std::string& header) { return starts_with_any(header, {"opencv2/", "dlib/", "libav", "libsw"}); }
+bool is_vision(const std::string& header) { return starts_with_any(header, {"opencv2/", "dlib/", "ft2build.h", "freetype", "libav", "libsw"}); }
 bool is_public(const SourceFile& file) { return file.path.starts_with("include/"); }
 bool is_test(const SourceFile& file) { return file.path.starts_with("tests/"); }
 

@@ -69,27 +69,28 @@ TEST(Timeline, GrowsWithTheAnswerAndLosesNoneOfIt) {
   EXPECT_GT(draw_timeline(timeline).height, before + 100);
 }
 
-TEST(Timeline, SaysWhenLettersCannotBeDrawn) {
+TEST(Timeline, SaysWhenALetterCannotBeDrawn) {
   Timeline timeline = two_utterances();
   const int before = draw_timeline(timeline).height;
-  timeline.utterances[0].words = "\xE5\xA5\xBD";
+  timeline.utterances[0].words = "\u9AD8\u5174";
+  EXPECT_EQ(draw_timeline(timeline).height, before);
+  timeline.utterances[0].words = "\U0001F600";
   EXPECT_EQ(draw_timeline(timeline).height, before + 30);
 }
 
-TEST(Timeline, DrawsLatinLettersWithoutTheirMarks) {
+TEST(Timeline, DrawsChineseWords) {
   Timeline timeline = two_utterances();
-  timeline.utterances[0].words = "deja vu, naive, strasse";
-  const Image plain_letters = draw_timeline(timeline);
-  timeline.utterances[0].words = "d\u00E9j\u00E0 vu, nai\u0308ve, stra\u00DFe";
-  EXPECT_EQ(draw_timeline(timeline).pixels, plain_letters.pixels);
+  timeline.utterances[0].words = "\u9AD8\u5174";
+  const Image happy = draw_timeline(timeline);
+  timeline.utterances[0].words = "\u6124\u6012";
+  EXPECT_NE(draw_timeline(timeline).pixels, happy.pixels);
 }
 
-TEST(Timeline, CountsTheLettersItCannotDraw) {
+TEST(Timeline, BreaksALongRemarkIntoLines) {
   Timeline timeline = two_utterances();
-  timeline.utterances[0].words = "\u4F60\u597D [2 characters]";
-  const Image both = draw_timeline(timeline);
-  timeline.utterances[0].words = "[2 characters] \u4F60\u597D";
-  EXPECT_EQ(draw_timeline(timeline).pixels, both.pixels);
+  const int before = draw_timeline(timeline).height;
+  timeline.remarks = {std::string(3000, 'w')};
+  EXPECT_GT(draw_timeline(timeline).height, before + 10 * 30);
 }
 
 TEST(Timeline, TakesBytesThatAreNoText) {

@@ -32,8 +32,7 @@ void write_png(const std::filesystem::path& path, const Image& image);
 Image resize(const Image& image, int width, int height);
 Image to_gray(const Image& image);
 
-/// Drawing for contact sheets and timelines; coordinates in pixels, clipped at the border. `text` draws ASCII with OpenCV's
-/// Hershey font.
+/// Drawing for contact sheets and timelines; coordinates in pixels, clipped at the border. text_drawing.h has the letters.
 struct Color {
   uint8_t red = 0, green = 0, blue = 0;
 };
@@ -41,13 +40,11 @@ void draw_box(Image& image, double left, double top, double right, double bottom
 void fill_box(Image& image, double left, double top, double right, double bottom, Color color);
 void draw_line(Image& image, Point from, Point to, Color color, int thickness = 1);
 void draw_dot(Image& image, Point center, int radius, Color color);
-void draw_text(Image& image, const std::string& text, Point baseline_left, double scale, Color color);
-/// Width in pixels that draw_text would use.
-int text_width(const std::string& text, double scale);
 /// Copies `patch` into `image` with its top left corner at (left, top); clipped.
 void paste(Image& image, const Image& patch, int left, int top);
 
-/// Lays pictures out in rows of `columns` with a caption under each; all cells are as large as the largest picture.
+/// Lays pictures out in rows of `columns` with a caption under each, shortened where it is wider than the cell; all cells are as
+/// large as the largest picture, which stand in their middle.
 struct Cell {
   Image picture;
   std::string caption;

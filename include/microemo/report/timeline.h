@@ -38,9 +38,9 @@ struct Timeline {
 };
 
 /// One picture of a clip and of what was said about it, 1600 pixels wide, as high as needed: frames and faces along time, where a
-/// face was found, the signals, the utterances, and under them a card for each with times, labels, words and answer. Latin
-/// letters are drawn without their marks, letters of other scripts as their number, and a line of the picture says so. Throws
-/// Error(internal) when times and values differ in number or the duration is not above 0.
+/// face was found, the signals, the utterances, and under them a card for each with times, labels, words and answer. A line
+/// of the picture says so when the font lacks a letter (media/text_drawing.h). Throws Error(internal) when times and values differ
+/// in number or the duration is not above 0, and Error(environment) without the font.
 media::Image draw_timeline(const Timeline& timeline);
 
 }  // namespace microemo::report
