@@ -31,10 +31,10 @@ struct UtteranceRules {
 };
 
 /// Cues in order of their start to utterances in order that do not overlap. The text of merged cues is joined by a blank, and the
-/// speaker is named where they agree. A cue above longest_s becomes the fewest parts that fit: where all its words have times, each
-/// part ends behind the word whose end is nearest to an equal share; else the words, and
-/// ideographs one by one, share the time by their bytes. A part without a word is no utterance. Throws Error(data) with the file
-/// and the cue's line for cues that overlap where that is refused; Error(config) for rules that are negative or not finite.
+/// speaker is named where they agree. A cue above longest_s becomes the fewest parts that fit: where all its words have times,
+/// each part ends behind the word whose end is nearest to an equal share; else the words, and ideographs one by one, share the
+/// time by their bytes. A part without a word is no utterance. Throws Error(data) with the file and the cue's line for cues that
+/// overlap where that is refused; Error(config) for rules that are negative or not finite.
 std::vector<Cue> utterances_of(std::vector<Cue> cues, const UtteranceRules& rules, const std::filesystem::path& name_in_errors);
 
 }  // namespace microemo::text
