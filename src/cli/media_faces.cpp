@@ -18,6 +18,7 @@
 #include "microemo/media/face_crops.h"
 #include "microemo/media/image.h"
 #include "microemo/media/repeats.h"
+#include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
 
 namespace microemo::cli {

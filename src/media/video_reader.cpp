@@ -7,7 +7,7 @@ namespace microemo::media {
 struct VideoReader::State : VideoDecoder {
   using VideoDecoder::VideoDecoder;
   bool ended = false;
-  int64_t next_index = 0;
+  int64_t next_index = 0, shown_pts = 0;
 };
 
 VideoInfo probe(const MediaInput& input, const ReadLimits& limits) { return open_media(input, limits).info; }
@@ -26,7 +26,13 @@ const std::optional<BadPacket>& VideoReader::first_bad_packet() const { return s
 std::optional<VideoFrame> VideoReader::next() {
   State& s = *state_;
   if (s.ended) return std::nullopt;
-  if (s.receive()) return s.take(s.next_index++);
+  if (s.receive()) {
+    VideoFrame frame = s.take(s.next_index++);
+    // Decoders of damaged streams let go of frames too early.
+    if (frame.index > 0 && frame.pts <= s.shown_pts) frame.damaged = true;
+    s.shown_pts = frame.pts;
+    return frame;
+  }
   s.ended = true;
   s.check_end(s.next_index);
   return std::nullopt;

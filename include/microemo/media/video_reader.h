@@ -31,7 +31,7 @@ struct VideoFrame {
   int64_t pts = 0;     ///< in the stream's time base, as in the file
   double seconds = 0;  ///< pts * time base - VideoInfo::start_s: the clock shared with the sound
   bool key = false;
-  bool damaged = false;  ///< the decoder concealed errors in it
+  bool damaged = false;  ///< the decoder concealed errors in it, or it comes no later than the frame before
   std::string md5;       ///< of the decoded planes as ffmpeg's framemd5 prints it; filled when asked for
   int64_t bytes = 0;     ///< of the decoded planes, with md5
   Image rgb;             ///< rotated upright
