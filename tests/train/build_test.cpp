@@ -80,7 +80,8 @@ TEST_F(BuiltModel, TakesTheWeightsOfARunMatrixByMatrix) {
 
 TEST_F(BuiltModel, ThatIsResumedHasTheStructureAlone) {
   options_.train.frozen_dtype = FrozenChoice::nf4;
-  const auto built = build_model(options_, *tiny_.tokenizer), empty = build_model_to_resume(options_, *tiny_.tokenizer);
+  const auto built = build_model(options_, *tiny_.tokenizer),
+             empty = build_for_training(options_, *tiny_.tokenizer, {.resumed = true}).model;
   const auto expected = checkpoint::tensors_of(*built);
   for (const auto& [name, tensor] : checkpoint::tensors_of(*empty)) {
     EXPECT_FALSE(nn::is_absent(tensor)) << name;
