@@ -30,12 +30,13 @@ done
 export OMP_NUM_THREADS=4 OMP_WAIT_POLICY=passive
 failed=0
 exec > >(tee gpu-check.txt) 2>&1
+tee=$!
 
 section() { printf '\n== %s\n' "$*"; }
 check() { "$@" || { failed=1 && printf 'FAILED: %s\n' "$*"; }; }
 
 section "machine"
-"$build/bin/microemo" info 2>/dev/null || "$build/bin/microemo" --version
+"$build/bin/microemo" --version
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null
 
 section "plug-in, devices, a kernel"
@@ -56,7 +57,10 @@ echo "the same on NF4:" && check "${ours[@]}" --frozen nf4
 
 if [[ -n $peer ]]; then
   section "the same in transformers and peft (eager, SDPA, bf16), in turns"
-  check "$peer" "$here/peer.py" --program "$build/bin/gpu_bench" --layers "$layers" --rounds "$rounds"
+  # Its libraries are not those that this program runs with.
+  check env LD_LIBRARY_PATH= OURS="${LD_LIBRARY_PATH:-}" "$peer" "$here/peer.py" --program "$build/bin/gpu_bench" --layers "$layers" --rounds "$rounds"
 fi
 ((failed)) && printf '\nsomething FAILED, see above\n' || printf '\nall checks passed\n'
+exec >&- 2>&-
+wait "$tee"  # the last lines are written by then
 exit "$failed"

@@ -9,6 +9,7 @@ A ratio is their time over ours: the median of the pairs beside the lowest and t
 """
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -64,7 +65,7 @@ def timed(step, steps):
 
 def ours(words):
     command = [words.program, "decoder", "--layers", str(words.layers), "--steps", str(words.steps)] + (["--recompute"] if words.recompute else [])
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=150, env={**os.environ, "LD_LIBRARY_PATH": os.environ.get("OURS", "")}).stdout
     return float(re.search(r"([\d.]+) ms a step", text)[1]) / 1e3, float(re.search(r"([\d.]+) GB at most", text)[1])
 
 
@@ -83,7 +84,9 @@ def main():
     theirs_gb = torch.cuda.max_memory_allocated() / 1e9
     pairs = []
     for _ in range(words.rounds):
+        torch.cuda.empty_cache()  # ours needs the memory
         own, own_gb = ours(words)
+        step()
         pairs.append((own, timed(step, words.steps)))
     ratios = sorted(theirs / own for own, theirs in pairs)
     print(f"ours {4096 / statistics.median(p[0] for p in pairs):.0f} tokens/s, theirs {4096 / statistics.median(p[1] for p in pairs):.0f} tokens/s, "

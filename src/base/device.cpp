@@ -66,7 +66,7 @@ const LoadedPlugin& plugin() {
   return loaded;
 }
 
-void list_devices(const MicroEmoCudaPlugin& cuda, CudaSupport& support) {
+void list_devices(const MicroEmoCudaPlugin& cuda, std::optional<int> only, CudaSupport& support) {
   Reason reason{};
   int32_t count = 0;
   if (!cuda.device_count(&count, reason.data(), reason.size())) {
@@ -74,6 +74,10 @@ void list_devices(const MicroEmoCudaPlugin& cuda, CudaSupport& support) {
     return;
   }
   for (int32_t index = 0; index < count; ++index) {
+    if (only && index != *only) {
+      support.devices.emplace_back();
+      continue;
+    }
     MicroEmoCudaDevice facts{};
     if (cuda.device_facts(index, &facts, reason.data(), reason.size()))
       support.devices.push_back({facts.name, facts.total_bytes, facts.free_bytes, facts.major, facts.minor});
@@ -101,7 +105,7 @@ Wish parse_wish(const std::string& name) {
 }
 
 Device choose_cuda(const Wish& wish) {
-  const CudaSupport support = cuda_support();
+  const CudaSupport support = cuda_support(wish.index);
   if (!support.missing.empty())
     throw EnvironmentError("CUDA cannot be used: {}", fmt::join(support.missing, "; "))
         .hint("install what is missing, or give train.device=cpu");
@@ -181,14 +185,14 @@ void make_nccl_group(void* store, int64_t rank, int64_t world, int device, doubl
   call_plugin("NCCL cannot be used", &MicroEmoCudaPlugin::nccl_group, &meeting, group);
 }
 
-CudaSupport cuda_support() {
+CudaSupport cuda_support(std::optional<int> only) {
   CudaSupport support;
   const Driver driver = look_for_driver();
   if (!driver.missing.empty()) support.missing.push_back(driver.missing);
   const LoadedPlugin& loaded = plugin();
   support.plugin_loaded = loaded.plugin != nullptr;
   if (!support.plugin_loaded) support.missing.push_back(loaded.missing);
-  if (support.plugin_loaded && support.missing.empty()) list_devices(*loaded.plugin, support);
+  if (support.plugin_loaded && support.missing.empty()) list_devices(*loaded.plugin, only, support);
   return support;
 }
 

@@ -150,10 +150,17 @@ std::optional<infer::Shard> shard_of(const Words& words) {
   return infer::Shard{launch.rank + 1, launch.world};
 }
 
+/// Ranks of one machine that share the work have a GPU each.
+std::string device_of_rank(const Words& words, const std::string& device) {
+  if (words.shard != "rank" || device != "cuda") return device;
+  const parallel::LaunchContext launch = parallel::launch_context(parallel::environment_variables());
+  return launch.local_world > 1 ? fmt::format("cuda:{}", launch.local_rank) : device;
+}
+
 Evaluation load(const Words& words) {
   Evaluation evaluation;
   evaluation.options = read_options(words);
-  const Device device = choose_device(evaluation.options.device);
+  const Device device = choose_device(device_of_rank(words, evaluation.options.device));
   // What was taken, as answers may depend on it.
   evaluation.options.device = device.cuda ? fmt::format("cuda:{}", device.index) : "cpu";
   at::set_num_threads(int(evaluation.options.threads));

@@ -24,7 +24,8 @@ bool begin_graph(void** graph, char* reason, size_t reason_size) {
     // The default stream cannot be captured; the one that does waits for what is in the queue already.
     require(cudaDeviceSynchronize());
     begun->stream.emplace(c10::cuda::getStreamFromPool());
-    begun->graph.capture_begin();
+    // Other threads go on with their own work meanwhile.
+    begun->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
     *graph = begun.release();
   });
 }
@@ -32,7 +33,12 @@ bool begin_graph(void** graph, char* reason, size_t reason_size) {
 bool end_graph(void* graph, char* reason, size_t reason_size) {
   return guarded(reason, reason_size, [&] {
     auto& begun = *static_cast<Graph*>(graph);
-    begun.graph.capture_end();
+    try {
+      begun.graph.capture_end();
+    } catch (...) {
+      begun.stream.reset();
+      throw;
+    }
     begun.stream.reset();
   });
 }

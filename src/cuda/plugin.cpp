@@ -48,7 +48,11 @@ bool device_facts(int32_t index, MicroEmoCudaDevice* facts, char* reason, size_t
 }
 
 bool use_device(int32_t index, char* reason, size_t reason_size) {
-  return guarded(reason, reason_size, [&] { c10::cuda::set_device(static_cast<c10::DeviceIndex>(index)); });
+  return guarded(reason, reason_size, [&] {
+    c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+    // Convolutions in fp32 are meant to be that; products are by default.
+    at::globalContext().setAllowTF32CuDNN(false);
+  });
 }
 
 /// LibTorch's allocator and stream, an own kernel and the way back to the CPU: what a training step will use.

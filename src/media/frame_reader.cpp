@@ -99,6 +99,8 @@ struct FrameReader::State {
     std::optional<Index> packets = index_of_packets(opened->file, packets_of(opened->file));
     index = packets ? std::move(*packets) : index_of_frames(input, options);
     if (index.frames.empty()) throw truncated(opened->file, 0, "no picture could be decoded");
+    // What was opened to read the packets goes on as the decoder.
+    if (index.jumps) decoder = std::move(opened);
   }
 
   VideoFrame frame(int64_t wanted);
@@ -140,6 +142,7 @@ bool FrameReader::State::shortens(size_t entry) const {
 /// Decodes forward until the wanted frame is in the decoder's hands; false when it was passed or the file ended.
 bool FrameReader::State::decode_to(int64_t wanted) {
   const int64_t pts = index.frames[size_t(wanted)].pts;
+  if (index.jumps) decoder->unwanted_before = pts;
   while (decoder->receive()) {
     ++decoded;
     // Without times in the packets frames are counted.
@@ -175,6 +178,10 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
     if (decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
       return decoder->take(wanted);
   }
+  known = false;
+  if (decoder && index.jumps && decoder->enter(index.entries.front()) && decode_to(wanted) &&
+      decoder->frame->decode_error_flags == 0)
+    return decoder->take(wanted);
   restart();
   if (decode_to(wanted)) return decoder->take(wanted);
   const std::string bad = decoder->first_bad

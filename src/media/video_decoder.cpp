@@ -65,6 +65,9 @@ bool VideoDecoder::feed() {
   draining = !packets.next(file.video_stream, *packet);
   const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
   if (!draining && time != AV_NOPTS_VALUE) packet_s_ = file.seconds(file.video_stream, time);
+  const bool unwanted =
+      !draining && unwanted_before != AV_NOPTS_VALUE && packet->pts != AV_NOPTS_VALUE && packet->pts < unwanted_before;
+  decoder->skip_frame = unwanted ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
   const int code = avcodec_send_packet(decoder.get(), draining ? nullptr : packet.get());
   av_packet_unref(packet.get());
   if (code < 0 && code != AVERROR_EOF) note_bad(code);

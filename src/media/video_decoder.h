@@ -38,6 +38,8 @@ struct VideoDecoder {
   int64_t bad_packets = 0, bad_in_a_row = 0;
   std::optional<BadPacket> first_bad;
   int64_t last_pts = AV_NOPTS_VALUE, last_duration = 0;
+  /// Pictures before this time that no other picture refers to need not be decoded.
+  int64_t unwanted_before = AV_NOPTS_VALUE;
 
  private:
   bool feed();

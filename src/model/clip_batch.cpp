@@ -1,16 +1,8 @@
 #include "microemo/model/clip_batch.h"
 
+#include "microemo/nn/sent.h"
+
 namespace microemo::model {
-namespace {
-
-/// From pinned memory, a GPU reads while the program goes on.
-at::Tensor moved(const at::Tensor& tensor, const at::Device& device) {
-  if (!tensor.defined() || tensor.device() == device) return tensor;
-  const at::Tensor from = device.is_cuda() && tensor.is_cpu() ? tensor.pin_memory() : tensor;
-  return from.to(device, tensor.scalar_type(), /*non_blocking=*/true);
-}
-
-}  // namespace
 
 ClipBatch on_device(ClipBatch batch, const at::Device& device) {
   for (at::Tensor* tensor : {&batch.frames_BTCHW,
@@ -39,8 +31,8 @@ ClipBatch on_device(ClipBatch batch, const at::Device& device) {
                              &batch.movement_BT,
                              &batch.window_movement_BW,
                              &batch.window_voice_BW})
-    *tensor = moved(*tensor, device);
-  for (at::Tensor& feature_BC : batch.features_BC) feature_BC = moved(feature_BC, device);
+    *tensor = nn::sent(*tensor, device);
+  for (at::Tensor& feature_BC : batch.features_BC) feature_BC = nn::sent(feature_BC, device);
   return batch;
 }
 

@@ -25,6 +25,7 @@
 #include "microemo/base/error.h"
 #include "microemo/nn/fused.h"
 #include "microemo/nn/recompute.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 
@@ -306,8 +307,10 @@ nn::RotaryTable Decoder::rotary_of(const PackedRows& rows, const at::Tensor& lik
 nn::RotaryTable Decoder::rotary_at(const at::Tensor& position_N, const at::Tensor& like) const {
   const int64_t last = position_N.max().item<int64_t>();
   MICROEMO_CHECK(last < rotary_.cos_PE.size(0), "position {} lies beyond the rotary table of {}", last, rotary_.cos_PE.size(0));
-  return {rotary_.cos_PE.index_select(0, position_N).to(like.options()),
-          rotary_.sin_PE.index_select(0, position_N).to(like.options())};
+  const auto rows = [&](const at::Tensor& table_PE) {
+    return nn::sent(table_PE.index_select(0, position_N).to(like.scalar_type()), like.device());
+  };
+  return {rows(rotary_.cos_PE), rows(rotary_.sin_PE)};
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {

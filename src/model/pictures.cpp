@@ -3,6 +3,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "microemo/model/hf_vision.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 constexpr float mean[] = {0.48145466f, 0.4578275f, 0.40821073f}, deviation[] = {0.26862954f, 0.26130258f, 0.27577711f};
 
 at::Tensor channels(const float (&values)[3], const at::TensorOptions& options) {
-  return at::tensor({values[0], values[1], values[2]}, at::kFloat).to(options.device()).view({3, 1, 1});
+  return nn::sent(at::tensor({values[0], values[1], values[2]}, at::kFloat), options.device()).view({3, 1, 1});
 }
 
 VitShape style_of(const VisualEncoderOptions& o) {

@@ -7,6 +7,7 @@
 
 #include "microemo/base/device_kernels.h"
 #include "microemo/base/error.h"
+#include "microemo/nn/sent.h"
 
 // The kernels of a device beside the CPU, for tensors.
 
@@ -29,7 +30,7 @@ inline void launched(int code, const char* what) {
 /// [n] int64 with the bits of the numbers.
 inline at::Tensor on_device_of(const at::Tensor& x, const std::vector<uint64_t>& numbers) {
   const at::Tensor here = at::from_blob(const_cast<uint64_t*>(numbers.data()), {int64_t(numbers.size())}, at::kLong);
-  return here.to(x.device());
+  return sent(here, x.device());
 }
 
 }  // namespace microemo::nn

@@ -142,7 +142,7 @@ at::Tensor drop_rows(const at::Tensor& x, double probability, const DropoutKeys&
   }
   std::vector<int64_t> shape(size_t(x.dim()), 1);
   shape[0] = x.size(0);
-  return x * kept_B.to(x.device(), x.scalar_type()).view(shape);
+  return x * sent(kept_B.to(x.scalar_type()), x.device()).view(shape);
 }
 
 }  // namespace microemo::nn

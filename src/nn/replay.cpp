@@ -8,6 +8,14 @@ namespace {
 /// Shapes are met so often before they are recorded: the first times, libraries choose and prepare what they use.
 constexpr int64_t plain_runs = 2;
 
+/// Ends a record that failed; only what it failed of is told.
+void give_up(const DeviceGraphs& graphs, void* graph) {
+  try {
+    graphs.end(graph);
+  } catch (...) {
+  }
+}
+
 }  // namespace
 
 struct Replay::Recorded {
@@ -39,8 +47,14 @@ at::Tensor Replay::run(const at::Tensor& x, const std::function<at::Tensor(const
     one->graphs = graphs;
     one->input = x.contiguous().clone();
     one->graph = graphs->begin();
-    one->output = work(one->input);
-    graphs->end(one->graph);
+    try {
+      one->output = work(one->input);
+      graphs->end(one->graph);
+    } catch (...) {
+      give_up(*graphs, one->graph);
+      recorded_.erase(key);
+      throw;
+    }
   } else {
     one->input.copy_(x);
   }

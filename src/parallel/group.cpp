@@ -66,11 +66,20 @@ struct Group::Impl {
   int exceptions = std::uncaught_exceptions();
 
   ~Impl() {
-    if (!heartbeat) return;
     const bool failed = std::uncaught_exceptions() > exceptions;
+    end_nccl(failed || lost);
+    if (!heartbeat) return;
     heartbeat->leave(lost ? farewell_lost : failed ? farewell_failed : farewell_ended);
   }
 
+  void end_nccl(bool failed) {
+    if (!nccl) return;
+    try {
+      failed ? nccl->abort() : nccl->shutdown();
+    } catch (const std::exception&) {  // the job ends either way
+    }
+    nccl.reset();
+  }
   bool goes_by_nccl(const at::Tensor& values) const { return nccl && values.is_cuda(); }
   c10d::Backend& backend_of(const at::Tensor& values) const { return goes_by_nccl(values) ? *nccl : *gloo; }
 

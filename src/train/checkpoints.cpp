@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <fmt/ranges.h>
 
@@ -60,6 +63,11 @@ void copy_into(at::Tensor& buffer, const at::Tensor& values) {
 
 void copy_into(checkpoint::NamedTensors& buffers, const checkpoint::NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) copy_into(buffers[name], tensor);
+}
+
+at::Device device_of(const torch::nn::Module& module) {
+  const auto parameters = module.parameters();
+  return parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
 }
 
 Json to_json(const TrainState& state, int64_t parts) {
@@ -142,9 +150,12 @@ void Checkpoints::save(const TrainState& state, const Trained& trained, std::fun
   wait();
   take(state, trained);
   AtWork::here().add(1);
-  writer_.start([this, hook = std::move(before)](const std::stop_token& stop) {
+  writer_.start([this, hook = std::move(before), device = device_of(trained.module)](const std::stop_token& stop) {
     const std::shared_ptr<void> until_the_end(nullptr, [](void*) { AtWork::here().add(-1); });
     at::set_num_threads(1);  // of this thread alone: the step at work needs the processors
+    // Frozen weights, which do not change, are read from a GPU beside the step's work, not in its queue.
+    std::optional<c10::StreamGuard> aside;
+    if (device.is_cuda()) aside.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
     if (hook) hook();
     rank_ == 0 ? write_first(stop) : write_part(stop);
   });

@@ -9,8 +9,10 @@
 
 #include <ATen/SequenceNumber.h>
 #include <ATen/record_function.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <fmt/format.h>
 
+#include "microemo/base/device.h"
 #include "microemo/nn/linear.h"
 
 namespace microemo::train {
@@ -21,33 +23,30 @@ constexpr const char* other = "other";
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double allocated_mb() {
-  const struct mallinfo2 info = ::mallinfo2();
-  return static_cast<double>(info.uordblks + info.hblkhd) / mb;
-}
-
 /// What was recorded while a part computed: its autograd nodes have these numbers.
 struct Range {
   std::string part;
   uint64_t first = 0, end = 0;
 };
 
-/// Sees the ranges of one thread.
+/// Sees the ranges of one thread and of its backward passes, which for a GPU run in another one.
 class Observer {
  public:
+  /// What leads to it from there.
+  struct Held : c10::DebugInfoBase {
+    Observer* own;
+    explicit Held(Observer* observer) : own(observer) {}
+  };
+
   struct PartTime {
     double forward_s = 0, backward_s = 0, kept_mb = 0;
   };
 
-  Observer() {
-    current = this;
+  explicit Observer(const at::Device& device) : device_(device), held_(std::make_shared<Held>(this)), guard_(place, held_) {
     handle_ = at::addThreadLocalCallback(
         at::RecordFunctionCallback(&begin, &end).scopes({at::RecordScope::USER_SCOPE, at::RecordScope::BACKWARD_FUNCTION}));
   }
-  ~Observer() {
-    at::removeCallback(handle_);
-    current = nullptr;
-  }
+  ~Observer() { at::removeCallback(handle_); }
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
 
@@ -55,29 +54,51 @@ class Observer {
   const std::map<std::string, PartTime>& parts() const { return parts_; }
 
  private:
+  static constexpr auto place = c10::DebugInfoKind::TEST_INFO_2;
+  static Observer* current() {
+    auto* held = static_cast<Held*>(c10::ThreadLocalDebugInfo::get(place));
+    return held ? held->own : nullptr;
+  }
+
+  /// A GPU is still at work when the program goes on.
+  double settled_s() const {
+    if (device_.is_cuda()) wait_for_cuda(device_.index());
+    return now_s();
+  }
+  double allocated_mb() const {
+    if (device_.is_cuda()) return static_cast<double>(cuda_memory(device_.index()).allocated) / mb;
+    const struct mallinfo2 info = ::mallinfo2();
+    return static_cast<double>(info.uordblks + info.hblkhd) / mb;
+  }
+
   struct Open : at::ObserverContext {
-    double began_s = now_s(), allocated = 0;
+    double began_s = 0, allocated = 0;
     uint64_t sequence = 0;
     bool counted = false;
   };
 
   /// Backward of a recomputed block runs a backward of its own inside: the outer one counts.
   static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
+    Observer* own = current();
+    if (!own) return nullptr;
     auto open = std::make_unique<Open>();
-    open->counted = current->depth_++ == 0;
-    open->allocated = allocated_mb();
+    open->counted = own->depth_++ == 0;
+    open->began_s = own->settled_s();
+    open->allocated = own->allocated_mb();
     open->sequence = at::sequence_number::peek();
     return open;
   }
   static void end(const at::RecordFunction& function, at::ObserverContext* context) {
     const auto* open = static_cast<const Open*>(context);
-    --current->depth_;
+    Observer* own = current();
+    if (!open || !own) return;
+    --own->depth_;
     if (!open->counted) return;
-    const double seconds = now_s() - open->began_s;
+    const double seconds = own->settled_s() - open->began_s;
     if (function.scope() == at::RecordScope::USER_SCOPE)
-      current->add_forward(function.name(), *open, seconds);
+      own->add_forward(function.name(), *open, seconds);
     else
-      current->add_backward(static_cast<uint64_t>(function.seqNr()), seconds);
+      own->add_backward(static_cast<uint64_t>(function.seqNr()), seconds);
   }
 
   void add_forward(const std::string& part, const Open& open, double seconds) {
@@ -92,13 +113,14 @@ class Observer {
     parts_[found == ranges_.end() ? other : found->part].backward_s += seconds;
   }
 
-  static thread_local Observer* current;
+  at::Device device_;
+  std::shared_ptr<Held> held_;
+  c10::DebugInfoGuard guard_;
   at::CallbackHandle handle_ = 0;
   int depth_ = 0;
   std::vector<Range> ranges_;
   std::map<std::string, PartTime> parts_;
 };
-thread_local Observer* Observer::current = nullptr;
 
 std::string part_of(const std::string& parameter) { return parameter.substr(0, parameter.find('.')); }
 
@@ -130,7 +152,7 @@ std::vector<PartCost> weights_of_parts(const Task& task) {
 
 std::vector<PartCost> cost_of_parts(const Task& task, const std::vector<model::ClipBatch>& batches) {
   std::vector<PartCost> rows = weights_of_parts(task);
-  Observer observer;
+  Observer observer(task.device);
   for (const model::ClipBatch& batch : batches) {
     observer.next_batch();
     forward_backward(task, {batch});

@@ -1,14 +1,22 @@
 #include "microemo/train/flops.h"
 
+#include <atomic>
 #include <memory>
 #include <string_view>
 
 #include <ATen/record_function.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 
 namespace microemo::train {
+
+struct FlopCounter::Count : c10::DebugInfoBase {
+  std::atomic<int64_t> operations{0};
+};
+
 namespace {
 
-thread_local int64_t counted = 0;
+/// Goes with what is recorded to the thread that runs backward, which for a GPU is another one.
+constexpr auto place = c10::DebugInfoKind::TEST_INFO;
 
 int64_t batched_product(const at::Tensor& left, const at::Tensor& right) { return 2 * left.numel() * right.size(-1); }
 
@@ -21,28 +29,32 @@ int64_t operations(const at::RecordFunction& function) {
   const auto tensor = [&](size_t i) -> const at::Tensor& { return function.inputs()[i].toTensor(); };
   if (name == "aten::mm" || name == "aten::bmm") return batched_product(tensor(0), tensor(1));
   if (name == "aten::addmm" || name == "aten::baddbmm") return batched_product(tensor(1), tensor(2));
-  if (name == "aten::_scaled_dot_product_flash_attention_for_cpu") return attention(tensor(0), tensor(1));
+  // The fused ones, whatever the device; the plain one is made of products.
+  if (!name.starts_with("aten::_scaled_dot_product_") || name.find("math") != std::string_view::npos) return 0;
   // Of the backward: scores again, and one product each for the gradients of weights, values, queries and keys.
-  if (name == "aten::_scaled_dot_product_flash_attention_for_cpu_backward") return attention(tensor(1), tensor(2)) * 5 / 2;
-  return 0;
+  return name.ends_with("_backward") ? attention(tensor(1), tensor(2)) * 5 / 2 : attention(tensor(0), tensor(1));
 }
 
 std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
-  counted += operations(function);
+  if (auto* held = static_cast<FlopCounter::Count*>(c10::ThreadLocalDebugInfo::get(place)))
+    held->operations += operations(function);
   return nullptr;
 }
 
 }  // namespace
 
+FlopCounter::~FlopCounter() { stop(); }
+
 FlopCounter::FlopCounter() {
-  counted = 0;
+  count_ = std::make_shared<Count>();
+  guard_ = std::make_unique<c10::DebugInfoGuard>(place, count_);
   handle_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&count).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
 }
 
 int64_t FlopCounter::stop() {
-  if (handle_ == 0) return count_;
-  at::removeCallback(std::exchange(handle_, 0));
-  return count_ = counted;
+  if (handle_ != 0) at::removeCallback(std::exchange(handle_, 0));
+  guard_.reset();
+  return count_->operations;
 }
 
 }  // namespace microemo::train

@@ -149,7 +149,7 @@ bool learns(const torch::nn::Module& module) {
 double room_on(const at::Device& device, const torch::nn::Module& module) {
   if (!device.is_cuda()) return available_memory();
   constexpr double with_gradient_and_states = 4 * 4, frozen = 2;
-  const CudaSupport cuda = cuda_support();
+  const CudaSupport cuda = cuda_support(device.index());
   double room = static_cast<double>(cuda.devices.at(static_cast<size_t>(device.index())).free_bytes);
   for (const at::Tensor& parameter : module.parameters())
     room -= static_cast<double>(parameter.numel()) * (parameter.requires_grad() ? with_gradient_and_states : frozen);

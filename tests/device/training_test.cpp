@@ -3,7 +3,9 @@
 #include "infer/tiny_model.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/infer/generate.h"
+#include "microemo/train/cost.h"
 #include "microemo/train/fit.h"
+#include "microemo/train/flops.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/optimizer.h"
@@ -148,6 +150,26 @@ TEST_F(OnASecondDevice, AStoppedRunGoesOnBitForBit) {
   for (const char* file : {"model.safetensors", "optimizer.safetensors"})
     EXPECT_EQ(read_file(checkpoint::find_latest(whole)->path / file), read_file(checkpoint::find_latest(parts)->path / file));
   EXPECT_EQ(test::timeless_metrics(whole), test::timeless_metrics(parts));
+}
+
+/// Backward runs in another thread there.
+TEST_F(OnASecondDevice, OperationsAndCostsOfBackwardAreCounted) {
+  const auto count_on = [&](const at::Device& device) {
+    const Task one = task(device);
+    one.module->to(device);
+    FlopCounter counter;
+    forward_backward(one, one.batches(0));
+    return counter.stop();
+  };
+  const int64_t wanted = count_on(at::kCPU);
+  EXPECT_GT(wanted, 0);
+  // Attention there is made of products, and so counted without what the fused one computes again.
+  EXPECT_NEAR(double(count_on(test::second_device())), double(wanted), 0.2 * double(wanted));
+  const Task one = task(test::second_device());
+  one.module->to(one.device);
+  double backward_s = 0;
+  for (const PartCost& part : cost_of_parts(one, one.batches(0))) backward_s += part.backward_s;
+  EXPECT_GT(backward_s, 0);
 }
 
 TEST_F(OnASecondDevice, AStepIsReadOnceBeforeItsEnd) {

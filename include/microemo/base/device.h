@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,9 @@ struct CudaSupport {
 };
 
 /// Looks at everything, for reports on the machine: loads the plug-in, which takes a second and brings LibTorch's CUDA libraries
-/// into the process. Call it where choose_device is called, not later.
-CudaSupport cuda_support();
+/// into the process. Call it where choose_device is called, not later. With `only`, the facts of one device alone are asked for:
+/// every other would be given a context, which takes its memory.
+CudaSupport cuda_support(std::optional<int> only = {});
 
 /// Of LibTorch's allocator on a GPU, in bytes: what tensors take, what was taken from the driver for them, and the most of both.
 struct CudaMemory {

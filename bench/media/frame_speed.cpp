@@ -1,0 +1,54 @@
+// The program of bench/media/frames: answers lines on standard input with seconds of the processor and of the clock, and the MD5
+// of all pixels that were read.
+//
+//   frame_speed VIDEO
+//
+// "uniform N" opens the video and reads N frames, evenly by number, as RGB; "first N" opens it and reads its first N.
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "microemo/base/hash.h"
+#include "microemo/media/frame_reader.h"
+
+namespace {
+
+using namespace microemo;
+
+double processor_s() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9;
+}
+
+std::vector<media::VideoFrame> read(const std::string& video, const std::string& kind, int64_t count) {
+  media::FrameReader reader(video);
+  std::vector<int64_t> wanted(static_cast<size_t>(count));
+  std::iota(wanted.begin(), wanted.end(), int64_t{0});
+  if (kind == "uniform") wanted = media::uniform_frames(int64_t(reader.frames().size()), count);
+  return reader.read(wanted);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 2) return 2;
+  std::string kind;
+  for (int64_t frames = 0; std::cin >> kind >> frames;) {
+    const double processor = processor_s();
+    const auto clock = std::chrono::steady_clock::now();
+    const auto read_frames = read(words[1], kind, frames);
+    const double took = processor_s() - processor;
+    const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
+    std::string pixels;
+    for (const auto& frame : read_frames)
+      pixels.append(reinterpret_cast<const char*>(frame.rgb.pixels.data()), frame.rgb.pixels.size());
+    std::printf("%.6f %.6f %zu %s\n", took, passed, read_frames.size(), sha256(pixels).c_str());
+    std::fflush(stdout);
+  }
+  return 0;
+}
