@@ -89,6 +89,97 @@ TEST(WrittenVideo, MayHaveNoSound) {
   EXPECT_FALSE(probe(folder.path() / "a.mp4").has_audio);
 }
 
+/// What the muxer of a hash prints about a file's packets of sound.
+std::vector<std::string> sound_packets(const std::filesystem::path& path) {
+  return test::lines_of({"ffmpeg", "-v", "error", "-i", path.string(), "-map", "0:a", "-c", "copy", "-f", "md5", "-"});
+}
+
+/// A frame in each of 50 seconds / 25.
+void write_with_sound_of(const std::filesystem::path& path, const std::filesystem::path& source) {
+  VideoWriterOptions copying = options(false);
+  copying.sound_of = source;
+  VideoWriter writer(path, copying);
+  for (int i = 0; i < 50; ++i) writer.add(frame_at(i));
+  writer.finish();
+}
+
+TEST(WrittenVideo, KeepsTimesThatAreNotEven) {
+  const TemporaryFolder folder;
+  VideoWriterOptions uneven = options(false);
+  uneven.time_base_den = 1000;
+  const std::vector<int64_t> times = {0, 40, 41, 100, 333, 350, 1200};
+  VideoWriter writer(folder.path() / "a.mp4", uneven);
+  for (size_t i = 0; i < times.size(); ++i)
+    writer.add(frame_at(int(i)), times[i], i + 1 < times.size() ? times[i + 1] - times[i] : 77);
+  writer.finish();
+  VideoReader reader(folder.path() / "a.mp4");
+  for (const int64_t time : times) EXPECT_NEAR(reader.next().value().seconds, double(time) / 1000, 1e-9);
+  EXPECT_FALSE(reader.next().has_value());
+  EXPECT_NEAR(reader.info().duration_s, 1.277, 0.0011);
+}
+
+TEST(WrittenVideo, KeepsASoundThatStartsLater) {
+  const TemporaryFolder folder;
+  Sound later = tone();
+  later.start_s = 0.5;
+  VideoWriter writer(folder.path() / "a.mp4", options());
+  writer.add_sound(later);
+  for (int i = 0; i < frame_count; ++i) writer.add(frame_at(i));
+  writer.finish();
+  // The codec begins with silence of its own; the first loud sample is the tone's.
+  const Sound sound = read_sound(folder.path() / "a.mp4");
+  const auto loud = std::ranges::find_if(sound.samples, [](float sample) { return std::abs(sample) > 0.1F; });
+  EXPECT_NEAR(sound.start_s + double(loud - sound.samples.begin()) / sound.rate, 0.5, 0.005);
+}
+
+TEST(WrittenVideo, CopiesTheSoundOfAnotherFilePacketByPacket) {
+  const test::Clips clips;
+  for (const char* name : {"a.mp4", "a.mkv", "a.mov"}) {
+    const auto source = clips.make(name, {"-c:a", "aac"});
+    EXPECT_TRUE(can_copy_sound(source));
+    write_with_sound_of(clips.path("copy.mp4"), source);
+    EXPECT_EQ(sound_packets(clips.path("copy.mp4")), sound_packets(source)) << name;
+    const Sound expected = read_sound(source), sound = read_sound(clips.path("copy.mp4"));
+    EXPECT_NEAR(sound.start_s, expected.start_s, 0.001) << name;
+    EXPECT_NEAR(double(sound.samples.size()), double(expected.samples.size()), 1024) << name;
+  }
+}
+
+TEST(WrittenVideo, CopiesSoundOfATransportStreamAndOfMp3AndOpus) {
+  const test::Clips clips;
+  for (const auto& [name, codec] :
+       {std::pair{"a.ts", "aac"}, std::pair{"a.avi", "libmp3lame"}, std::pair{"a.mkv", "libopus"}, std::pair{"b.mkv", "ac3"}}) {
+    const auto source = clips.make(name, {"-c:a", codec});
+    EXPECT_TRUE(can_copy_sound(source)) << name;
+    write_with_sound_of(clips.path("copy.mp4"), source);
+    const Sound expected = read_sound(source), sound = read_sound(clips.path("copy.mp4"));
+    EXPECT_NEAR(sound.start_s, expected.start_s, 0.03) << name;
+    EXPECT_NEAR(sound.end_s(), expected.end_s(), 0.06) << name;
+  }
+}
+
+TEST(WrittenVideo, CannotCopySoundThatMp4DoesNotHoldOrThatIsNotThere) {
+  const test::Clips clips;
+  EXPECT_FALSE(can_copy_sound(clips.make("a.avi", {"-c:a", "pcm_s16le"})));
+  EXPECT_FALSE(can_copy_sound(clips.make("b.mkv", {"-c:a", "libvorbis"})));
+  EXPECT_FALSE(can_copy_sound(clips.make("c.mp4", {"-an"})));
+  expect_error(
+      ErrorKind::data, [&] { can_copy_sound(clips.write("d.mp4", "words")); }, "d.mp4");
+  expect_error(
+      ErrorKind::internal, [&] { write_with_sound_of(clips.path("e.mp4"), clips.path("c.mp4")); }, "cannot be copied");
+}
+
+TEST(WrittenVideo, WithTimesThatDoNotAscendIsAMistake) {
+  const TemporaryFolder folder;
+  VideoWriter writer(folder.path() / "a.mp4", options(false));
+  writer.add(frame_at(0), 5, 1);
+  for (const int64_t time : {5, 4, -1})
+    expect_error(
+        ErrorKind::internal, [&] { writer.add(frame_at(1), time, 1); }, "behind one at 5");
+  expect_error(
+      ErrorKind::internal, [&] { writer.add(frame_at(1), 6, 0); }, "for 0");
+}
+
 TEST(WrittenVideo, AppearsOnlyWhenItIsFinished) {
   const TemporaryFolder folder;
   {
