@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include "media_input.h"
+#include "media_overlay.h"
 #include "media_speech.h"
 #include "media_view.h"
 #include "microemo/base/error.h"
@@ -210,7 +211,7 @@ void add_cells(CLI::App& view, const std::shared_ptr<Words>& words) {
 
 }  // namespace
 
-void add_media_command(CLI::App& app, int&) {
+void add_media_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command = app.add_subcommand("media", "Look at what is read from a video: frames with their times, faces, sound");
   command->require_subcommand(1);
@@ -221,6 +222,7 @@ void add_media_command(CLI::App& app, int&) {
   CLI::App* audio = add_view(*command, "audio", "The sound as the model hears it: mono, at 16 kHz or another rate",
                              "Write a picture of the log-mel filter banks", words, show_sound);
   add_speech_views(*command);
+  add_media_overlay(*command, status);
   add_cells(*frames, words);
   audio->add_option("--rate", words->rate, "Samples per second")->check(CLI::Range(1000, 384000))->capture_default_str();
   audio->add_option("--resampler", words->resampler, "swresample as ffmpeg, sinc as torchaudio, soxr as sox -v")
@@ -240,7 +242,8 @@ void add_media_command(CLI::App& app, int&) {
       "  microemo media audio clip.mp4 --wav sound.wav\n"
       "  microemo media audio clip.mp4 --from 1.5 --to 3.25 --wav utterance.wav\n"
       "  microemo media transcript talk.vtt --overlap cut --longest 10 --srt talk.srt\n"
-      "  microemo media voice clip.mp4 --srt clip.srt");
+      "  microemo media voice clip.mp4 --srt clip.srt\n"
+      "  microemo media overlay clip.mp4 --transcript clip.srt --out overlay.mp4");
 }
 
 }  // namespace microemo::cli

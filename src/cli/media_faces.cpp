@@ -20,6 +20,7 @@
 #include "microemo/media/repeats.h"
 #include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
+#include "microemo/report/face_sheet.h"
 
 namespace microemo::cli {
 namespace {
@@ -30,7 +31,7 @@ using media::VideoInfo;
 using media::VideoReader;
 
 struct Words {
-  std::string video, sheet, crops;
+  std::string video, sheet, track_sheet, crops;
   int cells = 24, size = 112;
   media::FaceTrackOptions tracking;
   bool json = false;
@@ -188,11 +189,14 @@ void write_crops(const TrackedClip& clip, const Words& words) {
 }
 
 void show_faces(const Words& words) {
-  if (!words.sheet.empty()) media::check_png_name(words.sheet);
+  for (const std::string& sheet : {words.sheet, words.track_sheet})
+    if (!sheet.empty()) media::check_png_name(sheet);
   if (!words.crops.empty()) media::check_crops_name(words.crops);
   const TrackedClip clip = track(words);
   words.json ? print_faces_json(clip, words) : print_faces(clip, words);
   if (!words.crops.empty()) write_crops(clip, words);
+  if (!words.track_sheet.empty())
+    media::write_png(words.track_sheet, report::draw_face_sheet(words.video, clip.faces, words.cells));
   if (words.sheet.empty()) return;
   const auto alignment = media::align_tracks(clip.watched, cell_height);
   write_sheet(words.media.input(words.video), words.media.limits, words.sheet, int64_t(clip.faces.size()), words.cells,
@@ -213,6 +217,7 @@ void add_faces_view(CLI::App& media_command) {
   add_media_options(*view, words->media);
   view->add_option("--sheet", words->sheet, "Write a contact sheet: boxes and points, the watched face's aligned crop")
       ->type_name("PNG");
+  view->add_option("--track-sheet", words->track_sheet, "Write the aligned crops of every track over time")->type_name("PNG");
   view->add_option("--cells", words->cells, "Pictures on the contact sheet, spread over the clip")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

@@ -27,6 +27,14 @@ struct FacesOfClip {
   std::vector<std::optional<media::Face>> watched;
 };
 
+void check_size(const media::Image& frame, const media::VideoInfo& info, const OverlayVideo& job) {
+  if (frame.width != info.width || frame.height != info.height)
+    throw DataError("the video begins with pictures of {} x {} and goes on with {} x {}", info.width, info.height, frame.width,
+                    frame.height)
+        .where(job.video)
+        .hint("convert it to one size, for instance with ffmpeg -vf scale");
+}
+
 /// Nothing when a stop is requested.
 std::optional<FacesOfClip> follow_faces(const OverlayVideo& job, int64_t frames) {
   media::FaceTracker tracker(job.faces);
@@ -34,6 +42,7 @@ std::optional<FacesOfClip> follow_faces(const OverlayVideo& job, int64_t frames)
   Progress progress("faces", "frames", frames);
   while (const auto frame = reader.next()) {
     if (stop_requested()) return std::nullopt;
+    check_size(frame->rgb, reader.info(), job);
     tracker.add(frame->rgb);
     progress.add();
   }
@@ -62,6 +71,14 @@ class FrameClock {
   double unit_s_, start_s_;
   int64_t end_ = 0;
 };
+
+void check_times(const FrameClock& clock, const OverlayVideo& job) {
+  for (size_t i = 1; i < clock.count(); ++i)
+    if (clock.time(i) <= clock.time(i - 1))
+      throw DataError("frames {} and {} of the video are shown at the same time", i - 1, i)
+          .where(job.video)
+          .hint("give its frames times of their own, for instance with ffmpeg -vsync vfr");
+}
 
 void check_ends(const std::vector<TimedText>& texts, const OverlayVideo& job, double duration_s) {
   for (const TimedText& text : texts)
@@ -126,6 +143,7 @@ bool write_overlay_video(const OverlayVideo& job) {
   check_ends(job.overlay.labels, job, end_s);
   const OverlayPainter painter(info.width, info.height, whole.overlay);
   const FrameClock clock(index, info);
+  check_times(clock, job);
   const auto clip = follow_faces(job, int64_t(clock.count()));
   if (!clip) return false;
   media::VideoWriterOptions options;

@@ -123,8 +123,9 @@ TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
   if (!photograph) GTEST_SKIP() << test::no_test_media("grace_hopper_512x512.jpg");
   test::ffmpeg({"-loop", "1", "-i", photograph->string(), "-t", "0.4", "-r", "25", "-pix_fmt", "yuv420p",
                 clips.path("face.mp4").string()});
-  const auto sheet = clips.path("sheet.png");
-  const Json json = json_of({"faces", clips.path("face.mp4").string(), "--sheet", sheet.string()});
+  const auto sheet = clips.path("sheet.png"), tracks = clips.path("tracks.png");
+  const Json json =
+      json_of({"faces", clips.path("face.mp4").string(), "--sheet", sheet.string(), "--track-sheet", tracks.string()});
   EXPECT_EQ(json["main_track"], 0);
   for (const Json& frame : json["frames"]) {
     ASSERT_EQ(frame["faces"].size(), 1u);
@@ -145,6 +146,7 @@ TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
   EXPECT_GE(track["duplicated"], 8);
   EXPECT_GT(track["mean_confidence"].get<double>(), 0.5);
   EXPECT_GT(media::read_image(sheet).width, 4 * 320);
+  EXPECT_GT(media::read_image(tracks).height, 200);
 }
 
 TEST_F(MediaCommand, WritesAlignedCropsOfEveryFrame) {

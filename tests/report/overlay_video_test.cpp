@@ -105,6 +105,14 @@ TEST_F(OverlayVideos, LeaveNothingOfABrokenSource) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+TEST_F(OverlayVideos, RefuseAVideoThatChangesItsSize) {
+  const auto small = clips.make("a.ts"), large = clips.make("b.ts", {"-s", "320x240"});
+  const auto both = clips.write("both.ts", read_file(small) + read_file(large));
+  expect_error(
+      ErrorKind::data, [&] { write_overlay_video(job(both)); }, "both.ts");
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
 TEST_F(OverlayVideos, RefuseWrongPlaces) {
   const auto video = clips.make("a.mp4");
   OverlayVideo wrong = job(video);

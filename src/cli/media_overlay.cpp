@@ -1,0 +1,146 @@
+#include "media_overlay.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/json.h"
+#include "microemo/base/workers.h"
+#include "microemo/media/frame_reader.h"
+#include "microemo/report/overlay_video.h"
+#include "microemo/text/transcript.h"
+
+namespace microemo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using report::TimedText;
+
+constexpr double same_duration_s = 0.5;
+
+struct Words {
+  std::string video, out, transcript, labels;
+  double threshold = media::FaceTrackOptions{}.threshold;
+};
+
+Error not_a_prediction(const fs::path& path, const std::string& why) {
+  return DataError("this is no prediction: {}", why).where(path).hint("give the prediction.json that microemo predict wrote");
+}
+
+TimedText text_of(const Json& utterance, const fs::path& path, std::string text) {
+  TimedText timed{json_get<double>(utterance, "start_s", path), json_get<double>(utterance, "end_s", path), std::move(text)};
+  if (!(timed.start_s >= 0 && timed.end_s >= timed.start_s && std::isfinite(timed.end_s)))
+    throw not_a_prediction(path, fmt::format("an utterance from {} to {} s", timed.start_s, timed.end_s));
+  return timed;
+}
+
+std::vector<Json> utterances_of(const fs::path& path) {
+  const Json prediction = read_json(path);
+  if (!prediction.is_object() || !prediction.contains("utterances") || !prediction["utterances"].is_array())
+    throw not_a_prediction(path, "it has no list of \"utterances\"");
+  std::vector<Json> utterances(prediction["utterances"].begin(), prediction["utterances"].end());
+  if (utterances.empty()) throw not_a_prediction(path, "it has no utterance");
+  for (const Json& utterance : utterances)
+    if (!utterance.is_object()) throw not_a_prediction(path, "an utterance is no object");
+  return utterances;
+}
+
+void check_is_about(const Json& prediction, const fs::path& path, const fs::path& video) {
+  const fs::path named = json_get<std::string>(prediction, "video", path);
+  const auto refuse = [&](const std::string& why) {
+    return DataError("these labels are those of another clip: {}", why)
+        .where(path)
+        .hint("predict this clip, or give the labels that belong to it");
+  };
+  if (named.filename() != video.filename())
+    throw refuse(fmt::format("{} and not {}", named.filename().string(), video.filename().string()));
+  const media::FrameReader reader(video);
+  const double told_s = json_get<double>(prediction, "duration_s", path);
+  const double end_s = std::max(reader.end_s(), reader.info().duration_s);
+  if (!(std::abs(told_s - reader.end_s()) <= same_duration_s || std::abs(told_s - end_s) <= same_duration_s))
+    throw refuse(fmt::format("one of {:.3f} s, and this one has {:.3f} s", told_s, end_s));
+}
+
+std::vector<TimedText> read_words(const fs::path& transcript) {
+  std::vector<TimedText> words;
+  for (const text::Cue& cue : text::read_srt(transcript)) words.push_back({cue.start_s, cue.end_s, cue.text});
+  if (words.empty())
+    throw DataError("the transcript has no utterance").where(transcript).hint("leave --transcript out to show no words");
+  return words;
+}
+
+/// The words of a prediction's utterances, where there is no transcript beside it.
+std::vector<TimedText> words_of(const fs::path& path) {
+  std::vector<TimedText> words;
+  for (const Json& utterance : utterances_of(path)) {
+    const auto text = json_get<std::string>(utterance, "text", path);
+    if (!text.empty()) words.push_back(text_of(utterance, path, text));
+  }
+  return words;
+}
+
+int run(const Words& words) {
+  report::OverlayVideo job{words.video, words.out, {}, {}};
+  job.faces.threshold = words.threshold;
+  report::check_overlay_place(job.video, job.out);
+  if (!words.labels.empty()) job.overlay.labels = read_labels(words.labels, words.video);
+  if (!words.transcript.empty())
+    job.overlay.words = read_words(words.transcript);
+  else if (!words.labels.empty())
+    job.overlay.words = words_of(words.labels);
+  if (!report::write_overlay_video(job)) {
+    std::fprintf(stderr, "stopped: no overlay was written\n");
+    return exit_code_interrupted;
+  }
+  std::printf("overlay: %s\n", words.out.c_str());
+  return 0;
+}
+
+std::string finite(const std::string& text) {
+  const char* const end = text.data() + text.size();
+  char* rest = nullptr;
+  const double value = std::strtod(text.c_str(), &rest);
+  return !text.empty() && rest == end && std::isfinite(value) ? "" : text + " is not a number";
+}
+
+}  // namespace
+
+std::string label_text(const std::vector<std::string>& labels) {
+  return labels.empty() ? "no label" : fmt::format("{}", fmt::join(labels, ", "));
+}
+
+std::vector<TimedText> read_labels(const fs::path& path, const fs::path& video) {
+  const std::vector<Json> utterances = utterances_of(path);
+  check_is_about(read_json(path), path, video);
+  std::vector<TimedText> labels;
+  for (const Json& utterance : utterances)
+    labels.push_back(text_of(utterance, path, label_text(json_get<std::vector<std::string>>(utterance, "labels", path))));
+  return labels;
+}
+
+void add_media_overlay(CLI::App& media_command, int& status) {
+  auto words = std::make_shared<Words>();
+  CLI::App* view = media_command.add_subcommand(
+      "overlay", "Write the video again with its sound, and faces, words and labels drawn on and under its pictures");
+  view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
+  view->add_option("--out", words->out, "The new file")->required()->type_name("MP4");
+  view->add_option("--transcript", words->transcript, "SubRip file: the words of each moment")->type_name("FILE.srt");
+  view->add_option("--labels", words->labels,
+                   "What microemo predict wrote about this video: labels, and words without a transcript")
+      ->type_name("prediction.json");
+  view->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
+      ->check(finite)
+      ->capture_default_str();
+  view->callback([words, &status] {
+    install_stop_signals();
+    status = run(*words);
+  });
+}
+
+}  // namespace microemo::cli
