@@ -14,18 +14,22 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "media_overlay.h"
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/base/log.h"
+#include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
 #include "microemo/eval/extract.h"
 #include "microemo/eval/labels.h"
 #include "microemo/infer/answer_text.h"
 #include "microemo/infer/generate.h"
+#include "microemo/media/video_reader.h"
 #include "microemo/media/voice.h"
 #include "microemo/report/clip_frames.h"
+#include "microemo/report/overlay_video.h"
 #include "microemo/report/timeline.h"
 #include "microemo/text/transcript.h"
 #include "microemo/text/utterance_rules.h"
@@ -34,6 +38,7 @@
 #include "out_of_memory.h"
 #include "rule_options.h"
 #include "sampling_options.h"
+#include "seen_frames.h"
 
 namespace microemo::cli {
 namespace {
@@ -47,7 +52,7 @@ struct Words {
   std::vector<std::string> features;
   infer::GenerateOptions generate;
   text::UtteranceRules rules;
-  bool json = false, ema = false, stream = false, voice = false;
+  bool json = false, ema = false, stream = false, voice = false, overlay = false;
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
@@ -236,8 +241,28 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
   return timeline;
 }
 
+/// False when a signal ended it early.
+bool write_overlay(const Prediction& prediction, const fs::path& out) {
+  report::OverlayVideo job{prediction.sample.clip.video, out, {}, {}};
+  job.overlay.duration_s = prediction.sample.prepared.duration_s;
+  for (size_t i = 0; i < prediction.labels.size(); ++i) {
+    const data::Utterance& utterance = prediction.sample.clip.utterances[i];
+    job.overlay.labels.push_back({utterance.start_s, utterance.end_s, label_text(prediction.labels[i])});
+    if (!utterance.text.empty()) job.overlay.words.push_back({utterance.start_s, utterance.end_s, utterance.text});
+  }
+  install_stop_signals();
+  return report::write_overlay_video(job);
+}
+
+void check_overlay(const Words& words, const fs::path& folder) {
+  if (!words.overlay) return;
+  if (!media::probe(words.video).has_video)
+    throw DataError("there is no picture in this file to write an overlay of").where(words.video).hint("leave --overlay out");
+  report::check_overlay_place(words.video, folder / "overlay.mp4");
+}
+
 Json to_json(const Prediction& prediction, const train::LoadedRun& run, const infer::GenerateOptions& generate,
-             const fs::path& picture) {
+             const fs::path& folder) {
   const data::PreparedClip& clip = prediction.sample.prepared;
   Json json = {{"video", prediction.sample.clip.video.string()},
                {"checkpoint", run.checkpoint.string()},
@@ -250,7 +275,7 @@ Json to_json(const Prediction& prediction, const train::LoadedRun& run, const in
                {"extractor", eval::rules_extractor_name(eval::own_lexicon())},
                {"generate", options_to_json(generate)},
                {"remarks", prediction.remarks},
-               {"timeline", picture.string()},
+               {"timeline", (folder / "timeline.png").string()},
                {"utterances", Json::array()}};
   for (size_t i = 0; i < prediction.answers.size(); ++i) {
     const data::Utterance& utterance = prediction.sample.clip.utterances[i];
@@ -267,7 +292,7 @@ Json to_json(const Prediction& prediction, const train::LoadedRun& run, const in
   return json;
 }
 
-void print_text(const Prediction& prediction, const fs::path& folder) {
+void print_text(const Prediction& prediction, const Json& json) {
   const auto line = [](const std::string& text) { std::printf("%s\n", text.c_str()); };
   for (size_t i = 0; i < prediction.answers.size(); ++i) {
     const data::Utterance& utterance = prediction.sample.clip.utterances[i];
@@ -277,7 +302,9 @@ void print_text(const Prediction& prediction, const fs::path& folder) {
                      prediction.labels[i].empty() ? "none" : fmt::format("{}", fmt::join(prediction.labels[i], ", "))));
   }
   for (const std::string& remark : prediction.remarks) line("note: " + remark);
-  line(fmt::format("timeline: {}", (folder / "timeline.png").string()));
+  line("timeline: " + json["timeline"].get<std::string>());
+  if (json.contains("seen_frames")) line("frames:   " + json["seen_frames"].get<std::string>());
+  if (json.contains("overlay")) line("overlay:  " + json["overlay"].get<std::string>());
 }
 
 /// What can be known to be wrong before anything is loaded.
@@ -295,28 +322,41 @@ void check(const Words& words) {
   needs(words.stream && words.json, "--stream", "beside --json");
 }
 
-void run(const Words& words) {
+int run(const Words& words) {
   check(words);
+  const fs::path name = fs::path(words.video).stem();
+  const fs::path folder = words.out.empty() ? fs::path("predictions") / name : fs::path(words.out);
+  check_overlay(words, folder);
   const at::Device device = train::torch_device(choose_device(words.device));
   const train::LoadedRun run = train::load_run(words.run, words.ema, device);
   at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
   const Prediction prediction = predict(words, run);
-  const fs::path folder = words.out.empty() ? fs::path("predictions") / prediction.sample.clip.id : fs::path(words.out);
-  const fs::path picture = folder / "timeline.png";
+  const data::PreparedClip& clip = prediction.sample.prepared;
   const report::Timeline timeline = timeline_of(prediction, run);
   ensure_writable_folder(folder);
-  media::write_png(picture, report::draw_timeline(timeline));
-  const Json json = to_json(prediction, run, words.generate, picture);
+  media::write_png(folder / "timeline.png", report::draw_timeline(timeline));
+  Json json = to_json(prediction, run, words.generate, folder);
+  if (clip.frames_TCHW.size(0) > 0) {
+    media::write_png(folder / "frames.png", seen_frames(clip));
+    json["seen_frames"] = (folder / "frames.png").string();
+  }
   write_json(folder / "prediction.json", json);
+  const bool whole = !words.overlay || write_overlay(prediction, folder / "overlay.mp4");
+  if (words.overlay && whole) {
+    json["overlay"] = (folder / "overlay.mp4").string();
+    write_json(folder / "prediction.json", json);
+  }
   if (words.json)
     std::printf("%s\n", json.dump(2).c_str());
   else
-    print_text(prediction, folder);
+    print_text(prediction, json);
+  if (!whole) std::fprintf(stderr, "stopped: no overlay was written, the rest of the prediction is whole\n");
+  return whole ? 0 : exit_code_interrupted;
 }
 
 }  // namespace
 
-void add_predict_command(CLI::App& app, int&) {
+void add_predict_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command =
       app.add_subcommand("predict", "Ask a trained model about one video: answers, labels, a picture of its timeline");
@@ -340,7 +380,9 @@ void add_predict_command(CLI::App& app, int&) {
       ->add_option("--feature", words->features,
                    "A vector of the clip that the model reads and other programs compute; once for each of model.features.names")
       ->type_name("NAME=FILE.npy");
-  command->add_option("--out", words->out, "Folder for timeline.png and prediction.json; predictions/NAME without it")
+  command
+      ->add_option("--out", words->out,
+                   "Folder for prediction.json, timeline.png and frames.png (what the model saw); predictions/NAME without it")
       ->type_name("DIR");
   command->add_option("--device", words->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--max-new-tokens", words->generate.max_new_tokens, "An answer without an end stops after so many tokens")
@@ -349,13 +391,16 @@ void add_predict_command(CLI::App& app, int&) {
   add_sampling_options(*command, words->generate.sampling, words->generate.stop);
   command->add_flag("--stream", words->stream, "Print answers as they are written");
   command->add_flag("--ema", words->ema, "Answer with the averaged weights of a run that has them (train.ema)");
+  command->add_flag("--overlay", words->overlay,
+                    "Also write overlay.mp4: the video with its sound, faces, words and labels over time");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"
       "  microemo predict dialogue.mp4 --run runs/one --question \"What does the person feel?\" --json\n"
       "  microemo predict dialogue.mp4 --run runs/one --temperature 0.8 --top-p 0.9 --seed 3 --stream");
-  command->callback(
-      [words] { with_memory_for("answering", "cut the video into parts of fewer utterances", [&] { run(*words); }); });
+  command->callback([words, &status] {
+    with_memory_for("answering", "cut the video into parts of fewer utterances", [&] { status = run(*words); });
+  });
 }
 
 }  // namespace microemo::cli

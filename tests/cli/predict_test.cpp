@@ -5,6 +5,7 @@
 #include "microemo/base/json.h"
 #include "microemo/media/image.h"
 #include "microemo/media/sound.h"
+#include "microemo/media/video_reader.h"
 #include "microemo/media/video_writer.h"
 #include "support/command.h"
 #include "support/disk.h"
@@ -181,6 +182,39 @@ TEST_F(PredictCommand, FindsTheFacesOfARealDialogue) {
   EXPECT_EQ(prediction()["utterances"].size(), 2u);
   EXPECT_EQ(prediction()["face_frames"], 270);
   EXPECT_GE(prediction()["faces_found"], 260);
+}
+
+TEST_F(PredictCommand, WritesTheFramesThatTheModelSaw) {
+  ASSERT_EQ(predict(write_video(video, true)).exit_code, 0);
+  const media::Image sheet = media::read_image(out / "frames.png");
+  EXPECT_GT(sheet.width, 112);
+  EXPECT_EQ(prediction()["seen_frames"], (out / "frames.png").string());
+  EXPECT_FALSE(prediction().contains("overlay"));
+}
+
+TEST_F(PredictCommand, WritesAnOverlayWithTheSound) {
+  write_video(video, true);
+  write_file_atomic(words, "1\n00:00:00,100 --> 00:00:00,900\nwhat does\n");
+  const test::CommandResult result = predict(video, {"--transcript", words.string(), "--overlay"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(prediction()["overlay"], (out / "overlay.mp4").string());
+  const media::VideoInfo info = media::probe(out / "overlay.mp4");
+  EXPECT_EQ(info.width, 512);
+  EXPECT_TRUE(info.has_audio);
+  EXPECT_NEAR(info.duration_s, 1, 0.1);
+}
+
+TEST_F(PredictCommand, RefusesAnOverlayOfAFileWithoutAPicture) {
+  media::write_wav(place.path() / "voice.wav", tone(1.0));
+  expect_nothing_written(predict(place.path() / "voice.wav", {"--overlay"}), ErrorKind::data, "no picture in this file");
+}
+
+TEST_F(PredictCommand, RefusesAnOverlayInThePlaceOfTheVideo) {
+  fs::create_directories(out);
+  const test::CommandResult result = predict(write_video(out / "overlay.mp4", true), {"--overlay"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("would replace the video"));
+  EXPECT_FALSE(fs::exists(out / "prediction.json"));
 }
 
 TEST_F(PredictCommand, RefusesAnUtteranceAfterTheEndOfTheClip) {
