@@ -184,11 +184,12 @@ TEST_F(SynthSet, DrawsAContactSheet) {
   const TemporaryFolder other;
   write_synth_preview(root(), small_set(), other.path() / "sheet.png");
   const media::Image sheet = media::read_image(other.path() / "sheet.png");
-  ASSERT_EQ(sheet.width, 2 * 384 + 3 * 216 + 8);
+  constexpr int gap = 8;
+  ASSERT_EQ(sheet.width, 2 * 384 + 3 * 216 + 2 * gap);
   // The first movement's amplified difference, below its label: grey where nothing moves.
   int64_t moved = 0, all = 0;
-  for (int y = 4 + 24; y < 4 + 216; ++y)
-    for (int x = sheet.width - 4 - 216; x < sheet.width - 4; ++x, ++all) moved += std::abs(sheet.row(y)[3 * x] - 128) > 24;
+  for (int y = gap + 24; y < gap + 216; ++y)
+    for (int x = sheet.width - gap - 216; x < sheet.width - gap; ++x, ++all) moved += std::abs(sheet.row(y)[3 * x] - 128) > 24;
   EXPECT_GT(moved, all / 200);
   EXPECT_LT(moved, all / 2);
 }
