@@ -35,6 +35,7 @@
 #include "microemo/train/device.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
+#include "shard_word.h"
 
 namespace microemo::cli {
 namespace {
@@ -142,14 +143,6 @@ data::Manifest of_split(data::Manifest manifest, const std::string& split) {
   return manifest;
 }
 
-/// "rank" is the shard of this process among those that a launcher started.
-std::optional<infer::Shard> shard_of(const Words& words) {
-  if (words.shard.empty()) return std::nullopt;
-  if (words.shard != "rank") return infer::parse_shard(words.shard);
-  const parallel::LaunchContext launch = parallel::launch_context(parallel::environment_variables());
-  return infer::Shard{launch.rank + 1, launch.world};
-}
-
 /// Ranks of one machine that share the work have a GPU each.
 std::string device_of_rank(const Words& words, const std::string& device) {
   if (words.shard != "rank" || device != "cuda") return device;
@@ -170,7 +163,7 @@ Evaluation load(const Words& words) {
   evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema, train::torch_device(device));
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
-  evaluation.shard = shard_of(words);
+  evaluation.shard = shard_of_word(words.shard);
   const std::string& cache = evaluation.options.cache.empty() ? evaluation.run.options.train.cache : evaluation.options.cache;
   evaluation.dataset =
       model::looks_or_listens(evaluation.run.options.model)

@@ -26,6 +26,7 @@ void add_commands(CLI::App& app, int& status) {
   add_data_command(app, status);
   add_tokenize_command(app, status);
   add_prepare_command(app, status);
+  add_cache_command(app, status);
   add_train_command(app, status);
   add_launch_command(app, status);
   add_eval_command(app, status);

@@ -1,5 +1,7 @@
+#include <cmath>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,23 +11,35 @@
 #include "microemo/base/config.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
+#include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/manifest.h"
 #include "microemo/data/prepared.h"
 #include "microemo/train/options.h"
 #include "out_of_memory.h"
+#include "shard_word.h"
 
 namespace microemo::cli {
 namespace {
 
 struct Words {
-  std::string manifest, cache;
+  std::string manifest, cache, shard;
   std::vector<std::string> files, overrides;
-  int workers = 0;
-  double max_skipped = 0;
+  data::PrepareRun run;
+  int64_t megabytes = 0;
   bool json = false;
 };
+
+/// Of the clips that were not there.
+double clips_per_second(const data::PrepareReport& report) {
+  return report.elapsed_s > 0 ? double(report.done + report.skipped) / report.elapsed_s : 0;
+}
+
+double rounded(double value, int digits) {
+  const double scale = std::pow(10.0, digits);
+  return std::round(value * scale) / scale;
+}
 
 Json to_json(const data::PrepareReport& report, const std::string& cache) {
   return {{"cache", cache},
@@ -33,7 +47,10 @@ Json to_json(const data::PrepareReport& report, const std::string& cache) {
           {"done", report.done},
           {"already_there", report.already_there},
           {"skipped", report.skipped},
+          {"reasons", Json(report.reasons)},
           {"stopped", report.stopped},
+          {"elapsed_s", rounded(report.elapsed_s, 3)},
+          {"clips_per_s", rounded(clips_per_second(report), 3)},
           {"media_s", report.seconds},
           {"source_frames", report.source_frames},
           {"face_frames", report.face_frames},
@@ -55,7 +72,9 @@ void print_text(const data::PrepareReport& report, const std::string& cache) {
   if (report.without_face > 0) line(fmt::format("{} in which no face was found", clips(report.without_face)));
   if (report.without_sound > 0) line(fmt::format("{} without sound", clips(report.without_sound)));
   if (report.without_picture > 0) line(fmt::format("{} without a picture", clips(report.without_picture)));
+  for (const auto& [reason, count] : report.reasons) line(fmt::format("skipped, {}: {}", reason, clips(count)));
   if (report.skipped > 0) line(fmt::format("skipped clips and why: {}/skipped.jsonl", cache));
+  line(fmt::format("{} at {:.2f} clips/s", duration_text(report.elapsed_s), clips_per_second(report)));
   if (report.stopped) line("stopped before the end; the same command goes on from here");
 }
 
@@ -65,7 +84,10 @@ int run(const Words& words) {
   const std::string cache = words.cache.empty() ? options.train.cache : words.cache;
   if (cache.empty()) throw ConfigError("no cache folder is named").hint("give --cache DIR, or train.cache in the configuration");
   const data::Manifest manifest = data::read_manifest(words.manifest);
-  const auto report = data::prepare_manifest(manifest, cache, options.prepare, words.workers, words.max_skipped);
+  data::PrepareRun run = words.run;
+  run.memory_bytes = words.megabytes << 20;
+  if (const std::optional<Shard> shard = shard_of_word(words.shard)) run.shard = *shard;
+  const auto report = data::prepare_manifest(manifest, cache, options.prepare, run);
   if (words.json)
     std::printf("%s\n", to_json(report, cache).dump(2).c_str());
   else
@@ -94,18 +116,36 @@ void add_prepare_command(CLI::App& app, int& status) {
       ->type_name("DIR");
   command->add_option("--config", words->files, "YAML or JSON files, read from left to right: those of microemo train serve")
       ->type_name("FILE");
-  command->add_option("--workers", words->workers, "Threads; 0 takes as many as the machine allows")
+  command->add_option("--workers", words->run.workers, "Threads; 0 takes as many as the machine allows")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--max-skipped", words->max_skipped, "Share of clips that may be unreadable without an error at the end")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+  command
+      ->add_option("--shard", words->shard,
+                   "Prepare one of N parts of the clips alone; the parts may share a cache at the same time, on any machines; "
+                   "rank takes the part of this process among those of a launcher")
+      ->type_name("I/N");
+  command
+      ->add_option(
+          "--memory", words->megabytes,
+          "MiB that the clips at work may take together, beside what the program takes without any: 96 for each worker "
+          "without it. A clip that needs more than a worker's part is prepared alone, after the others; with --memory one "
+          "that needs more than all is skipped")
+      ->type_name("MIB")
+      ->check(CLI::Range(16, 1 << 24));
+  command
+      ->add_option("--max-skipped", words->run.max_skipped,
+                   "Share of clips that may be skipped; the run stops as soon as more are. Without it, and without "
+                   "--max-skipped-clips, every clip is looked at, and one that is skipped is an error at the end")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--max-skipped-clips", words->run.max_skipped_clips, "The same as a number of clips")
+      ->check(CLI::NonNegativeNumber);
   command->add_flag("--json", words->json, "Print JSON");
   command->footer([] {
     PrepareSection defaults;
     return "Configuration:\n" + help_text(schema_of(defaults)) +
            "\nExamples:\n  microemo prepare data/train.jsonl --cache cache\n"
-           "  microemo prepare data/train.jsonl --config configs/quickstart/train.yaml --workers 2 --max-skipped 0.01\n";
+           "  microemo prepare data/train.jsonl --config configs/quickstart/train.yaml --workers 2 --max-skipped 0.01\n"
+           "  microemo prepare data/train.jsonl --cache cache --shard 3/8\n";
   });
   command->callback([words, &status] {
     install_stop_signals();

@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
-#include <set>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -12,6 +12,7 @@
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/data/prepared.h"
+#include "prepare_skipped.h"
 #include "prepared_index.h"
 
 namespace microemo::data {
@@ -19,8 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Hashes of videos that may be lost when the process is killed.
-constexpr int64_t hashes_at_risk = 64;
+/// Hashes of videos, and skipped clips, that may be lost when the process is killed.
+constexpr int64_t at_risk = 64;
 
 /// Each worker is one of many: a parallel region of its own would only fight the others for cores.
 class OneThread {
@@ -34,66 +35,78 @@ class OneThread {
   int before_;
 };
 
+constexpr int64_t default_worker_bytes = int64_t(96) << 20;
+
+/// A worker's part, of which one half holds frames until their faces are aligned.
+ClipMemory memory_of_worker(const PrepareRun& run) {
+  const int64_t workers = run.workers > 0 ? run.workers : thread_budget().threads;
+  const int64_t part = run.memory_bytes > 0 ? run.memory_bytes / workers : default_worker_bytes;
+  return {.kept_frames = part / 2, .most = part - part / 2};
+}
+
+/// What a clip may take that is prepared alone; without a limit as much as it needs.
+ClipMemory memory_alone(const PrepareRun& run) {
+  ClipMemory memory;
+  if (run.memory_bytes == 0) return memory;
+  memory.kept_frames = std::min(memory.kept_frames, run.memory_bytes / 4);
+  memory.most = run.memory_bytes - memory.kept_frames;
+  return memory;
+}
+
+/// Ends the work of all threads once too many clips are skipped.
+struct TooManySkipped {};
+
 bool is_there(const fs::path& file) {
   std::error_code trouble;
   return fs::exists(file, trouble);
 }
 
-std::string manifest_name(const Manifest& manifest) { return fs::absolute(manifest.path).lexically_normal().string(); }
-
-Json skipped_line(const Manifest& manifest, const Clip& clip, const Error& error) {
-  return {{"manifest", manifest_name(manifest)},
-          {"line", clip.line},
-          {"id", clip.id},
-          {"video", clip.video.string()},
-          {"kind", kind_name(error.kind())},
-          {"message", error.message()},
-          {"where", error.place()},
-          {"next", error.next_step()}};
-}
-
-/// The lines that stay: those of other manifests prepared into the same cache, and those of clips of this one that were not
-/// looked at again.
-std::vector<Json> lines_to_keep(const fs::path& file, const Manifest& manifest, const std::set<std::string>& not_looked_at) {
-  std::vector<Json> lines;
-  if (!is_there(file)) return lines;
-  read_jsonl(file, [&](const Json& line, int64_t number) {
-    const auto text = [&](const char* key) { return json_get_or<std::string>(line, key, {}, file, number); };
-    if (text("manifest") != manifest_name(manifest) || not_looked_at.contains(text("id"))) lines.push_back(line);
-  });
-  return lines;
+std::vector<const Clip*> clips_of(const Manifest& manifest, const Shard& shard) {
+  std::vector<const Clip*> clips;
+  for (size_t i = 0; i < manifest.clips.size(); ++i)
+    if (shard.has(i)) clips.push_back(&manifest.clips[i]);
+  return clips;
 }
 
 class Preparation {
  public:
-  Preparation(const Manifest& manifest, const fs::path& cache, const PrepareOptions& options)
-      : manifest_(manifest), cache_(cache), options_(options), progress_("prepare", "clips", int64_t(manifest.clips.size())) {
-    report_.clips = int64_t(manifest.clips.size());
-    for (const Clip& clip : manifest.clips) not_looked_at_.insert(clip.id);
+  Preparation(const Manifest& manifest, const fs::path& cache, const PrepareOptions& options, const PrepareRun& run)
+      : manifest_(manifest),
+        cache_(cache),
+        options_(options),
+        run_(run),
+        clips_(clips_of(manifest, run.shard)),
+        skipped_(manifest, cache),
+        progress_("prepare", "clips", int64_t(clips_.size())) {
+    report_.clips = int64_t(clips_.size());
   }
 
-  /// One clip; called from several threads.
-  void prepare(const Clip& clip);
-  void write_skipped() const;
-  const PrepareReport& report() const { return report_; }
+  PrepareReport run();
 
  private:
+  void prepare(const Clip& clip, const ClipMemory& memory, bool alone);
+  int64_t prepare_all();
   std::optional<PreparedFacts> existing_entry(const fs::path& file) const;
-  PreparedFacts new_entry(const Clip& clip, const fs::path& file) const;
+  PreparedFacts new_entry(const Clip& clip, const fs::path& file, const ClipMemory& memory) const;
   void count(const Clip& clip, const PreparedFacts& facts, bool is_new);
   void skip(const Clip& clip, const Error& error);
+  bool too_many() const;
+  Error refusal() const;
 
   const Manifest& manifest_;
   const fs::path& cache_;
   const PrepareOptions& options_;
-  Progress progress_;
+  const PrepareRun& run_;
+  const std::vector<const Clip*> clips_;
   std::mutex mutex_;
   PrepareReport report_;
-  std::vector<Json> skipped_;
-  std::set<std::string> not_looked_at_;  ///< ids
+  SkippedClips skipped_;
+  std::vector<const Clip*> large_;  ///< they need more than a worker's part of the memory
+  Progress progress_;
 };
 
-void Preparation::prepare(const Clip& clip) {
+/// One clip; called from several threads unless it is alone.
+void Preparation::prepare(const Clip& clip, const ClipMemory& memory, bool alone) {
   const OneThread one_thread;
   try {
     if (clip.video.empty())
@@ -101,13 +114,18 @@ void Preparation::prepare(const Clip& clip) {
           .where(manifest_.path, clip.line)
           .hint("clips of words alone need no preparation; keep them in a manifest of their own");
     const fs::path file = cache_file(cache_, clip, options_);
-    content_hashes(cache_).save(hashes_at_risk);
+    content_hashes(cache_).save(at_risk);
     const std::optional<PreparedFacts> existing = existing_entry(file);
-    const PreparedFacts facts = existing ? *existing : new_entry(clip, file);
+    const PreparedFacts facts = existing ? *existing : new_entry(clip, file, memory);
     check_utterances(clip, facts.duration_s);
     count(clip, facts, !existing);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
+    if (!alone && skip_reason(error) == "over_memory") {
+      const std::lock_guard lock(mutex_);
+      large_.push_back(&clip);
+      return;
+    }
     skip(clip, error);
   }
 }
@@ -122,14 +140,14 @@ std::optional<PreparedFacts> Preparation::existing_entry(const fs::path& file) c
   }
 }
 
-PreparedFacts Preparation::new_entry(const Clip& clip, const fs::path& file) const {
-  write_prepared(file, prepare_clip(clip, options_));
+PreparedFacts Preparation::new_entry(const Clip& clip, const fs::path& file, const ClipMemory& memory) const {
+  write_prepared(file, prepare_clip(clip, options_, memory));
   return read_prepared_facts(file);
 }
 
 void Preparation::count(const Clip& clip, const PreparedFacts& facts, bool is_new) {
   const std::lock_guard lock(mutex_);
-  not_looked_at_.erase(clip.id);
+  skipped_.looked_at(clip);
   ++(is_new ? report_.done : report_.already_there);
   report_.seconds += facts.duration_s;
   report_.source_frames += facts.source_frames;
@@ -145,48 +163,69 @@ void Preparation::count(const Clip& clip, const PreparedFacts& facts, bool is_ne
 }
 
 void Preparation::skip(const Clip& clip, const Error& error) {
-  log_info(fmt::format("skipped clip {}: {}", clip.id, error.message()));
   const std::lock_guard lock(mutex_);
-  not_looked_at_.erase(clip.id);
   ++report_.skipped;
-  skipped_.push_back(skipped_line(manifest_, clip, error));
-  progress_.add();
+  skipped_.add(clip, error);
+  skipped_.save(at_risk);
+  progress_.add(1, fmt::format("skipped {}: {}", report_.skipped, skip_text(skipped_.counts())));
+  if ((run_.max_skipped || run_.max_skipped_clips) && too_many()) throw TooManySkipped();
 }
 
-void Preparation::write_skipped() const {
-  const fs::path file = cache_ / "skipped.jsonl";
-  std::vector<Json> lines = lines_to_keep(file, manifest_, not_looked_at_);
-  lines.insert(lines.end(), skipped_.begin(), skipped_.end());
-  const auto is_of_other = [&](const Json& line) { return line["manifest"] != manifest_name(manifest_); };
-  const auto own = std::stable_partition(lines.begin(), lines.end(), is_of_other);
-  std::stable_sort(own, lines.end(), [](const Json& a, const Json& b) { return a["line"] < b["line"]; });
-  if (!lines.empty()) return write_jsonl(file, lines);
-  std::error_code absent;
-  fs::remove(file, absent);
+bool Preparation::too_many() const {
+  if (!run_.max_skipped && !run_.max_skipped_clips) return report_.skipped > 0;
+  return (run_.max_skipped && double(report_.skipped) > *run_.max_skipped * double(report_.clips)) ||
+         (run_.max_skipped_clips && report_.skipped > *run_.max_skipped_clips);
 }
 
-void refuse_too_many(const PrepareReport& report, double max_skipped, const fs::path& cache) {
-  if (report.stopped || double(report.skipped) <= max_skipped * double(report.clips)) return;
-  throw DataError("{} of {} clips cannot be prepared; at most a share of {} may be skipped", report.skipped, report.clips,
-                  max_skipped)
-      .where(cache / "skipped.jsonl")
-      .hint("mend or remove the clips that are listed there, or allow more with --max-skipped; the others are in the cache");
+Error Preparation::refusal() const {
+  std::string allowed = "none may be skipped";
+  if (run_.max_skipped && run_.max_skipped_clips)
+    allowed = fmt::format("at most {}, and a share of {}, may be skipped", *run_.max_skipped_clips, *run_.max_skipped);
+  else if (run_.max_skipped)
+    allowed = fmt::format("at most a share of {} may be skipped", *run_.max_skipped);
+  else if (run_.max_skipped_clips)
+    allowed = fmt::format("at most {} may be skipped", *run_.max_skipped_clips);
+  return DataError("{} of {} clips cannot be prepared ({}); {}", report_.skipped, report_.clips, skip_text(skipped_.counts()),
+                   allowed)
+      .where(cache_ / "skipped.jsonl")
+      .hint(fmt::format("{}; the list names each clip; or allow more with --max-skipped. What is done stays in the cache",
+                        skip_advice(commonest_reason(skipped_.counts()))));
+}
+
+/// Returns how many clips were looked at.
+int64_t Preparation::prepare_all() {
+  const ClipMemory part = memory_of_worker(run_), whole = memory_alone(run_);
+  const int64_t tried =
+      for_each_parallel(report_.clips, run_.workers, [&](int64_t index, int) { prepare(*clips_[size_t(index)], part, false); });
+  const auto large = int64_t(large_.size());
+  return tried - large + for_each_parallel(large, 1, [&](int64_t index, int) { prepare(*large_[size_t(index)], whole, true); });
+}
+
+PrepareReport Preparation::run() {
+  const auto start = std::chrono::steady_clock::now();
+  bool ended_early = false;
+  int64_t finished = 0;
+  try {
+    finished = prepare_all();
+  } catch (const TooManySkipped&) {
+    ended_early = true;
+  }
+  progress_.finish();
+  content_hashes(cache_).save();
+  skipped_.save();
+  report_.stopped = !ended_early && finished < report_.clips;
+  report_.reasons = skipped_.counts();
+  report_.elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!report_.stopped && too_many()) throw refusal();
+  return report_;
 }
 
 }  // namespace
 
-PrepareReport prepare_manifest(const Manifest& manifest, const fs::path& cache, const PrepareOptions& options, int workers,
-                               double max_skipped) {
+PrepareReport prepare_manifest(const Manifest& manifest, const fs::path& cache, const PrepareOptions& options,
+                               const PrepareRun& run) {
   ensure_writable_folder(cache);
-  Preparation preparation(manifest, cache, options);
-  const int64_t finished = for_each_parallel(int64_t(manifest.clips.size()), workers,
-                                             [&](int64_t index, int) { preparation.prepare(manifest.clips[size_t(index)]); });
-  content_hashes(cache).save();
-  preparation.write_skipped();
-  PrepareReport report = preparation.report();
-  report.stopped = finished < report.clips;
-  refuse_too_many(report, max_skipped, cache);
-  return report;
+  return Preparation(manifest, cache, options, run).run();
 }
 
 }  // namespace microemo::data

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -14,6 +15,7 @@
 #include "microemo/media/sound.h"
 #include "microemo/media/video_reader.h"
 #include "prepare_faces.h"
+#include "prepare_memory.h"
 #include "prepare_sampling.h"
 #include "prepare_sound.h"
 
@@ -24,12 +26,14 @@ using media::Image;
 
 at::Tensor times_tensor(const std::vector<double>& seconds) { return at::tensor(seconds, at::kDouble); }
 
-at::Tensor frames_tensor(const std::vector<Image>& images, const PrepareOptions& options) {
+/// Lets go of each picture once it is in the tensor, so that a long clip is not held twice.
+at::Tensor frames_tensor(std::vector<Image> images, const PrepareOptions& options) {
   const int64_t height = options.frame_height, width = options.frame_width;
   at::Tensor frames = at::empty({int64_t(images.size()), 3, height, width}, at::kByte);
   for (size_t i = 0; i < images.size(); ++i) {
     const at::Tensor image = at::from_blob(const_cast<uint8_t*>(images[i].pixels.data()), {height, width, 3}, at::kByte);
     frames.select(0, int64_t(i)).copy_(image.permute({2, 0, 1}));
+    images[i] = {};
   }
   return frames;
 }
@@ -60,12 +64,13 @@ int64_t frame_count(const Clip& clip, const PrepareOptions& options) {
   return count;
 }
 
-Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes) {
+Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count) {
   media::VideoReader reader(clip.video);
   media::FaceTracker tracker;
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(kept_bytes), {}, {}, {}};
+  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}};
   const bool faces_are_given = !clip.face_crops.empty();
+  size_t counted = 0;
   double last_interval_s = 0, last_s = 0;
   int64_t damaged = 0;
   while (auto frame = reader.next()) {
@@ -77,14 +82,18 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, int64_t kept_byt
       tracker.add(frame->rgb);
       if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options));
       pictures.face_times.push_back(frame->seconds);
+      count.add(face_frame_bytes(options), last_s);
     }
     pictures.whole.add(std::move(*frame));
+    for (; counted < pictures.whole.images().size(); ++counted) count.add(whole_frame_bytes(options), last_s);
   }
   // The length of the last frame is in no packet: it is taken to be shown as long as the one before it, and a single one as the
   // container says.
   pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
   pictures.faces = chosen_faces(clip, options, tracker.finish(), pictures.face_times);
+  const auto found = std::ranges::count_if(pictures.faces, [](const auto& face) { return face.has_value(); });
+  count.add(found * face_crop_bytes(options), last_s);
   report_repairs(clip, "packets of video", reader.bad_packets());
   report_repairs(clip, "frames", damaged);
   return pictures;
@@ -124,13 +133,15 @@ std::vector<FaceCrop> crop_faces(const Clip& clip, const PrepareOptions& options
   return crops;
 }
 
-void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes, PreparedClip& prepared) {
-  const Pictures pictures = watch(clip, options, kept_bytes);
+void read_pictures(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count,
+                   PreparedClip& prepared) {
+  Pictures pictures = watch(clip, options, memory, count);
   const GivenFaces faces = options.faces && !clip.face_crops.empty()
                                ? given_faces(clip, options, pictures.frame_times, pictures.end_s)
                                : GivenFaces{crop_faces(clip, options, pictures), pictures.face_times};
+  pictures.kept = KeptFrames(0);
   const std::vector<FaceCrop>& crops = faces.crops;
-  prepared.frames_TCHW = frames_tensor(pictures.whole.images(), options);
+  prepared.frames_TCHW = frames_tensor(pictures.whole.take_images(), options);
   prepared.frame_times_T = times_tensor(pictures.whole.times());
   prepared.faces_NCSS = face_inputs(crops, options);
   prepared.face_times_N = times_tensor(faces.times);
@@ -144,8 +155,9 @@ void read_pictures(const Clip& clip, const PrepareOptions& options, int64_t kept
   prepared.duration_s = std::max(prepared.duration_s, pictures.end_s);
 }
 
-void read_sound(const Clip& clip, const PrepareOptions& options, PreparedClip& prepared) {
+void read_sound(const Clip& clip, const PrepareOptions& options, MemoryCount& count, PreparedClip& prepared) {
   const media::Sound sound = media::read_sound(clip.video, {.resampling = options.sound_resampler, .limits = {}});
+  count.add(sound_bytes(double(sound.samples.size()) / sound.rate, options), sound.end_s());
   add_sound(sound, options, prepared);
   prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
   report_repairs(clip, "packets of sound", sound.bad_packets);
@@ -166,11 +178,13 @@ PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
 
 }  // namespace
 
-PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes) {
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory) {
   const media::VideoInfo info = media::probe(clip.video);
+  MemoryCount count(clip, memory);
+  count.expect(claimed_bytes(info, options), info.duration_s);
   PreparedClip prepared = empty_clip(clip.id, options);
-  if (info.has_video) read_pictures(clip, options, kept_bytes, prepared);
-  if (info.has_audio) read_sound(clip, options, prepared);
+  if (info.has_video) read_pictures(clip, options, memory, count, prepared);
+  if (info.has_audio) read_sound(clip, options, count, prepared);
   check_utterances(clip, prepared.duration_s);
   return prepared;
 }

@@ -34,6 +34,7 @@ class WholeFrames {
 
   /// Resized to frame_width x frame_height, with the presentation time of each.
   const std::vector<media::Image>& images() const { return images_; }
+  std::vector<media::Image> take_images() { return std::move(images_); }
   const std::vector<double>& times() const { return times_; }
 
  private:

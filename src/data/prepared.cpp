@@ -8,6 +8,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/formats/safetensors.h"
+#include "prepared_hash.h"
 
 namespace microemo::data {
 namespace {
@@ -131,11 +132,12 @@ void write_prepared(const fs::path& file, const PreparedClip& clip) {
     stored.push_back((clip.*member.tensor).to(member.stored).contiguous());
     tensors.push_back({member.name, member.dtype, stored.back().sizes().vec(), bytes_of(stored.back())});
   }
-  formats::write_safetensors(file, tensors,
-                             {{layout_key, layout_name},
-                              {"duration_s", fmt::format("{}", clip.duration_s)},
-                              {"source_frames", std::to_string(clip.source_frames)},
-                              {"faces_found", std::to_string(clip.faces_found)}});
+  std::map<std::string, std::string> metadata{{layout_key, layout_name},
+                                              {"duration_s", fmt::format("{}", clip.duration_s)},
+                                              {"source_frames", std::to_string(clip.source_frames)},
+                                              {"faces_found", std::to_string(clip.faces_found)}};
+  metadata[entry_hash_key] = entry_hash(tensors, metadata);
+  formats::write_safetensors(file, tensors, metadata);
 }
 
 PreparedClip read_prepared(const fs::path& path) {

@@ -3,20 +3,22 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 namespace microemo::data {
 
 /// Content hashes of files, remembered by path, size and times of the last change, so that a second start need not read every
-/// video. Thread-safe.
+/// video. Several processes may share one index: each appends its own lines under the cache's lock. Thread-safe.
 class ContentHashes {
  public:
-  /// Starts from what save() wrote, when it is there; a damaged index is only a loss of time.
+  /// Starts from what save() wrote, when it is there; a damaged line is only a loss of time.
   explicit ContentHashes(std::filesystem::path index);
 
   /// SHA-256 of the content. Throws Error(data) when the file cannot be read.
   std::string of(const std::filesystem::path& file);
-  /// Writes the index, atomically, when more than `unsaved` hashes are new. Throws Error(environment).
+  /// Appends the new hashes to the index when there are more than `unsaved` of them; an index with damaged lines, or whose
+  /// lines are for the most part out of date, is written anew. Throws Error(environment), and leaves the index as it was then.
   void save(int64_t unsaved = 0);
 
  private:
@@ -25,13 +27,25 @@ class ContentHashes {
     std::string sha256;
     bool operator==(const Known&) const = default;
   };
+  using Entries = std::map<std::string, Known>;  ///< by path
+  /// What the file holds.
+  struct Contents {
+    Entries entries;
+    int64_t lines = 0, damaged = 0;
+  };
+
   static Known stamp(const std::filesystem::path& file);
-  void load();
+  static std::string line_of(const std::string& path, const Known& entry);
+  Contents read() const;
+  void append();
+  void rewrite();
 
   std::filesystem::path index_;
   std::mutex mutex_;
-  std::map<std::string, Known> known_;
-  int64_t unsaved_ = 0;
+  Entries known_;
+  std::set<std::string> unsaved_;  ///< paths
+  int64_t lines_ = 0;              ///< in the file as far as known
+  bool mend_ = false;              ///< lines are damaged
 };
 
 /// The hashes of CACHE/index.jsonl; one object per cache folder and process.

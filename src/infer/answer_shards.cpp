@@ -1,7 +1,6 @@
 #include "microemo/infer/answer_shards.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 
@@ -15,24 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t most_shards = 65536;
-
-/// Two whole numbers around a separator, and nothing else.
-std::optional<Shard> parsed(const std::string& text, const std::string& separator) {
-  const size_t at = text.find(separator);
-  if (at == std::string::npos) return std::nullopt;
-  Shard shard;
-  const auto number = [](std::string_view digits, int64_t& value) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc() && end == digits.data() + digits.size();
-  };
-  if (!number(std::string_view(text).substr(0, at), shard.number) ||
-      !number(std::string_view(text).substr(at + separator.size()), shard.count))
-    return std::nullopt;
-  const bool fits = shard.count >= 1 && shard.count <= most_shards && shard.number >= 1 && shard.number <= shard.count;
-  return fits ? std::optional(shard) : std::nullopt;
-}
-
 std::string name_of(const Shard& shard) { return fmt::format("{}-of-{}", shard.number, shard.count); }
 
 /// The shards that are there, by their number.
@@ -44,7 +25,7 @@ std::map<int64_t, Shard> shards_in(const fs::path& folder) {
   std::sort(entries.begin(), entries.end());
   std::map<int64_t, Shard> found;
   for (const fs::path& entry : entries) {
-    const std::optional<Shard> shard = parsed(entry.filename().string(), "-of-");
+    const std::optional<Shard> shard = read_shard(entry.filename().string(), "-of-");
     if (!shard || name_of(*shard) != entry.filename().string() || !fs::is_directory(entry))
       throw DataError("'{}' is no shard", entry.filename().string()).where(entry).hint("move it away, and merge again");
     if (!found.empty() && found.begin()->second.count != shard->count)
@@ -93,13 +74,6 @@ void add_shard(const fs::path& folder, const Json& identity, const Shard& shard,
 }
 
 }  // namespace
-
-Shard parse_shard(const std::string& text) {
-  const std::optional<Shard> shard = parsed(text, "/");
-  if (!shard)
-    throw ConfigError("'{}' names no shard", text).at("--shard").hint("give NUMBER/COUNT, such as 1/4 to 4/4 for four parts");
-  return *shard;
-}
 
 fs::path shard_folder(const fs::path& folder, const Shard& shard) { return folder / "shards" / name_of(shard); }
 

@@ -8,6 +8,7 @@ namespace microemo::cli {
 
 /// Each adds one command to the program, with its options, help and examples, and the callback that runs it. A callback prints results to standard output
 /// (JSON alone with --json), lets microemo::Error through, and sets `status` when it ends other than by success (75: stopped, can be resumed).
+void add_cache_command(CLI::App& app, int& status);
 void add_compare_command(CLI::App& app, int& status);
 void add_config_command(CLI::App& app, int& status);
 void add_convert_command(CLI::App& app, int& status);

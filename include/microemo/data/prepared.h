@@ -1,12 +1,16 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <limits>
+#include <map>
+#include <optional>
 #include <string>
 
 #include <ATen/core/Tensor.h>
 
 #include "microemo/base/config.h"
 #include "microemo/base/json.h"
+#include "microemo/base/shard.h"
 #include "microemo/data/manifest.h"
 #include "microemo/media/resample.h"
 
@@ -161,16 +165,20 @@ struct PreparedClip {
   bool has_sound() const { return mel_times_F.size(0) > 0 || (piece_times_K.defined() && piece_times_K.size(0) > 0); }
 };
 
-/// Bytes of source frames that one call may hold until the faces in them are aligned.
-inline constexpr int64_t kept_frames_bytes = int64_t(128) << 20;
+/// Bytes that preparing one clip may take.
+struct ClipMemory {
+  /// Source frames held until the faces in them are aligned. A clip with more of them is decoded twice, with the same outcome.
+  int64_t kept_frames = int64_t(128) << 20;
+  /// What grows with the length of the clip however it is read: frames, faces and sound as the model reads them, landmarks.
+  int64_t most = std::numeric_limits<int64_t>::max();
+};
 
 /// Seconds of one piece of sound.
 double piece_seconds(SoundInput sound);
 
-/// Decodes, tracks, crops and transforms one clip. A clip whose frames do not fit into `kept_bytes` is decoded twice, with the
-/// same outcome, so memory grows with what is kept for the model alone. Thread-safe; uses the calling thread alone. Throws
-/// Error(data) when it cannot be read whole, and as check_utterances does.
-PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, int64_t kept_bytes = kept_frames_bytes);
+/// Decodes, tracks, crops and transforms one clip within `memory`. Thread-safe; uses the calling thread alone. Throws Error(data)
+/// when it cannot be read whole or needs more memory, and as check_utterances does.
+PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory = {});
 
 /// A clip of so many seconds at 25 frames a second as prepare_clip would leave it: a face in every frame, sound throughout, and
 /// patterns for contents. To see what a step costs before anything is prepared. Pure.
@@ -182,9 +190,9 @@ inline constexpr double utterance_tolerance_s = 0.1;
 void check_utterances(const Clip& clip, double duration_s);
 
 /// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content, of the options
-/// and of the layout's version; of given face crops too, and of the utterances' times where they choose the face. The content's
-/// hash is remembered for the process and in CACHE/index.jsonl by path, size and times of change. Thread-safe. Throws Error(data)
-/// when the video cannot be read.
+/// and of the layout's version; of given face crops too, and of the utterances' times where they choose the face; for a folder of
+/// pictures the hash of their contents and order, and the rate. The content's hash is remembered for the process and in
+/// CACHE/index.jsonl by path, size and times of change. Thread-safe. Throws Error(data) when the video cannot be read.
 std::filesystem::path cache_file(const std::filesystem::path& cache, const Clip& clip, const PrepareOptions& options);
 /// Safetensors with the names of PreparedClip's members, written atomically; equal clips give equal bytes.
 void write_prepared(const std::filesystem::path& file, const PreparedClip& clip);
@@ -199,21 +207,37 @@ struct PreparedFacts {
 };
 PreparedFacts read_prepared_facts(const std::filesystem::path& file);
 
+/// How a manifest is prepared; nothing of it is part of the cache's key.
+struct PrepareRun {
+  int workers = 0;   ///< threads; 0: as many as the machine allows
+  Shard shard = {};  ///< only its clips, in the order of the manifest
+  /// The share and the number of clips that may be skipped; with both the smaller holds. A run that may not reach its end any
+  /// more stops at once. Without either every clip is looked at, and a skipped one is an error at the end.
+  std::optional<double> max_skipped = {};
+  std::optional<int64_t> max_skipped_clips = {};
+  /// Bytes that all clips at work may take together, beside what the program takes without any; 0: 96 MiB for each worker. A clip
+  /// that needs more than a worker's part of it is prepared after the others, alone, and is skipped when it needs more than all.
+  int64_t memory_bytes = 0;
+};
+
 struct PrepareReport {
   int64_t clips = 0, done = 0, already_there = 0, skipped = 0;
-  bool stopped = false;  ///< by a signal; what is done stays
-  double seconds = 0;    ///< of media, in all clips that are in the cache now
+  std::map<std::string, int64_t> reasons;  ///< skipped clips by reason: missing, truncated, … (docs/prepare.md names them all)
+  bool stopped = false;                    ///< by a signal; what is done stays
+  double elapsed_s = 0;                    ///< on the clock
+  double seconds = 0;                      ///< of media, in all clips that are in the cache now
   int64_t source_frames = 0, face_frames = 0, faces_found = 0;
   int64_t without_picture = 0, without_sound = 0;  ///< clips
   int64_t without_face = 0;                        ///< clips with a picture in which no frame has a face
 };
 
-/// Prepares every clip of a manifest into the cache on `workers` threads (0: as many as the machine allows). Resumable: entries
-/// that exist are kept, a damaged one is made again. Clips that cannot be read, and clips whose utterances lie outside them, are
-/// listed in CACHE/skipped.jsonl, one object a line: manifest, line, id, video, kind, message, where, next; lines of other
-/// manifests stay. More than `max_skipped` of them (a fraction) is an Error(data) at the end. Throws Error(environment) when the
-/// cache cannot be written; the entries that were finished stay.
+/// Prepares the clips of a manifest, or those of a shard, into the cache. Resumable: entries that exist are kept, a damaged one
+/// is made again, skipped clips are tried again. Several processes may share a cache at the same time. Clips that cannot be read,
+/// and clips whose utterances lie outside them, are listed in CACHE/skipped.jsonl, one object a line: manifest, line, id, video,
+/// reason, kind, message, where, next; lines of other manifests and shards stay. Throws Error(data) when more are skipped than
+/// `run` allows, naming the commonest reasons, and Error(environment) when the cache cannot be written; the entries that were
+/// finished stay.
 PrepareReport prepare_manifest(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
-                               int workers, double max_skipped);
+                               const PrepareRun& run = {});
 
 }  // namespace microemo::data

@@ -5,19 +5,14 @@
 #include <vector>
 
 #include "microemo/base/json.h"
+#include "microemo/base/shard.h"
 #include "microemo/data/sample.h"
 #include "microemo/infer/answer_log.h"
 
 namespace microemo::infer {
 
-/// One of `count` parts of an evaluation: every count-th clip of the manifest, from clip number - 1 on.
-struct Shard {
-  int64_t number = 1, count = 1;
-
-  bool has(size_t clip) const { return int64_t(clip) % count == number - 1; }
-};
-/// "2/8". Throws Error(config) for other text, a number that is not in 1 … count, or more than 65536 parts.
-Shard parse_shard(const std::string& text);
+using microemo::parse_shard;
+using microemo::Shard;
 
 /// FOLDER/shards/2-of-8, where a shard of the evaluation in FOLDER has its own AnswerLog.
 std::filesystem::path shard_folder(const std::filesystem::path& folder, const Shard& shard);
