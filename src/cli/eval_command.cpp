@@ -30,6 +30,7 @@
 #include "microemo/eval/extract.h"
 #include "microemo/infer/answer_shards.h"
 #include "microemo/infer/evaluate.h"
+#include "microemo/media/text_drawing.h"
 #include "microemo/parallel/launch_context.h"
 #include "microemo/report/bars.h"
 #include "microemo/train/device.h"
@@ -455,6 +456,7 @@ void add_eval_command(CLI::App& app, int& status) {
            "  microemo eval runs/one data/test.jsonl --merge";
   });
   command->callback([words, &status] {
+    media::check_font();  // of scores.png, which is drawn at the end of hours
     install_stop_signals();
     status =
         with_memory_for("evaluating", "lower generate.batch_clips, or evaluate a smaller split", [&] { return run(*words); });

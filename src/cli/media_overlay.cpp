@@ -15,6 +15,7 @@
 #include "microemo/media/frame_reader.h"
 #include "microemo/report/overlay_video.h"
 #include "microemo/text/transcript.h"
+#include "microemo/text/utterance_rules.h"
 
 namespace microemo::cli {
 namespace {
@@ -67,11 +68,13 @@ void check_is_about(const Json& prediction, const fs::path& path, const fs::path
     throw refuse(fmt::format("one of {:.3f} s, and this one has {:.3f} s", told_s, end_s));
 }
 
-std::vector<TimedText> read_words(const fs::path& transcript) {
+std::vector<TimedText> read_words(const fs::path& file) {
+  const text::Transcript transcript = text::read_transcript(file);
   std::vector<TimedText> words;
-  for (const text::Cue& cue : text::read_srt(transcript)) words.push_back({cue.start_s, cue.end_s, cue.text});
+  for (const text::Cue& cue : text::utterances_of(transcript.cues, {.overlap = text::Overlap::cut}, file))
+    words.push_back({cue.start_s, cue.end_s, cue.text});
   if (words.empty())
-    throw DataError("the transcript has no utterance").where(transcript).hint("leave --transcript out to show no words");
+    throw DataError("the transcript has no utterance with times").where(file).hint("leave --transcript out to show no words");
   return words;
 }
 
@@ -130,7 +133,9 @@ void add_media_overlay(CLI::App& media_command, int& status) {
       "overlay", "Write the video again with its sound, and faces, words and labels drawn on and under its pictures");
   view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
   view->add_option("--out", words->out, "The new file")->required()->type_name("MP4");
-  view->add_option("--transcript", words->transcript, "SubRip file: the words of each moment")->type_name("FILE.srt");
+  view->add_option("--transcript", words->transcript,
+                   "The words of each moment: .srt, .vtt, .json of Whisper, or .csv like MELD's")
+      ->type_name("FILE");
   view->add_option("--labels", words->labels,
                    "What microemo predict wrote about this video: labels, and words without a transcript")
       ->type_name("prediction.json");

@@ -26,6 +26,7 @@
 #include "microemo/eval/labels.h"
 #include "microemo/infer/answer_text.h"
 #include "microemo/infer/generate.h"
+#include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
 #include "microemo/media/voice.h"
 #include "microemo/report/clip_frames.h"
@@ -324,6 +325,7 @@ void check(const Words& words) {
 
 int run(const Words& words) {
   check(words);
+  media::check_font();
   const fs::path name = fs::path(words.video).stem();
   const fs::path folder = words.out.empty() ? fs::path("predictions") / name : fs::path(words.out);
   check_overlay(words, folder);

@@ -99,7 +99,7 @@ std::optional<media::Sound> announce_sound(const OverlayVideo& job, const media:
   }
   options.sound = true;
   options.sound_rate = new_sound_rate;
-  return media::read_sound(job.video, new_sound_rate);
+  return media::read_sound(job.video, {.rate = new_sound_rate, .limits = {}});
 }
 
 bool write_frames(const OverlayVideo& job, const OverlayPainter& painter, const FrameClock& clock, const FacesOfClip& clip,

@@ -204,6 +204,13 @@ TEST_F(PredictCommand, WritesAnOverlayWithTheSound) {
   EXPECT_NEAR(info.duration_s, 1, 0.1);
 }
 
+TEST_F(PredictCommand, NamesThePackageOfAMissingFontBeforeTheWork) {
+  write_video(video, true);
+  expect_nothing_written(test::run_command({"env", "MICROEMO_FONT=/nowhere/font.ttf", MICROEMO_BINARY, "--quiet", "predict",
+                                            video, "--run", tiny->run, "--out", out}),
+                         ErrorKind::environment, "fonts-wqy-microhei");
+}
+
 TEST_F(PredictCommand, RefusesAnOverlayOfAFileWithoutAPicture) {
   media::write_wav(place.path() / "voice.wav", tone(1.0));
   expect_nothing_written(predict(place.path() / "voice.wav", {"--overlay"}), ErrorKind::data, "no picture in this file");
