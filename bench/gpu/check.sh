@@ -3,8 +3,8 @@
 #
 #   bench/gpu/check.sh [--build DIR] [--peer PYTHON] [--quick]
 #
-#   --build DIR    where the programs lie: DIR/bin/{microemo,cuda_test,gpu_bench} (default: build; a folder of tools/package-gpu
-#                  has bin/ beside this script's folders and is found by itself)
+#   --build DIR    where the programs lie: DIR/bin/{cuda_test,gpu_bench} (default: build; a folder of tools/package-gpu has bin/
+#                  beside this script's folders and is found by itself)
 #   --peer PYTHON  a Python with torch, transformers and peft on the same GPU: times the same decoder there, A, B, A, B, …
 #   --quick        a decoder of 2 layers, for a small GPU
 #
@@ -24,7 +24,7 @@ while (($#)); do
     *) echo "there is no option '$1'; see $0 --help" >&2 && exit 2 ;;
   esac
 done
-for program in microemo gpu_bench cuda_test; do
+for program in gpu_bench cuda_test; do
   [[ -x $build/bin/$program ]] || { echo "$build/bin/$program is missing: build with -D MICROEMO_BENCH=ON, or give --build" >&2 && exit 2; }
 done
 export OMP_NUM_THREADS=4 OMP_WAIT_POLICY=passive
@@ -36,7 +36,6 @@ section() { printf '\n== %s\n' "$*"; }
 check() { "$@" || { failed=1 && printf 'FAILED: %s\n' "$*"; }; }
 
 section "machine"
-"$build/bin/microemo" --version
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null
 
 section "plug-in, devices, a kernel"
@@ -46,7 +45,7 @@ section "kernels against the CPU, and their time against LibTorch's operations"
 check "$build/bin/gpu_bench" kernels
 
 section "a short training run on the GPU against the CPU"
-check "$here/same_curve.sh" "$build/bin/microemo"
+check "$build/bin/gpu_bench" curve
 
 section "LLaMA-2-7B's shape (of $layers layers), LoRA on queries and values, 4,096 packed tokens, bf16"
 ours=(timeout 150 "$build/bin/gpu_bench" decoder --layers "$layers" --steps 10)

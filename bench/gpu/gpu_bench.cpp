@@ -1,6 +1,7 @@
 // The program of bench/gpu/check.sh.
 //
 //   gpu_bench kernels [--device cuda|cpu]
+//   gpu_bench curve [--device cuda|cpu]
 //   gpu_bench decoder [--device cuda|cpu] [--layers N --width N --hidden N --heads N --vocabulary N --rows N --tokens N --steps
 //   N]
 //                     [--frozen bf16|int8|nf4] [--recompute] [--without-kernels]
@@ -27,6 +28,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
+#include "curve.h"
 #include "microemo/base/device.h"
 #include "microemo/base/device_kernels.h"
 #include "microemo/base/error.h"
@@ -259,7 +261,7 @@ int train_decoder(const Words& words, const at::Device& device) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw ConfigError("no task").hint("give kernels or decoder");
+  if (arguments.empty()) throw ConfigError("no task").hint("give kernels, curve or decoder");
   Words words;
   for (size_t i = 1; i < arguments.size(); ++i) {
     const std::string key = arguments[i].substr(arguments[i].find_first_not_of('-'));
@@ -270,8 +272,9 @@ int run(const std::vector<std::string>& arguments) {
   const at::Device device = train::torch_device(chosen);
   std::printf("device: %s\n", chosen.cuda ? chosen.reason.c_str() : "the CPU");
   if (arguments[0] == "kernels") return check_kernels(device);
+  if (arguments[0] == "curve") return same_curve(device) ? 0 : 1;
   if (arguments[0] == "decoder") return train_decoder(words, device);
-  throw ConfigError("there is no task '{}'", arguments[0]).hint("give kernels or decoder");
+  throw ConfigError("there is no task '{}'", arguments[0]).hint("give kernels, curve or decoder");
 }
 
 }  // namespace

@@ -163,8 +163,10 @@ TEST_F(OnASecondDevice, OperationsAndCostsOfBackwardAreCounted) {
   };
   const int64_t wanted = count_on(at::kCPU);
   EXPECT_GT(wanted, 0);
-  // Attention there is made of products, and so counted without what the fused one computes again.
-  EXPECT_NEAR(double(count_on(test::second_device())), double(wanted), 0.2 * double(wanted));
+  // There a product calls the form that fills an output, by the same name: told twice. Forward alone would be two thirds.
+  const double ratio = double(count_on(test::second_device())) / double(wanted);
+  EXPECT_GT(ratio, 1.5);
+  EXPECT_LT(ratio, 2.5);
   const Task one = task(test::second_device());
   one.module->to(one.device);
   double backward_s = 0;
