@@ -41,10 +41,17 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>
 section "plug-in, devices, a kernel"
 check "$build/bin/cuda_test" --gtest_brief=1
 
+if [[ $("$build/bin/gpu_bench" curve 2>&1) == *"CUDA cannot be used"* ]]; then
+  "$build/bin/gpu_bench" curve
+  exec >&- 2>&-
+  wait "$tee"
+  exit 1
+fi
+
 section "kernels against the CPU, and their time against LibTorch's operations"
 check "$build/bin/gpu_bench" kernels
 
-section "a short training run on the GPU against the CPU"
+section "20 updates of a small decoder on the GPU against the CPU"
 check "$build/bin/gpu_bench" curve
 
 section "LLaMA-2-7B's shape (of $layers layers), LoRA on queries and values, 4,096 packed tokens, bf16"
