@@ -127,7 +127,7 @@ void add_prepare_command(CLI::App& app, int& status) {
   command
       ->add_option(
           "--memory", words->megabytes,
-          "MiB that the clips at work may take together, beside what the program takes without any: 96 for each worker "
+          "MiB that the clips at work may take together, beside what the program takes without any: 80 for each worker "
           "without it. A clip that needs more than a worker's part is prepared alone, after the others; with --memory one "
           "that needs more than all is skipped")
       ->type_name("MIB")

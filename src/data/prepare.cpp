@@ -35,7 +35,7 @@ class OneThread {
   int before_;
 };
 
-constexpr int64_t default_worker_bytes = int64_t(96) << 20;
+constexpr int64_t default_worker_bytes = int64_t(80) << 20;
 
 /// A worker's part, of which one half holds frames until their faces are aligned.
 ClipMemory memory_of_worker(const PrepareRun& run) {

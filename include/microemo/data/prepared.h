@@ -215,7 +215,7 @@ struct PrepareRun {
   /// more stops at once. Without either every clip is looked at, and a skipped one is an error at the end.
   std::optional<double> max_skipped = {};
   std::optional<int64_t> max_skipped_clips = {};
-  /// Bytes that all clips at work may take together, beside what the program takes without any; 0: 96 MiB for each worker. A clip
+  /// Bytes that all clips at work may take together, beside what the program takes without any; 0: 80 MiB for each worker. A clip
   /// that needs more than a worker's part of it is prepared after the others, alone, and is skipped when it needs more than all.
   int64_t memory_bytes = 0;
 };
