@@ -142,7 +142,8 @@ void call_plugin(const char* what, bool (*MicroEmoCudaPlugin::*function)(Paramet
   const MicroEmoCudaPlugin* loaded = plugin().plugin;
   if (loaded == nullptr) throw EnvironmentError("CUDA cannot be used: {}", plugin().missing).hint("give train.device=cpu");
   Reason reason{};
-  if (!(loaded->*function)(arguments..., reason.data(), reason.size())) throw EnvironmentError("{}: {}", what, reason.data());
+  if (!(loaded->*function)(arguments..., reason.data(), reason.size()))
+    throw EnvironmentError("{}: {}", what, reason.data()).hint("check the driver, or give train.device=cpu");
 }
 
 void* begin_cuda_graph() {

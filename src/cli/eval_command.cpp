@@ -36,6 +36,7 @@
 #include "microemo/train/device.h"
 #include "microemo/train/load_run.h"
 #include "out_of_memory.h"
+#include "rank_device.h"
 #include "shard_word.h"
 
 namespace microemo::cli {
@@ -144,17 +145,15 @@ data::Manifest of_split(data::Manifest manifest, const std::string& split) {
   return manifest;
 }
 
-/// Ranks of one machine that share the work have a GPU each.
-std::string device_of_rank(const Words& words, const std::string& device) {
-  if (words.shard != "rank" || device != "cuda") return device;
-  const parallel::LaunchContext launch = parallel::launch_context(parallel::environment_variables());
-  return launch.local_world > 1 ? fmt::format("cuda:{}", launch.local_rank) : device;
+/// Only a shard that is the rank's own shares the machine with others.
+std::string device_of(const Words& words, const std::string& device) {
+  return words.shard == "rank" ? device_of_rank(device, parallel::launch_context(parallel::environment_variables())) : device;
 }
 
 Evaluation load(const Words& words) {
   Evaluation evaluation;
   evaluation.options = read_options(words);
-  const Device device = choose_device(device_of_rank(words, evaluation.options.device));
+  const Device device = choose_device(device_of(words, evaluation.options.device));
   // What was taken, as answers may depend on it.
   evaluation.options.device = device.cuda ? fmt::format("cuda:{}", device.index) : "cpu";
   at::set_num_threads(int(evaluation.options.threads));

@@ -35,6 +35,7 @@
 #include "microemo/train/run_folder.h"
 #include "microemo/train/trainer.h"
 #include "out_of_memory.h"
+#include "rank_device.h"
 
 namespace microemo::cli {
 namespace {
@@ -163,10 +164,8 @@ std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, co
   return std::make_shared<parallel::Group>(watched, ranks, end_by_verdict);
 }
 
-/// Each rank of a machine has a GPU of its own.
 Device settle_device(const train::TrainOptions& options, const parallel::LaunchContext& context) {
-  const bool of_its_own = options.device == "cuda" && context.local_world > 1;
-  Device device = choose_device(of_its_own ? fmt::format("cuda:{}", context.local_rank) : options.device);
+  Device device = choose_device(device_of_rank(options.device, context));
   if (device.cuda && options.ranks.shard_frozen)
     throw ConfigError("frozen weights are cut over ranks on CPUs alone so far")
         .at("train.ranks.shard_frozen")

@@ -19,8 +19,6 @@ struct Reason {
 constexpr std::string_view copy_again = "copy or download these videos again";
 constexpr std::array reasons{
     Reason{"over_memory", "of memory", "allow more with --memory, or lower prepare.frame_rate, prepare.face_rate or their sizes"},
-    Reason{"bad_pictures", "picture folder", "mend the folders of pictures as the list says"},
-    Reason{"bad_pictures", "as a picture", "make the pictures again, or take them out of the folders"},
     Reason{"utterance_outside", "after the clip (", "correct the times in the manifest or transcripts, or name the right videos"},
     Reason{"no_video", "has no video, so", "keep clips of words alone in a manifest of their own"},
     Reason{"missing", "there is no such file", "correct the paths in the manifest, or copy the videos there"},

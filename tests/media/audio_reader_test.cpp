@@ -13,17 +13,9 @@ namespace microemo::media {
 namespace {
 
 using test::Clips;
+using test::decoded_by_ffmpeg;
 using test::expect_error;
 using test::ffmpeg;
-
-std::vector<float> decoded_by_ffmpeg(const Clips& clips, const std::filesystem::path& path, const std::string& filter) {
-  const auto raw = clips.path("raw.f32");
-  ffmpeg({"-i", path.string(), "-vn", "-af", filter, "-f", "f32le", raw.string()});
-  const std::string bytes = read_file(raw);
-  std::vector<float> samples(bytes.size() / 4);
-  std::memcpy(samples.data(), bytes.data(), bytes.size());
-  return samples;
-}
 
 /// A codec in a container, four seconds of noise and tones in stereo beside a small picture where the container has one.
 struct Kind {

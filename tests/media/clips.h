@@ -1,5 +1,8 @@
 #pragma once
+#include <cstring>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "media.h"
 #include "microemo/base/files.h"
@@ -39,5 +42,15 @@ class Clips {
  private:
   TemporaryFolder folder_;
 };
+
+/// The sound of a file through a filter, as the ffmpeg program decodes it.
+inline std::vector<float> decoded_by_ffmpeg(const Clips& clips, const std::filesystem::path& path, const std::string& filter) {
+  const auto raw = clips.path("raw.f32");
+  ffmpeg({"-i", path.string(), "-vn", "-af", filter, "-f", "f32le", raw.string()});
+  const std::string bytes = read_file(raw);
+  std::vector<float> samples(bytes.size() / 4);
+  std::memcpy(samples.data(), bytes.data(), bytes.size());
+  return samples;
+}
 
 }  // namespace microemo::test

@@ -14,17 +14,9 @@ namespace microemo::media {
 namespace {
 
 using test::Clips;
+using test::decoded_by_ffmpeg;
 using test::expect_error;
 using test::ffmpeg;
-
-std::vector<float> decoded_by_ffmpeg(const Clips& clips, const std::filesystem::path& path, const std::string& filter) {
-  const auto raw = clips.path("raw.f32");
-  ffmpeg({"-i", path.string(), "-vn", "-af", filter, "-f", "f32le", raw.string()});
-  const std::string bytes = read_file(raw);
-  std::vector<float> samples(bytes.size() / 4);
-  std::memcpy(samples.data(), bytes.data(), bytes.size());
-  return samples;
-}
 
 double rms(const std::vector<float>& samples, size_t first, size_t last) {
   double sum = 0;
