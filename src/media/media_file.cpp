@@ -7,6 +7,7 @@
 
 #include <fmt/ranges.h>
 
+#include "header_facts.h"
 #include "microemo/base/error.h"
 
 namespace microemo::media {
@@ -45,13 +46,6 @@ void check_regular(const std::filesystem::path& path) {
     throw DataError("this is not a regular file").where(path).hint("copy its content to a file");
   if (std::filesystem::file_size(path, code) == 0 && !code)
     throw DataError("the file is empty").where(path).hint("copy or download it again");
-}
-
-Error stalled(const std::filesystem::path& path, const ReadLimits& limits) {
-  return DataError("nothing could be read or decoded for {:.0f} s: the file is taken to hang, by the limit stall_seconds",
-                   limits.stall_seconds)
-      .where(path)
-      .hint("look at the disk or network that it lies on, or convert it with ffmpeg");
 }
 
 Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
@@ -191,32 +185,55 @@ VideoInfo info_of(const MediaFile& file) {
   return info;
 }
 
-}  // namespace
-
-MediaFile open_media(const MediaInput& input, const ReadLimits& limits) {
+MediaFile open_container(const MediaInput& input, const ReadLimits& limits) {
   silence();
-  const std::filesystem::path& path = input.path;
-  if (!input.bytes) check_regular(path);
-  if (input.bytes && input.bytes->empty()) throw DataError("there are no bytes to read").where(path);
+  if (!input.bytes) check_regular(input.path);
+  if (input.bytes && input.bytes->empty()) throw DataError("there are no bytes to read").where(input.path);
   MediaFile file{.watch = std::make_unique<Watch>(limits.stall_seconds),
                  .memory = input.bytes ? std::make_unique<MemoryInput>(input.bytes) : nullptr,
                  .format = nullptr,
-                 .path = path,
+                 .path = input.path,
                  .limits = limits,
                  .info = {}};
   open_input(file, input);
-  check_pixels(*file.format, limits, path);
-  find_streams(*file.format, limits, input);
-  check_pixels(*file.format, limits, path);
+  check_pixels(*file.format, limits, input.path);
+  return file;
+}
+
+void choose_streams(MediaFile& file, const MediaInput& input) {
   file.video_stream = input.video_stream < 0 ? best_video(*file.format)
-                                             : chosen_stream(*file.format, input.video_stream, AVMEDIA_TYPE_VIDEO, path);
+                                             : chosen_stream(*file.format, input.video_stream, AVMEDIA_TYPE_VIDEO, file.path);
   file.audio_stream = input.audio_stream < 0 ? best_audio(*file.format)
-                                             : chosen_stream(*file.format, input.audio_stream, AVMEDIA_TYPE_AUDIO, path);
+                                             : chosen_stream(*file.format, input.audio_stream, AVMEDIA_TYPE_AUDIO, file.path);
   if (file.video_stream < 0 && file.audio_stream < 0)
     throw DataError("the file holds neither a video nor a sound stream that can be read")
-        .where(path)
+        .where(file.path)
         .hint("look at it with ffprobe; it may be truncated or damaged");
   file.info = info_of(file);
+}
+
+}  // namespace
+
+Error stalled(const std::filesystem::path& path, const ReadLimits& limits) {
+  return DataError("nothing could be read or decoded for {:.0f} s: the file is taken to hang, by the limit stall_seconds",
+                   limits.stall_seconds)
+      .where(path)
+      .hint("look at the disk or network that it lies on, or convert it with ffmpeg");
+}
+
+MediaFile open_media(const MediaInput& input, const ReadLimits& limits) {
+  MediaFile file = open_container(input, limits);
+  find_streams(*file.format, limits, input);
+  check_pixels(*file.format, limits, input.path);
+  choose_streams(file, input);
+  return file;
+}
+
+MediaFile open_pictures(const MediaInput& input, const ReadLimits& limits) {
+  MediaFile file = open_container(input, limits);
+  const int wanted = input.video_stream < 0 ? best_video(*file.format) : input.video_stream;
+  if (wanted >= int(file.format->nb_streams) || !header_tells(file, wanted)) return open_media(input, limits);
+  choose_streams(file, input);
   return file;
 }
 
@@ -247,9 +264,16 @@ void PacketReader::note(const AVPacket& packet, int stream_index) {
   if (packet.stream_index == stream_index) stream_end_s_ = std::max(stream_end_s_, end);
 }
 
+int PacketReader::read_next(AVPacket& packet) {
+  if (file_.read_ahead.empty()) return av_read_frame(file_.format.get(), &packet);
+  av_packet_move_ref(&packet, file_.read_ahead.front().get());
+  file_.read_ahead.pop_front();
+  return 0;
+}
+
 bool PacketReader::next(int stream_index, AVPacket& packet) {
   for (;;) {
-    const int code = av_read_frame(file_.format.get(), &packet);
+    const int code = read_next(packet);
     if (code == AVERROR_EXIT) throw stalled(file_.path, file_.limits);
     file_.watch->passed();
     if (code < 0) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <memory>
 
@@ -32,6 +33,7 @@ struct MediaFile {
   ReadLimits limits;
   VideoInfo info;
   int video_stream = -1, audio_stream = -1;
+  std::deque<libav::Packet> read_ahead;  ///< packets of all streams that come before those that libav reads next
 
   const AVStream& stream(int index) const { return *format->streams[index]; }
   /// A time of a stream on the clip's clock.
@@ -42,6 +44,8 @@ struct MediaFile {
 
 /// Opens a local file, or bytes in memory, within the limits and finds its streams. Throws Error(data) as probe does.
 MediaFile open_media(const MediaInput& input, const ReadLimits& limits);
+/// The same for one who decodes the pictures: what is not needed for them may stay unknown, which is quicker.
+MediaFile open_pictures(const MediaInput& input, const ReadLimits& limits);
 
 /// A decoder for one stream, with one thread and the limit on pixels. Throws Error(data) when there is none for its codec.
 libav::CodecContext open_decoder(const MediaFile& file, int stream_index);
@@ -61,6 +65,7 @@ class PacketReader {
   double stream_end_s() const { return stream_end_s_; }
 
  private:
+  int read_next(AVPacket& packet);
   void note(const AVPacket& packet, int stream_index);
 
   MediaFile& file_;
@@ -72,6 +77,7 @@ class PacketReader {
 /// What may be missing at the end before a file counts as truncated, in seconds: rounding of times, the last frame's length.
 inline constexpr double end_tolerance_s = 0.3;
 
+Error stalled(const std::filesystem::path& path, const ReadLimits& limits);
 Error truncated(const MediaFile& file, double reached_s, const std::string& why);
 
 }  // namespace microemo::media

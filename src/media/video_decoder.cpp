@@ -33,7 +33,7 @@ void add_md5(const AVFrame& frame, VideoFrame& result) {
 }  // namespace
 
 VideoDecoder::VideoDecoder(const MediaInput& input, const VideoReader::Options& reader_options)
-    : options(reader_options), file(open_media(input, reader_options.limits)), packets(file) {
+    : options(reader_options), file(open_pictures(input, reader_options.limits)), packets(file) {
   if (!file.info.has_video)
     throw DataError("the file has sound but no video stream").where(input.path).hint("give a video, or read its sound alone");
   decoder = open_decoder(file, file.video_stream);
@@ -52,6 +52,7 @@ bool VideoDecoder::enter(const EntryPoint& entry) {
                            : avformat_seek_file(file.format.get(), file.video_stream, std::numeric_limits<int64_t>::min(),
                                                 entry.pts, entry.pts, 0);
   if (code < 0) return false;
+  file.read_ahead.clear();
   avcodec_flush_buffers(decoder.get());
   draining = false;
   last_pts = AV_NOPTS_VALUE;
