@@ -71,6 +71,7 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory
   Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}};
   const bool faces_are_given = !clip.face_crops.empty();
   size_t counted = 0;
+  const double claimed_s = reader.info().duration_s;
   double last_interval_s = 0, last_s = 0;
   int64_t damaged = 0;
   while (auto frame = reader.next()) {
@@ -80,7 +81,8 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory
     if (faces_are_given) pictures.frame_times.push_back(frame->seconds);
     if (options.faces && !faces_are_given && clock.takes(frame->seconds)) {
       tracker.add(frame->rgb);
-      if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options));
+      const double seen = claimed_s > 0 ? std::min(1.0, (last_s + last_interval_s) / claimed_s) : 1;
+      if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options), seen);
       pictures.face_times.push_back(frame->seconds);
       count.add(face_frame_bytes(options), last_s);
     }

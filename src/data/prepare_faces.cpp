@@ -114,13 +114,14 @@ Image face_source(const Image& frame, const PrepareOptions& options) {
   return colour ? frame : media::to_gray(frame);
 }
 
-void KeptFrames::add(Image source) {
+void KeptFrames::add(Image source, double seen) {
+  constexpr size_t known_rate = 8;
   if (!complete()) return;
-  left_ -= int64_t(source.pixels.size());
-  if (complete())
-    frames_.push_back(std::move(source));
-  else
-    frames_ = {};
+  used_ += int64_t(source.pixels.size());
+  frames_.push_back(std::move(source));
+  // The first frames tell the rate badly.
+  if (frames_.size() >= known_rate && double(used_) > seen * double(most_)) used_ = most_ + 1;
+  if (!complete()) frames_ = {};
 }
 
 media::Similarity HeldFaces::at(int track, const Image& source, const media::Similarity& aligned) {

@@ -24,13 +24,15 @@ media::Image face_source(const media::Image& frame, const PrepareOptions& option
 /// Source frames of the faces, in order, as long as all of them fit into `bytes`; then none.
 class KeptFrames {
  public:
-  explicit KeptFrames(int64_t bytes) : left_(bytes) {}
-  void add(media::Image source);
-  bool complete() const { return left_ >= 0; }
+  explicit KeptFrames(int64_t bytes) : most_(bytes) {}
+  /// `seen` is the part of the clip's length that has passed with it, as far as that is known, else 1: once the frames to come
+  /// will not fit none is kept, so that a long clip does not fill the memory in vain.
+  void add(media::Image source, double seen);
+  bool complete() const { return used_ <= most_; }
   const media::Image& at(size_t index) const { return frames_[index]; }
 
  private:
-  int64_t left_;
+  int64_t most_, used_ = 0;
   std::vector<media::Image> frames_;
 };
 
