@@ -56,6 +56,8 @@ class Decoding {
 
 MediaFile open_sound(const MediaInput& input, const ReadLimits& limits) {
   MediaFile file = open_media(input, limits);
+  if (file.pictures)
+    throw DataError("a folder of pictures has no sound stream").where(input.path).hint("name the sound's own file");
   if (!file.info.has_audio) throw DataError("the file has no sound stream").where(input.path).hint("give a video with sound");
   return file;
 }

@@ -41,7 +41,11 @@ void check_regular(const std::filesystem::path& path) {
   if (code)
     throw DataError("the file cannot be opened: {}", code.message()).where(path).hint("check its name, links and permissions");
   if (std::filesystem::is_directory(status))
-    throw DataError("this is a folder, not a media file").where(path).hint("name a file in it");
+    throw DataError("this is a folder, not a media file")
+        .where(path)
+        .hint(
+            "name a file in it; to read its pictures as a clip give their frame rate with --frame-rate, or in a manifest as "
+            "\"frame_rate\"");
   if (!std::filesystem::is_regular_file(status))
     throw DataError("this is not a regular file").where(path).hint("copy its content to a file");
   if (std::filesystem::file_size(path, code) == 0 && !code)
@@ -191,6 +195,7 @@ MediaFile open_container(const MediaInput& input, const ReadLimits& limits) {
   if (input.bytes && input.bytes->empty()) throw DataError("there are no bytes to read").where(input.path);
   MediaFile file{.watch = std::make_unique<Watch>(limits.stall_seconds),
                  .memory = input.bytes ? std::make_unique<MemoryInput>(input.bytes) : nullptr,
+                 .pictures = nullptr,
                  .format = nullptr,
                  .path = input.path,
                  .limits = limits,
@@ -222,6 +227,7 @@ Error stalled(const std::filesystem::path& path, const ReadLimits& limits) {
 }
 
 MediaFile open_media(const MediaInput& input, const ReadLimits& limits) {
+  if (input.frame_rate != 0) return open_picture_folder(input, limits);
   MediaFile file = open_container(input, limits);
   find_streams(*file.format, limits, input);
   check_pixels(*file.format, limits, input.path);
@@ -230,6 +236,7 @@ MediaFile open_media(const MediaInput& input, const ReadLimits& limits) {
 }
 
 MediaFile open_pictures(const MediaInput& input, const ReadLimits& limits) {
+  if (input.frame_rate != 0) return open_picture_folder(input, limits);
   MediaFile file = open_container(input, limits);
   const int wanted = input.video_stream < 0 ? best_video(*file.format) : input.video_stream;
   if (wanted >= int(file.format->nb_streams) || !header_tells(file, wanted)) return open_media(input, limits);
@@ -251,6 +258,7 @@ CodecContext open_decoder(const MediaFile& file, int stream_index) {
   decoder->thread_count = 1;
   decoder->max_pixels = file.limits.max_pixels;
   decoder->pkt_timebase = stream.time_base;
+  if (file.pictures) file.pictures->guard(*decoder);
   if (code >= 0) code = avcodec_open2(decoder.get(), codec, nullptr);
   if (code < 0) throw refuse(reason(code));
   return decoder;
@@ -265,6 +273,7 @@ void PacketReader::note(const AVPacket& packet, int stream_index) {
 }
 
 int PacketReader::read_next(AVPacket& packet) {
+  if (file_.pictures) return file_.pictures->next(packet);
   if (file_.read_ahead.empty()) return av_read_frame(file_.format.get(), &packet);
   av_packet_move_ref(&packet, file_.read_ahead.front().get());
   file_.read_ahead.pop_front();

@@ -8,6 +8,7 @@
 #include "memory_input.h"
 #include "microemo/base/error.h"
 #include "microemo/media/video_reader.h"
+#include "picture_packets.h"
 
 namespace microemo::media {
 
@@ -26,8 +27,9 @@ class Watch {
 
 /// An opened container and the streams that are read from it; -1 where there is none.
 struct MediaFile {
-  std::unique_ptr<Watch> watch;         ///< libav asks it while it reads
-  std::unique_ptr<MemoryInput> memory;  ///< libav reads from it; null for a file
+  std::unique_ptr<Watch> watch;              ///< libav asks it while it reads
+  std::unique_ptr<MemoryInput> memory;       ///< libav reads from it; null for a file
+  std::unique_ptr<PicturePackets> pictures;  ///< of a folder, which take the place of the container; null for a file
   libav::FormatContext format;
   std::filesystem::path path;
   ReadLimits limits;
@@ -42,10 +44,13 @@ struct MediaFile {
   }
 };
 
-/// Opens a local file, or bytes in memory, within the limits and finds its streams. Throws Error(data) as probe does.
+/// Opens a local file, bytes in memory, or a folder of pictures within the limits and finds its streams. Throws Error(data) as
+/// probe does.
 MediaFile open_media(const MediaInput& input, const ReadLimits& limits);
 /// The same for one who decodes the pictures: what is not needed for them may stay unknown, which is quicker.
 MediaFile open_pictures(const MediaInput& input, const ReadLimits& limits);
+/// The folder of pictures; decodes the first of them.
+MediaFile open_picture_folder(const MediaInput& input, const ReadLimits& limits);
 
 /// A decoder for one stream, with one thread and the limit on pixels. Throws Error(data) when there is none for its codec.
 libav::CodecContext open_decoder(const MediaFile& file, int stream_index);

@@ -45,12 +45,13 @@ bool enters_by_byte(const MediaFile& file) {
 }
 
 bool VideoDecoder::enter(const EntryPoint& entry) {
-  const bool by_byte = enters_by_byte(file);
+  const bool by_byte = !file.pictures && enters_by_byte(file);
   if (by_byte && entry.position < 0) return false;
-  const int code = by_byte ? avformat_seek_file(file.format.get(), -1, std::numeric_limits<int64_t>::min(), entry.position,
-                                                entry.position, AVSEEK_FLAG_BYTE)
-                           : avformat_seek_file(file.format.get(), file.video_stream, std::numeric_limits<int64_t>::min(),
-                                                entry.pts, entry.pts, 0);
+  const int code = file.pictures ? file.pictures->seek(entry.pts)
+                   : by_byte     ? avformat_seek_file(file.format.get(), -1, std::numeric_limits<int64_t>::min(), entry.position,
+                                                      entry.position, AVSEEK_FLAG_BYTE)
+                                 : avformat_seek_file(file.format.get(), file.video_stream, std::numeric_limits<int64_t>::min(),
+                                                      entry.pts, entry.pts, 0);
   if (code < 0) return false;
   file.read_ahead.clear();
   avcodec_flush_buffers(decoder.get());
@@ -76,6 +77,7 @@ bool VideoDecoder::feed() {
 }
 
 void VideoDecoder::note_bad(int code) {
+  if (file.pictures) throw file.pictures->undecodable(reason(code));
   if (bad_packets++ == 0) first_bad = {packets.count() - 1, packet_s_, reason(code)};
   if (++bad_in_a_row <= options.limits.max_bad_packets) return;
   throw DataError(
@@ -91,6 +93,7 @@ bool VideoDecoder::receive() {
     file.watch->passed();
     if (code >= 0) {
       bad_in_a_row = 0;
+      if (file.pictures) file.pictures->check(*frame);
       return true;
     }
     if (code == AVERROR_EOF) return false;

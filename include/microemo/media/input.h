@@ -8,11 +8,13 @@
 
 namespace microemo::media {
 
-/// Where media come from: a local file, or bytes in memory. A path can stand wherever one is taken.
+/// Where media come from: a local file, bytes in memory, or a folder of pictures (picture_folder.h). A path can stand wherever
+/// one is taken.
 struct MediaInput {
   std::filesystem::path path;                ///< of the file; for bytes the name that errors give
   std::shared_ptr<const std::string> bytes;  ///< null: those of the file
   int video_stream = -1, audio_stream = -1;  ///< numbers in the file (ffprobe's index); -1 takes the best
+  double frame_rate = 0;                     ///< frames a second of a folder of pictures; 0: a file
 
   template <class Path>
   requires std::convertible_to<Path, std::filesystem::path> MediaInput(Path&& file) : path(std::forward<Path>(file)) {}

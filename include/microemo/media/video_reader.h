@@ -22,8 +22,9 @@ struct VideoInfo {
   int streams = 0;                           ///< of any kind
 };
 
-/// Facts of a file without decoding it. Throws Error(data): missing, empty, a folder, not media, over a limit, no stream that can
-/// be read, no such stream as was asked for.
+/// Facts of a file without decoding it; of a folder of pictures by its first. Throws Error(data): missing, empty, a folder without
+/// a frame rate or the reverse, not media, over a limit, no stream that can be read, no such stream as was asked for; as
+/// picture_files does.
 VideoInfo probe(const MediaInput& input, const ReadLimits& limits = {});
 
 struct VideoFrame {
