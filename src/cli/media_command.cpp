@@ -237,6 +237,7 @@ void add_media_command(CLI::App& app, int& status) {
       "  microemo media frames clip.mp4 --sheet frames.png\n"
       "  microemo media frames clip.mp4 --at 0.5,1.25 --json\n"
       "  microemo media frames clip.mp4 --rule uniform --count 8\n"
+      "  microemo media frames S005/001 --frame-rate 30\n"
       "  microemo media faces clip.mp4 --json > faces.json\n"
       "  microemo media faces clip.mp4 --crops faces.npy --size 224\n"
       "  microemo media audio clip.mp4 --wav sound.wav\n"

@@ -196,7 +196,7 @@ void show_faces(const Words& words) {
   words.json ? print_faces_json(clip, words) : print_faces(clip, words);
   if (!words.crops.empty()) write_crops(clip, words);
   if (!words.track_sheet.empty())
-    media::write_png(words.track_sheet, report::draw_face_sheet(words.video, clip.faces, words.cells));
+    media::write_png(words.track_sheet, report::draw_face_sheet(words.media.input(words.video), clip.faces, words.cells));
   if (words.sheet.empty()) return;
   const auto alignment = media::align_tracks(clip.watched, cell_height);
   write_sheet(words.media.input(words.video), words.media.limits, words.sheet, int64_t(clip.faces.size()), words.cells,

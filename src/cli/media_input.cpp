@@ -1,17 +1,49 @@
 #include "media_input.h"
 
+#include <optional>
+
+#include <fmt/format.h>
+
 #include "media_view.h"
+#include "microemo/base/error.h"
+#include "microemo/media/picture_folder.h"
 
 namespace microemo::cli {
 
+media::MediaInput media_input(const std::string& name, double frame_rate) {
+  std::filesystem::path path(name);
+  if (frame_rate > 0 && !path.has_filename() && path.has_relative_path()) path = path.parent_path();
+  media::MediaInput input(path);
+  input.frame_rate = frame_rate;
+  return input;
+}
+
+void add_frame_rate(CLI::App& command, double& rate) {
+  command
+      .add_option_function<std::string>(
+          "--frame-rate",
+          [&rate](const std::string& text) {
+            const std::optional<double> read = media::frame_rate_of(text);
+            if (!read)
+              throw ConfigError("'{}' is no frame rate", text)
+                  .at("--frame-rate")
+                  .hint(fmt::format("give the pictures a second, such as 25 or 30000/1001: from {:g} to {:g}",
+                                    media::least_frame_rate, media::most_frame_rate));
+            rate = *read;
+          },
+          "The name is that of a folder of numbered pictures, which are shown so many a second: 25, 29.97 or 30000/1001")
+      ->type_name("RATE");
+}
+
 media::MediaInput MediaWords::input(const std::string& file) const {
-  media::MediaInput input(file);
+  media::MediaInput input = media_input(file, frame_rate);
   input.video_stream = video_stream;
   input.audio_stream = audio_stream;
   return input;
 }
 
 void add_media_options(CLI::App& command, MediaWords& words) {
+  add_frame_rate(command, words.frame_rate);
   constexpr double most = 1e9;
   const auto add = [&](const char* name, auto& value, const char* meaning, double least) {
     command.add_option(name, value, meaning)

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "media_input.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
@@ -27,7 +28,7 @@ constexpr double same_duration_s = 0.5;
 
 struct Words {
   std::string video, out, transcript, labels;
-  double threshold = media::FaceTrackOptions{}.threshold;
+  double threshold = media::FaceTrackOptions{}.threshold, frame_rate = 0;
 };
 
 Error not_a_prediction(const fs::path& path, const std::string& why) {
@@ -52,15 +53,15 @@ std::vector<Json> utterances_of(const fs::path& path) {
   return utterances;
 }
 
-void check_is_about(const Json& prediction, const fs::path& path, const fs::path& video) {
+void check_is_about(const Json& prediction, const fs::path& path, const media::MediaInput& video) {
   const fs::path named = json_get<std::string>(prediction, "video", path);
   const auto refuse = [&](const std::string& why) {
     return DataError("these labels are those of another clip: {}", why)
         .where(path)
         .hint("predict this clip, or give the labels that belong to it");
   };
-  if (named.filename() != video.filename())
-    throw refuse(fmt::format("{} and not {}", named.filename().string(), video.filename().string()));
+  if (named.filename() != video.path.filename())
+    throw refuse(fmt::format("{} and not {}", named.filename().string(), video.path.filename().string()));
   const media::FrameReader reader(video);
   const double told_s = json_get<double>(prediction, "duration_s", path);
   const double end_s = std::max(reader.end_s(), reader.info().duration_s);
@@ -89,10 +90,10 @@ std::vector<TimedText> words_of(const fs::path& path) {
 }
 
 int run(const Words& words) {
-  report::OverlayVideo job{words.video, words.out, {}, {}};
+  report::OverlayVideo job{media_input(words.video, words.frame_rate), words.out, {}, {}};
   job.faces.threshold = words.threshold;
-  report::check_overlay_place(job.video, job.out);
-  if (!words.labels.empty()) job.overlay.labels = read_labels(words.labels, words.video);
+  report::check_overlay_place(job.video.path, job.out);
+  if (!words.labels.empty()) job.overlay.labels = read_labels(words.labels, job.video);
   if (!words.transcript.empty())
     job.overlay.words = read_words(words.transcript);
   else if (!words.labels.empty())
@@ -118,7 +119,7 @@ std::string label_text(const std::vector<std::string>& labels) {
   return labels.empty() ? "no label" : fmt::format("{}", fmt::join(labels, ", "));
 }
 
-std::vector<TimedText> read_labels(const fs::path& path, const fs::path& video) {
+std::vector<TimedText> read_labels(const fs::path& path, const media::MediaInput& video) {
   const std::vector<Json> utterances = utterances_of(path);
   check_is_about(read_json(path), path, video);
   std::vector<TimedText> labels;
@@ -139,6 +140,7 @@ void add_media_overlay(CLI::App& media_command, int& status) {
   view->add_option("--labels", words->labels,
                    "What microemo predict wrote about this video: labels, and words without a transcript")
       ->type_name("prediction.json");
+  add_frame_rate(*view, words->frame_rate);
   view->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
       ->check(finite)
       ->capture_default_str();

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "microemo/media/input.h"
 #include "microemo/report/overlay.h"
 
 namespace microemo::cli {
@@ -16,7 +17,7 @@ void add_media_overlay(CLI::App& media_command, int& status);
 
 /// The labels of each utterance in a file that `predict` wrote. Throws Error(data) with the file when it is not of that form, or
 /// tells of a video of another name or length than `video`.
-std::vector<report::TimedText> read_labels(const std::filesystem::path& prediction, const std::filesystem::path& video);
+std::vector<report::TimedText> read_labels(const std::filesystem::path& prediction, const media::MediaInput& video);
 
 /// A list of labels as it is shown.
 std::string label_text(const std::vector<std::string>& labels);

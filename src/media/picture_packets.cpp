@@ -1,7 +1,9 @@
 #include "picture_packets.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "media_file.h"
 #include "microemo/base/files.h"
@@ -56,7 +58,7 @@ void describe(MediaFile& file, const AVFrame& frame) {
   info.video_codec = avcodec_get_name(codec.codec_id);
   info.time_base_num = file.pictures->duration().num;
   info.time_base_den = file.pictures->duration().den;
-  info.duration_s = double(file.pictures->count()) * av_q2d(file.pictures->duration());
+  info.duration_s = double(file.pictures->count()) * file.pictures->duration().num / file.pictures->duration().den;
   info.has_video = true;
   info.video_stream = file.video_stream = 0;
   info.streams = 1;

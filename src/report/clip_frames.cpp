@@ -35,7 +35,7 @@ Image best_face(const Image& frame) {
   return cut_out(frame, corner(box.left, box.right, frame.width), corner(box.top, box.bottom, frame.height), side);
 }
 
-std::vector<TimelineFrame> sample_frames(const std::filesystem::path& video, double duration_s, int count) {
+std::vector<TimelineFrame> sample_frames(const media::MediaInput& video, double duration_s, int count) {
   MICROEMO_CHECK(duration_s > 0 && count > 0, "{} frames of {} s", count, duration_s);
   const auto wanted = [&](size_t i) { return (double(i) + 0.5) * duration_s / count; };
   media::VideoReader reader(video);

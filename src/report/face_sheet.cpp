@@ -50,7 +50,7 @@ void choose(std::vector<Track>& tracks, int crops) {
   }
 }
 
-void cut_crops(const std::filesystem::path& video, std::vector<Track>& tracks) {
+void cut_crops(const media::MediaInput& video, std::vector<Track>& tracks) {
   std::map<int64_t, std::vector<size_t>> wanted;
   std::vector<std::vector<std::optional<media::Similarity>>> alignments;
   for (size_t i = 0; i < tracks.size(); ++i) {
@@ -86,7 +86,7 @@ Image dark_page(int height) {
 
 }  // namespace
 
-Image draw_face_sheet(const std::filesystem::path& video, const std::vector<std::vector<media::Face>>& faces, int crops) {
+Image draw_face_sheet(const media::MediaInput& video, const std::vector<std::vector<media::Face>>& faces, int crops) {
   std::vector<Track> tracks = tracks_of(faces);
   if (tracks.empty()) {
     Image page = dark_page(2 * heading_height);

@@ -31,7 +31,7 @@ void check_size(const media::Image& frame, const media::VideoInfo& info, const O
   if (frame.width != info.width || frame.height != info.height)
     throw DataError("the video begins with pictures of {} x {} and goes on with {} x {}", info.width, info.height, frame.width,
                     frame.height)
-        .where(job.video)
+        .where(job.video.path)
         .hint("convert it to one size, for instance with ffmpeg -vf scale");
 }
 
@@ -76,7 +76,7 @@ void check_times(const FrameClock& clock, const OverlayVideo& job) {
   for (size_t i = 1; i < clock.count(); ++i)
     if (clock.time(i) <= clock.time(i - 1))
       throw DataError("frames {} and {} of the video are shown at the same time", i - 1, i)
-          .where(job.video)
+          .where(job.video.path)
           .hint("give its frames times of their own, for instance with ffmpeg -vsync vfr");
 }
 
@@ -84,7 +84,7 @@ void check_ends(const std::vector<TimedText>& texts, const OverlayVideo& job, do
   for (const TimedText& text : texts)
     if (text.end_s > duration_s + end_tolerance_s)
       throw DataError("an utterance ends at {:.3f} s, after the clip ({:.3f} s)", text.end_s, duration_s)
-          .where(job.video)
+          .where(job.video.path)
           .hint("give the transcript and the labels of this clip");
 }
 
@@ -93,8 +93,8 @@ std::optional<media::Sound> announce_sound(const OverlayVideo& job, const media:
                                            media::VideoWriterOptions& options) {
   options.sound = false;
   if (!info.has_audio) return std::nullopt;
-  if (media::can_copy_sound(job.video)) {
-    options.sound_of = job.video;
+  if (media::can_copy_sound(job.video.path)) {
+    options.sound_of = job.video.path;
     return std::nullopt;
   }
   options.sound = true;
@@ -110,7 +110,7 @@ bool write_frames(const OverlayVideo& job, const OverlayPainter& painter, const 
     if (stop_requested()) return false;
     const auto i = size_t(frame->index);
     if (i >= clock.count() || i >= clip.faces.size())
-      throw DataError("the video changed while it was read").where(job.video).hint("write the overlay of a copy of it");
+      throw DataError("the video changed while it was read").where(job.video.path).hint("write the overlay of a copy of it");
     const int watched = clip.watched[i] ? clip.watched[i]->track : -1;
     writer.add(painter.draw(frame->rgb, frame->seconds, clip.faces[i], watched), clock.time(i), clock.duration(i));
     progress.add();
@@ -134,7 +134,7 @@ void check_overlay_place(const fs::path& video, const fs::path& out) {
 bool write_overlay_video(const OverlayVideo& job) {
   const media::FrameReader index(job.video);
   const media::VideoInfo& info = index.info();
-  check_overlay_place(job.video, job.out);
+  check_overlay_place(job.video.path, job.out);
   OverlayVideo whole = job;
   if (whole.overlay.duration_s == 0) whole.overlay.duration_s = index.end_s();
   // The sound may go on behind the last picture.

@@ -1,5 +1,6 @@
 // Folders of pictures read as clips, against what the ffmpeg program makes of the same pictures.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <gmock/gmock.h>

@@ -1,9 +1,9 @@
 #pragma once
-#include <filesystem>
 #include <vector>
 
 #include "microemo/media/face.h"
 #include "microemo/media/image.h"
+#include "microemo/media/input.h"
 
 namespace microemo::report {
 
@@ -11,6 +11,6 @@ namespace microemo::report {
 /// aligned crops (media::align_faces) in order of time, each with its second. `faces` has the faces of each frame of the video,
 /// as media::FaceTracker gives them; about `crops` in all are shown, spread evenly over each track, but at least 8 of each that
 /// has as many. A clip without a face gives a page that says so. Throws Error(data) as media::FrameReader does.
-media::Image draw_face_sheet(const std::filesystem::path& video, const std::vector<std::vector<media::Face>>& faces, int crops);
+media::Image draw_face_sheet(const media::MediaInput& video, const std::vector<std::vector<media::Face>>& faces, int crops);
 
 }  // namespace microemo::report

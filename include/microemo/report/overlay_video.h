@@ -2,12 +2,14 @@
 #include <filesystem>
 
 #include "microemo/media/face.h"
+#include "microemo/media/input.h"
 #include "microemo/report/overlay.h"
 
 namespace microemo::report {
 
 struct OverlayVideo {
-  std::filesystem::path video, out;
+  media::MediaInput video;
+  std::filesystem::path out;
   /// Its duration is found by itself when it is 0.
   Overlay overlay;
   media::FaceTrackOptions faces;
