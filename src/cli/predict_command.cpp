@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "media_input.h"
 #include "media_overlay.h"
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
@@ -53,7 +54,12 @@ struct Words {
   std::vector<std::string> features;
   infer::GenerateOptions generate;
   text::UtteranceRules rules;
+  double frame_rate = 0;
   bool json = false, ema = false, stream = false, voice = false, overlay = false;
+
+  media::MediaInput input() const { return media_input(video, frame_rate); }
+  /// Folders may have dots in their names.
+  fs::path name() const { return frame_rate > 0 ? input().path.filename() : input().path.stem(); }
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
@@ -90,8 +96,8 @@ std::vector<text::Cue> cues_of(const text::Transcript& transcript, const Words& 
 
 std::vector<text::Cue> cues_of_voice(const Words& words) {
   std::vector<text::Cue> cues;
-  if (!media::probe(words.video).has_audio) return cues;
-  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.video)))
+  if (!media::probe(words.input()).has_audio) return cues;
+  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.input())))
     cues.push_back({start_s, end_s, {}});
   return text::utterances_of(std::move(cues), words.rules, words.video);
 }
@@ -114,8 +120,9 @@ std::map<std::string, fs::path> named_features(const Words& words, const std::ve
 
 data::Sample read_clip(const Words& words, const train::RunOptions& options) {
   data::Sample sample;
-  sample.clip.id = fs::path(words.video).stem().string();
-  sample.clip.video = words.video;
+  sample.clip.id = words.name().string();
+  sample.clip.video = words.input().path;
+  sample.clip.frame_rate = words.frame_rate;
   const text::Transcript transcript = words.transcript.empty() ? text::Transcript() : text::read_transcript(words.transcript);
   const std::vector<text::Cue> cues = words.voice ? cues_of_voice(words) : cues_of(transcript, words);
   refuse_too_many(cues, words.voice ? words.video : words.transcript, options.model.decoder.utterances);
@@ -228,7 +235,7 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
       fmt::format("{}   {:.2f} s, {}", prediction.sample.clip.video.filename().string(), clip.duration_s, face_count(clip));
   timeline.duration_s = clip.duration_s;
   if (clip.face_times_N.size(0) > 0)
-    timeline.frames = report::sample_frames(prediction.sample.clip.video, clip.duration_s, shown_frames);
+    timeline.frames = report::sample_frames(data::media_of(prediction.sample.clip), clip.duration_s, shown_frames);
   timeline.face_times = numbers(clip.face_times_N);
   for (const double found : numbers(clip.face_mask_N)) timeline.face_found.push_back(found != 0);
   hide_unseen_faces(timeline);
@@ -244,7 +251,7 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
 
 /// False when a signal ended it early.
 bool write_overlay(const Prediction& prediction, const fs::path& out) {
-  report::OverlayVideo job{prediction.sample.clip.video, out, {}, {}};
+  report::OverlayVideo job{data::media_of(prediction.sample.clip), out, {}, {}};
   job.overlay.duration_s = prediction.sample.prepared.duration_s;
   for (size_t i = 0; i < prediction.labels.size(); ++i) {
     const data::Utterance& utterance = prediction.sample.clip.utterances[i];
@@ -257,9 +264,9 @@ bool write_overlay(const Prediction& prediction, const fs::path& out) {
 
 void check_overlay(const Words& words, const fs::path& folder) {
   if (!words.overlay) return;
-  if (!media::probe(words.video).has_video)
+  if (!media::probe(words.input()).has_video)
     throw DataError("there is no picture in this file to write an overlay of").where(words.video).hint("leave --overlay out");
-  report::check_overlay_place(words.video, folder / "overlay.mp4");
+  report::check_overlay_place(words.input().path, folder / "overlay.mp4");
 }
 
 Json to_json(const Prediction& prediction, const train::LoadedRun& run, const infer::GenerateOptions& generate,
@@ -326,8 +333,7 @@ void check(const Words& words) {
 int run(const Words& words) {
   check(words);
   media::check_font();
-  const fs::path name = fs::path(words.video).stem();
-  const fs::path folder = words.out.empty() ? fs::path("predictions") / name : fs::path(words.out);
+  const fs::path folder = words.out.empty() ? fs::path("predictions") / words.name() : fs::path(words.out);
   check_overlay(words, folder);
   const at::Device device = train::torch_device(choose_device(words.device));
   const train::LoadedRun run = train::load_run(words.run, words.ema, device);
@@ -362,7 +368,11 @@ void add_predict_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command =
       app.add_subcommand("predict", "Ask a trained model about one video: answers, labels, a picture of its timeline");
-  command->add_option("VIDEO", words->video, "Any file with a picture or sound that FFmpeg's libraries read")->required();
+  command
+      ->add_option("VIDEO", words->video,
+                   "Any file with a picture or sound that FFmpeg's libraries read, or a folder of pictures with --frame-rate")
+      ->required();
+  add_frame_rate(*command, words->frame_rate);
   command->add_option("--run", words->run, "Run folder (its newest checkpoint), or a checkpoint folder")
       ->required()
       ->type_name("RUN");

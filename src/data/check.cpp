@@ -13,7 +13,9 @@
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/data/prepared.h"
+#include "microemo/media/picture_folder.h"
 #include "microemo/media/video_reader.h"
+#include "prepared_hash.h"
 
 namespace microemo::data {
 namespace {
@@ -50,8 +52,8 @@ class Findings {
 void examine(Examined& clip, Findings& findings, std::mutex& mutex) {
   if (clip.clip.video.empty()) return;
   try {
-    clip.content = sha256_file(clip.clip.video);
-    clip.info = media::probe(clip.clip.video);
+    clip.content = clip.clip.frame_rate > 0 ? pictures_hash(media::picture_files(clip.clip.video)) : sha256_file(clip.clip.video);
+    clip.info = media::probe(media_of(clip.clip));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     const std::lock_guard lock(mutex);

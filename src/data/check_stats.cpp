@@ -71,7 +71,7 @@ ManifestStats manifest_stats(const std::vector<fs::path>& manifests, int workers
   std::vector<media::VideoInfo> infos(clips.size());
   Progress progress("open", "clips", int64_t(clips.size()));
   for_each_parallel(int64_t(clips.size()), workers, [&](int64_t i, int) {
-    if (!clips[size_t(i)].video.empty()) infos[size_t(i)] = media::probe(clips[size_t(i)].video);
+    if (!clips[size_t(i)].video.empty()) infos[size_t(i)] = media::probe(media_of(clips[size_t(i)]));
     progress.add();
   });
   for (size_t i = 0; i < clips.size(); ++i) {

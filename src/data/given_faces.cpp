@@ -47,11 +47,11 @@ GivenFaces given_faces(const Clip& clip, const PrepareOptions& options, const st
 std::vector<std::optional<media::Face>> chosen_faces(const Clip& clip, const PrepareOptions& options,
                                                      const std::vector<std::vector<media::Face>>& faces,
                                                      const std::vector<double>& seconds) {
-  if (options.face_choice == FaceChoice::watched || clip.utterances.empty() || !media::probe(clip.video).has_audio)
+  if (options.face_choice == FaceChoice::watched || clip.utterances.empty() || !media::probe(media_of(clip)).has_audio)
     return media::watched_faces(faces);
   std::vector<media::Stretch> stretches;
   for (const Utterance& utterance : clip.utterances) stretches.push_back({utterance.start_s, utterance.end_s});
-  return media::speaking_faces(faces, seconds, media::read_sound(clip.video), stretches);
+  return media::speaking_faces(faces, seconds, media::read_sound(media_of(clip)), stretches);
 }
 
 }  // namespace microemo::data

@@ -7,6 +7,7 @@
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/json.h"
+#include "microemo/media/picture_folder.h"
 #include "microemo/media/video_reader.h"
 #include "microemo/text/transcript.h"
 
@@ -24,8 +25,9 @@ constexpr double highest_rate = 1000;
 /// Paths that are longer are shown by their ends.
 constexpr size_t longest_shown = 200;
 
-const std::vector<std::string> clip_keys = {"id",         "video",      "split",     "identity", "speaker",    "labels",
-                                            "transcript", "utterances", "movements", "features", "face_crops", "face_crop_rate"};
+const std::vector<std::string> clip_keys = {"id",         "video",          "split",      "identity",  "speaker",
+                                            "labels",     "transcript",     "utterances", "movements", "features",
+                                            "face_crops", "face_crop_rate", "frame_rate"};
 const std::vector<std::string> utterance_keys = {"start_s", "end_s",    "text", "speaker", "labels",
                                                  "answer",  "question", "face", "voice",   "words"};
 const std::vector<std::string> movement_keys = {"unit", "onset_s", "apex_s", "offset_s", "amplitude", "utterance"};
@@ -85,8 +87,8 @@ std::string shown(const std::string& path) {
   return path.substr(0, longest_shown / 2) + "..." + path.substr(path.size() - longest_shown / 2);
 }
 
-/// The file that a clip names under "video", "transcript" or a feature.
-fs::path named_file(const Json& object, const char* key, const Place& place) {
+/// What a clip names under "video", "transcript" or a feature, which is there.
+fs::path named_path(const Json& object, const char* key, const Place& place) {
   const auto name = needed_member<std::string>(object, key, place);
   if (name.find('\0') != std::string::npos)
     throw DataError("the path under \"{}\" has a character of code 0 in it", key)
@@ -103,17 +105,54 @@ fs::path named_file(const Json& object, const char* key, const Place& place) {
     throw DataError("the {} {} cannot be opened: {}", key, shown(file.string()), trouble.message())
         .where(place.file, place.line)
         .hint(fmt::format("correct \"{}\", or the file's name, links or permissions", key));
+  return file;
+}
+
+fs::path named_file(const Json& object, const char* key, const Place& place) {
+  const fs::path file = named_path(object, key, place);
   // A pipe would be waited for without end.
-  if (status.type() != fs::file_type::regular)
+  if (!fs::is_regular_file(file))
     throw DataError("the {} {} is no file", key, shown(file.string()))
         .where(place.file, place.line)
         .hint(fmt::format("name a {} file; a folder, pipe or device is none", key));
   return file;
 }
 
+/// Frames a second: a number, or text for those that have no decimals.
+double frame_rate(const Json& object, const Clip& clip, const Place& place) {
+  const Json& value = object["frame_rate"];
+  const auto rate = media::frame_rate_of(value.is_string() ? value.get<std::string>() : value.dump());
+  if (rate) return *rate;
+  throw DataError("the frame_rate of clip \"{}\" is {}", clip.id, value.dump())
+      .where(place.file, place.line)
+      .hint(fmt::format("it is the number of pictures a second, such as 25 or \"30000/1001\": from {:g} to {:g}",
+                        media::least_frame_rate, media::most_frame_rate));
+}
+
+/// A file, or a folder of pictures where their rate is given.
+void read_video_into(Clip& clip, const Json& object, const Place& place) {
+  if (object.contains("frame_rate")) clip.frame_rate = frame_rate(object, clip, place);
+  if (clip.frame_rate > 0 && !object.contains("video"))
+    throw DataError("clip \"{}\" has a \"frame_rate\" and no \"video\"", clip.id)
+        .where(place.file, place.line)
+        .hint("name the folder of its pictures under \"video\", or leave the rate out");
+  if (!object.contains("video")) return;
+  clip.video = named_path(object, "video", place);
+  const bool is_folder = fs::is_directory(clip.video);
+  if (clip.frame_rate > 0 && !is_folder)
+    throw DataError("clip \"{}\" has a \"frame_rate\", and its video {} is no folder", clip.id, shown(clip.video.string()))
+        .where(place.file, place.line)
+        .hint("leave the rate out, as a file has its own times; or name a folder of pictures");
+  if (clip.frame_rate == 0 && is_folder)
+    throw DataError("the video {} is no file", shown(clip.video.string()))
+        .where(place.file, place.line)
+        .hint("name a video file; or, for a folder of pictures, give \"frame_rate\": the pictures a second");
+  if (clip.frame_rate == 0) clip.video = named_file(object, "video", place);
+}
+
 /// Text without times belongs to the whole clip.
 Utterance utterance_of_whole(const Clip& clip, const std::string& words, const fs::path& transcript, const Place& place) {
-  const double length_s = clip.video.empty() ? 0 : media::probe(clip.video).duration_s;
+  const double length_s = clip.video.empty() ? 0 : media::probe(media_of(clip)).duration_s;
   if (length_s <= 0)
     throw DataError("the transcript {} has no times, and the length of clip \"{}\" is not known", shown(transcript.string()),
                     clip.id)
@@ -225,7 +264,7 @@ Clip read_clip(const Json& object, const Place& place) {
   clip.line = place.line;
   clip.id = needed_member<std::string>(object, "id", place);
   if (clip.id.empty()) throw DataError("the clip's id is empty").where(place.file, place.line).hint("give every clip its own id");
-  if (object.contains("video")) clip.video = named_file(object, "video", place);
+  read_video_into(clip, object, place);
   clip.split = optional_member<std::string>(object, "split", place);
   clip.identity = optional_member<std::string>(object, "identity", place);
   clip.speaker = optional_member<std::string>(object, "speaker", place);

@@ -52,6 +52,7 @@ void put_list(Json& object, const char* key, const std::vector<T>& items) {
 Json to_json(const Clip& clip, const fs::path& manifest) {
   Json object = {{"id", clip.id}};
   if (!clip.video.empty()) object["video"] = file_name(clip.video, manifest);
+  if (clip.frame_rate > 0) object["frame_rate"] = clip.frame_rate;
   put_text(object, "split", clip.split);
   put_text(object, "identity", clip.identity);
   put_text(object, "speaker", clip.speaker);

@@ -58,14 +58,14 @@ int64_t frame_count(const Clip& clip, const PrepareOptions& options) {
   if (options.frame_rule == FrameRule::rate) return 0;
   media::VideoReader::Options times_only;
   times_only.rgb = false;
-  media::VideoReader reader(clip.video, times_only);
+  media::VideoReader reader(media_of(clip), times_only);
   int64_t count = 0;
   while (reader.next()) ++count;
   return count;
 }
 
 Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count) {
-  media::VideoReader reader(clip.video);
+  media::VideoReader reader(media_of(clip));
   media::FaceTracker tracker;
   FaceClock clock(options);
   Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}};
@@ -108,7 +108,7 @@ void visit_sources(const Clip& clip, const PrepareOptions& options, const KeptFr
     for (size_t i = 0; i < count; ++i) visit(i, kept.at(i));
     return;
   }
-  media::VideoReader reader(clip.video);
+  media::VideoReader reader(media_of(clip));
   FaceClock clock(options);
   for (size_t i = 0; i < count;) {
     const auto frame = reader.next();
@@ -158,7 +158,7 @@ void read_pictures(const Clip& clip, const PrepareOptions& options, const ClipMe
 }
 
 void read_sound(const Clip& clip, const PrepareOptions& options, MemoryCount& count, PreparedClip& prepared) {
-  const media::Sound sound = media::read_sound(clip.video, {.resampling = options.sound_resampler, .limits = {}});
+  const media::Sound sound = media::read_sound(media_of(clip), {.resampling = options.sound_resampler, .limits = {}});
   count.add(sound_bytes(double(sound.samples.size()) / sound.rate, options), sound.end_s());
   add_sound(sound, options, prepared);
   prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
@@ -181,7 +181,7 @@ PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
 }  // namespace
 
 PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory) {
-  const media::VideoInfo info = media::probe(clip.video);
+  const media::VideoInfo info = media::probe(media_of(clip));
   MemoryCount count(clip, memory);
   count.expect(claimed_bytes(info, options), info.duration_s);
   PreparedClip prepared = empty_clip(clip.id, options);

@@ -25,6 +25,8 @@ constexpr std::array reasons{
     Reason{"missing", "No such file", "correct the paths in the manifest, or copy the videos there"},
     Reason{"empty", "the file is empty", copy_again},
     Reason{"truncated", "truncated or damaged", copy_again},
+    Reason{"bad_pictures", "the folder of pictures",
+           "number the pictures of each folder without gaps, and keep nothing else in it"},
     Reason{"not_media", "not a media file", "give the videos themselves; a download may have left an error page in their place"},
     Reason{"not_a_file", "this is a folder", "name the files in the manifest"},
     Reason{"not_a_file", "not a regular file", "name the files in the manifest"},

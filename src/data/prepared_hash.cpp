@@ -28,4 +28,10 @@ std::string entry_hash(const formats::SafetensorsFile& file) {
   return entry_hash(std::move(tensors), file.metadata());
 }
 
+std::string pictures_hash(const std::vector<std::filesystem::path>& pictures) {
+  std::string text;
+  for (const std::filesystem::path& picture : pictures) text += sha256_file(picture) + "\n";
+  return sha256(text);
+}
+
 }  // namespace microemo::data

@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,5 +16,9 @@ inline constexpr const char* entry_hash_key = "sha256";
 std::string entry_hash(std::vector<formats::SafetensorsTensor> tensors, const std::map<std::string, std::string>& metadata);
 /// The same of a file.
 std::string entry_hash(const formats::SafetensorsFile& file);
+
+/// SHA-256 over the contents of a folder's pictures in their order, whatever their names. Throws Error(data) for one that cannot
+/// be read.
+std::string pictures_hash(const std::vector<std::filesystem::path>& pictures);
 
 }  // namespace microemo::data

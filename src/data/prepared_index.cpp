@@ -17,6 +17,8 @@
 #include "microemo/base/log.h"
 #include "microemo/base/write_error.h"
 #include "microemo/data/prepared.h"
+#include "microemo/media/picture_folder.h"
+#include "prepared_hash.h"
 #include "prepared_lock.h"
 
 namespace microemo::data {
@@ -122,14 +124,35 @@ ContentHashes::Known ContentHashes::stamp(const fs::path& file) {
   return {facts.st_size, nanoseconds(facts.st_mtim), nanoseconds(facts.st_ctim), {}};
 }
 
+/// A picture that is replaced, renamed, added or removed changes itself or the folder.
+ContentHashes::Known ContentHashes::stamp(const fs::path& folder, const std::vector<fs::path>& pictures) {
+  Known all = stamp(folder);
+  all.size = 0;
+  for (const fs::path& picture : pictures) {
+    const Known one = stamp(picture);
+    all.size += one.size;
+    all.modified_ns = std::max(all.modified_ns, one.modified_ns);
+    all.changed_ns = std::max(all.changed_ns, one.changed_ns);
+  }
+  return all;
+}
+
 std::string ContentHashes::of(const fs::path& file) {
   std::error_code trouble;
   const fs::file_type type = fs::status(file, trouble).type();
   // A pipe would be waited for without end.
   if (type == fs::file_type::fifo || type == fs::file_type::socket || type == fs::file_type::character)
     throw DataError("this is not a regular file").where(file).hint("copy its content to a file");
+  return remembered(file, stamp(file), [&] { return sha256_file(file); });
+}
+
+std::string ContentHashes::of_pictures(const fs::path& folder) {
+  const std::vector<fs::path> pictures = media::picture_files(folder);
+  return remembered(folder, stamp(folder, pictures), [&] { return pictures_hash(pictures); });
+}
+
+std::string ContentHashes::remembered(const fs::path& file, Known now, const std::function<std::string()>& hash) {
   const std::string name = full_name(file);
-  Known now = stamp(file);
   {
     const std::lock_guard lock(mutex_);
     const auto entry = known_.find(name);
@@ -138,7 +161,7 @@ std::string ContentHashes::of(const fs::path& file) {
       if (now == entry->second) return now.sha256;
     }
   }
-  now.sha256 = sha256_file(file);
+  now.sha256 = hash();
   const std::lock_guard lock(mutex_);
   known_[name] = now;
   unsaved_.insert(name);
@@ -184,10 +207,14 @@ ContentHashes& content_hashes(const fs::path& cache) {
 }
 
 fs::path cache_file(const fs::path& cache, const Clip& clip, const PrepareOptions& options) {
-  Json key = {
-      {"layout", layout_version}, {"content", content_hashes(cache).of(clip.video)}, {"options", options_to_json(options)}};
+  const bool pictures = clip.frame_rate > 0;
+  ContentHashes& hashes = content_hashes(cache);
+  Json key = {{"layout", layout_version},
+              {"content", pictures ? hashes.of_pictures(clip.video) : hashes.of(clip.video)},
+              {"options", options_to_json(options)}};
+  if (pictures) key["frame_rate"] = clip.frame_rate;
   if (options.faces && !clip.face_crops.empty())
-    key["face_crops"] = {content_hashes(cache).of(clip.face_crops), clip.face_crop_rate};
+    key["face_crops"] = {hashes.of(clip.face_crops), clip.face_crop_rate};
   else if (options.faces && options.face_choice == FaceChoice::speaking)
     for (const Utterance& utterance : clip.utterances) key["utterances"].push_back({utterance.start_s, utterance.end_s});
   const std::string name = sha256(key.dump());

@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace microemo::data {
 
@@ -17,6 +19,9 @@ class ContentHashes {
 
   /// SHA-256 of the content. Throws Error(data) when the file cannot be read.
   std::string of(const std::filesystem::path& file);
+  /// pictures_hash of a folder, remembered by its path, the pictures' size in all and the last change of any. Throws Error(data)
+  /// as media::picture_files does.
+  std::string of_pictures(const std::filesystem::path& folder);
   /// Appends the new hashes to the index when there are more than `unsaved` of them; an index with damaged lines, or whose
   /// lines are for the most part out of date, is written anew. Throws Error(environment), and leaves the index as it was then.
   void save(int64_t unsaved = 0);
@@ -35,6 +40,8 @@ class ContentHashes {
   };
 
   static Known stamp(const std::filesystem::path& file);
+  static Known stamp(const std::filesystem::path& folder, const std::vector<std::filesystem::path>& pictures);
+  std::string remembered(const std::filesystem::path& file, Known now, const std::function<std::string()>& hash);
   static std::string line_of(const std::string& path, const Known& entry);
   Contents read() const;
   void append();

@@ -127,5 +127,21 @@ TEST_F(PicturesCommand, NamesThePictureThatIsWrong) {
   expect_refused({"media", "frames", pictures().string(), "--frame-rate", "25"}, 3, "lacks number 7", "img8.png");
 }
 
+TEST_F(PicturesCommand, ArePreparedFromAManifest) {
+  write_file_atomic(path("m.jsonl"), R"({"id": "a", "video": "clip.1", "frame_rate": 20})");
+  const Words words = {"prepare", path("m.jsonl").string(), "--cache", path("cache").string(), "--workers", "1"};
+  const Json first = json_of(words);
+  EXPECT_EQ(first["done"], 1);
+  EXPECT_EQ(first["source_frames"], 20);
+  EXPECT_NEAR(first["media_s"].get<double>(), 1, 1e-9);
+  EXPECT_EQ(json_of(words)["already_there"], 1);
+  fs::copy_file(pictures() / "img2.png", pictures() / "img20.png", fs::copy_options::overwrite_existing);
+  EXPECT_EQ(json_of(words)["done"], 1);
+  fs::remove(pictures() / "img3.png");
+  Words skipping = words;
+  skipping.insert(skipping.end(), {"--max-skipped", "1"});
+  EXPECT_EQ(json_of(skipping)["reasons"], Json({{"bad_pictures", 1}}));
+}
+
 }  // namespace
 }  // namespace microemo::cli

@@ -90,6 +90,26 @@ TEST_F(PredictCommand, TakesTheWholeClipForAnUtteranceWithoutATranscript) {
   EXPECT_EQ(utterances[0]["end_s"], prediction()["duration_s"]);
 }
 
+TEST_F(PredictCommand, ReadsAFolderOfPictures) {
+  const fs::path folder = place.path() / "clip.1";
+  for (int i = 1; i <= 12; ++i)
+    media::write_png(folder / fmt::format("img{}.png", i), {128, 96, 3, std::vector<uint8_t>(128 * 96 * 3, uint8_t(10 * i))});
+  const test::CommandResult result = predict(folder.string() + "/", {"--frame-rate", "24", "--overlay"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(prediction()["frames"], 12);
+  EXPECT_EQ(prediction()["duration_s"], 0.5);
+  EXPECT_EQ(prediction()["video"], folder.string());
+  EXPECT_THAT(prediction()["remarks"], Contains("no sound in this file"));
+  EXPECT_TRUE(fs::exists(out / "overlay.mp4"));
+}
+
+TEST_F(PredictCommand, NeedsTheRateOfAFolderAndOfNothingElse) {
+  media::write_png(place.path() / "clip" / "1.png", {128, 96, 3, std::vector<uint8_t>(128 * 96 * 3)});
+  expect_nothing_written(predict(place.path() / "clip"), ErrorKind::data, "--frame-rate");
+  expect_nothing_written(predict(write_video(video, true), {"--frame-rate", "25"}), ErrorKind::data, "no folder of pictures");
+  expect_nothing_written(predict(place.path() / "clip", {"--frame-rate", "0"}), ErrorKind::config, "is no frame rate");
+}
+
 TEST_F(PredictCommand, AsksTheGivenQuestion) {
   ASSERT_EQ(predict(write_video(video, true), {"--question", "the person?"}).exit_code, 0);
   EXPECT_EQ(prediction()["utterances"][0]["question"], "the person?");

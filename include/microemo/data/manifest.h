@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "microemo/base/error.h"
+#include "microemo/media/input.h"
 
 namespace microemo::data {
 
@@ -34,6 +35,7 @@ struct Clip {
   std::string id = {};
   std::filesystem::path video = {};  ///< absolute, or relative to the working folder: already joined with the manifest's folder;
                                      ///< empty: the clip is words alone
+  double frame_rate = 0;             ///< of a video that is a folder of pictures, per second; 0: it is a file
   std::string split = {};            ///< "train", "test", …
   std::vector<Utterance> utterances = {};
   std::vector<std::string> labels = {};  ///< of the whole clip
@@ -44,6 +46,13 @@ struct Clip {
   std::string identity = {}, speaker = {};  ///< who is shown and who speaks, where known (clusters of the bootstrap)
   int64_t line = 0;                         ///< in the manifest
 };
+
+/// The clip's video for the readers of media.
+inline media::MediaInput media_of(const Clip& clip) {
+  media::MediaInput input(clip.video);
+  input.frame_rate = clip.frame_rate;
+  return input;
+}
 
 struct Manifest {
   std::filesystem::path path;
@@ -56,6 +65,7 @@ struct Manifest {
 ///   id                 text, unique
 ///   video              path; relative ones start at the manifest's folder; none: words alone, for models that neither look nor
 ///                      listen
+///   frame_rate         number, or text such as "30000/1001": "video" is a folder of pictures that are shown so many a second
 ///   split              text
 ///   identity, speaker  who is shown, who speaks
 ///   labels             list of text, of the whole clip
@@ -71,8 +81,9 @@ struct Manifest {
 /// Only id, and the times of an utterance and of a movement, have to be there. Throws Error(data) with file and line:
 /// empty manifest, no id, an id twice, unknown key (with the nearest name), both transcript and utterances, times that are
 /// negative or end before they start, utterances that overlap or are out of order, a movement outside its utterances' numbers, a
-/// video, transcript, feature or file of crops that does not exist, a rate without crops, a transcript that read_transcript
-/// refuses or that has no times where the length of the clip is not known.
+/// frame_rate that is none, without a video or beside a file, a folder without one, a video, transcript, feature or file of crops
+/// that does not exist, a rate without crops, a transcript that read_transcript refuses or that has no times where the length of
+/// the clip is not known.
 Manifest read_manifest(const std::filesystem::path& path);
 /// The same, but every mistake of a line goes to `on_error` and that line's clip is left out; only a file that cannot be read or
 /// has no line throws.
