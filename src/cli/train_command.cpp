@@ -166,10 +166,6 @@ std::shared_ptr<parallel::Group> meet(const parallel::LaunchContext& context, co
 
 Device settle_device(const train::TrainOptions& options, const parallel::LaunchContext& context) {
   Device device = choose_device(device_of_rank(options.device, context));
-  if (device.cuda && options.ranks.shard_frozen)
-    throw ConfigError("frozen weights are cut over ranks on CPUs alone so far")
-        .at("train.ranks.shard_frozen")
-        .hint("leave it out, or give train.device=cpu; train.frozen_dtype=nf4 also saves memory");
   if (!device.cuda || options.device != "auto" || context.local_world == 1) return device;
   throw ConfigError("train.device=auto took {}, and {} ranks of this machine would share it", device.reason, context.local_world)
       .at("train.device")
@@ -210,12 +206,12 @@ int try_one_step(train::Trainer& trainer, const train::Task& task, const train::
                  const parallel::Group& group) {
   const std::vector<model::ClipBatch> batches = task.batches(0);
   const train::StepCost cost = trainer.try_step(batches);
-  if (!group.first()) {
-    group.barrier();
-    return 0;
-  }
-  const std::string table = train::cost_table(train::cost_of_parts(task, batches));
-  group.barrier();  // until then the others give what they hold of the weights
+  // Until rank 0 is done the others give what they hold of the weights.
+  std::string table;
+  if (group.first()) table = train::cost_table(train::cost_of_parts(task, batches));
+  if (task.shards && !group.alone()) task.shards->join_passes(/*backward=*/true);
+  group.barrier();
+  if (!group.first()) return 0;
   std::printf("%s\n\n", table.c_str());
   print_cost(cost, options);
   return 0;

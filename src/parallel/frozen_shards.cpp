@@ -14,6 +14,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include "gathered_blocks.h"
 #include "microemo/base/error.h"
 #include "network.h"
 #include "pieces.h"
@@ -42,20 +43,19 @@ struct Layout {
 };
 
 /// Storage whose memory comes and goes.
-c10::Storage empty_storage() {
-  return {c10::Storage::use_byte_size_t(), 0, at::DataPtr(nullptr, c10::Device(at::kCPU)), /*allocator=*/nullptr,
-          /*resizable=*/false};
+c10::Storage empty_storage(const at::Device& device) {
+  return {c10::Storage::use_byte_size_t(), 0, at::DataPtr(nullptr, device), /*allocator=*/nullptr, /*resizable=*/false};
 }
 
-void point_to(const c10::Storage& storage, std::byte* memory, int64_t bytes) {
-  storage.unsafeGetStorageImpl()->set_data_ptr_noswap(at::DataPtr(memory, c10::Device(at::kCPU)));
+void point_to(const c10::Storage& storage, void* memory, int64_t bytes) {
+  storage.unsafeGetStorageImpl()->set_data_ptr_noswap(at::DataPtr(memory, storage.device()));
   storage.unsafeGetStorageImpl()->set_nbytes(static_cast<size_t>(bytes));
 }
 
 /// The tensor, seen in its block.
 at::Tensor seen_in(const c10::Storage& storage, const at::Tensor& like, int64_t offset) {
-  at::Tensor tensor =
-      at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), like.dtype());
+  const c10::DispatchKey key = c10::computeDispatchKey(like.scalar_type(), std::nullopt, storage.device());
+  at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), c10::DispatchKeySet(key), like.dtype());
   tensor.unsafeGetTensorImpl()->set_storage_offset(offset / static_cast<int64_t>(like.itemsize()));
   tensor.unsafeGetTensorImpl()->set_sizes_contiguous(like.sizes());
   return tensor;
@@ -87,7 +87,8 @@ struct FrozenShards::Impl {
   int64_t rank, world;
   std::vector<Layout> blocks{};
   std::map<std::string, Place> places{};
-  at::Tensor own{};  ///< pieces of this rank, one block behind the other
+  at::Tensor own{};  ///< pieces of this rank on the CPU, one block behind the other
+  at::Device device = at::kCPU;
 
   Group* group = nullptr;
   std::vector<PieceAddress> addresses{};
@@ -105,7 +106,9 @@ struct FrozenShards::Impl {
   std::exception_ptr failure{};
   bool stopping = false;
   std::jthread fetcher{};
+  std::unique_ptr<GatheredBlocks> gathered{};  ///< on a device, instead of slots and fetcher
 
+  void gather_on_device();
   void fetch_range(Clients& from, int64_t block, int64_t begin, std::span<std::byte> to) const;
   void fetch_all();
   Slot* slot_of(int64_t block);
@@ -212,7 +215,7 @@ FrozenShards::FrozenShards(std::vector<Block> blocks, int64_t rank, int64_t worl
     }
     layout.bytes = rounded_up(layout.bytes, line * world);
     layout.begin = own_bytes;
-    layout.storage = empty_storage();
+    layout.storage = empty_storage(at::kCPU);
     own_bytes += layout.piece(world);
   }
   impl_->own = at::zeros({own_bytes}, at::kByte);
@@ -255,6 +258,27 @@ void FrozenShards::store_rest() {
     if (place.tensor.storage().nbytes() > 0) store(name, at::Tensor(place.tensor));
 }
 
+void FrozenShards::to(const at::Device& device) {
+  MICROEMO_CHECK(impl_->group == nullptr, "shards are moved that are in use");
+  if (device == impl_->device) return;
+  impl_->device = device;
+  for (Layout& layout : impl_->blocks) layout.storage = empty_storage(device);
+  for (auto& [name, place] : impl_->places) {
+    MICROEMO_CHECK(place.tensor.storage().nbytes() == 0, "'{}' is moved before it is stored", name);
+    place.tensor.set_data(seen_in(impl_->blocks[static_cast<size_t>(place.block)].storage, place.tensor, place.offset));
+  }
+}
+
+void FrozenShards::Impl::gather_on_device() {
+  std::vector<BlockExtent> extents;
+  for (const Layout& layout : blocks) extents.push_back({layout.bytes, layout.begin});
+  gathered =
+      std::make_unique<GatheredBlocks>(group->side_link(), world, own, extents, device, [this](int64_t block, void* memory) {
+        const Layout& layout = blocks[static_cast<size_t>(block)];
+        point_to(layout.storage, memory, memory == nullptr ? 0 : layout.bytes);
+      });
+}
+
 void FrozenShards::connect(Group& group) {
   Impl& own = *impl_;
   MICROEMO_CHECK(own.group == nullptr && group.world() == own.world && group.rank() == own.rank, "shards of other ranks");
@@ -267,6 +291,7 @@ void FrozenShards::connect(Group& group) {
     std::istringstream words(text);
     words >> own.addresses.emplace_back().host >> own.addresses.back().port;
   }
+  if (!own.device.is_cpu()) return own.gather_on_device();
   group.waiting([&] { own.clients = connect_to_all(own.addresses, own.rank, own.limit_s); });
   int64_t largest = 0;
   for (const Layout& layout : own.blocks) largest = std::max(largest, layout.bytes);
@@ -276,8 +301,21 @@ void FrozenShards::connect(Group& group) {
 
 void FrozenShards::need(int64_t block, int64_t next) {
   MICROEMO_CHECK(impl_->group != nullptr, "the ranks have not met yet");
+  if (impl_->gathered) return impl_->gathered->need(block);
   impl_->bring(block);
   if (next >= 0 && next < blocks() && impl_->slot_of(next) == nullptr) impl_->start(impl_->other_slot(), next);
+}
+
+void FrozenShards::begin_pass() {
+  if (impl_->gathered) impl_->gathered->begin_pass(/*backward=*/true);
+}
+
+void FrozenShards::end_pass() {
+  if (impl_->gathered) impl_->gathered->end_pass();
+}
+
+void FrozenShards::join_passes(bool backward) {
+  if (impl_->gathered) impl_->gathered->join_passes(backward);
 }
 
 at::Tensor FrozenShards::whole(const std::string& name) const {

@@ -17,6 +17,7 @@
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "network.h"
+#include "side_link.h"
 #include "store.h"
 
 namespace microemo::parallel {
@@ -43,8 +44,8 @@ void meet(c10d::Store& store, const LaunchContext& context, double limit_s) {
   }
 }
 
-c10::intrusive_ptr<c10d::ProcessGroupGloo> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, const LaunchContext& context,
-                                                     const RankOptions& options) {
+c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store>& store, const LaunchContext& context,
+                                            const RankOptions& options) {
   auto gloo = c10d::ProcessGroupGloo::Options::create(milliseconds(options.timeout_s()));
   gloo->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(own_address(context))};
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, static_cast<int>(context.rank), static_cast<int>(context.world),
@@ -56,29 +57,28 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> make_gloo(const c10::intrusive_ptr<c1
 struct Group::Impl {
   LaunchContext context;
   RankOptions options{};
-  int64_t boxes = 0;
+  int64_t boxes = 0, links = 0;
+  int gpu = -1;
   std::unique_ptr<KeyServer> server{};
   c10::intrusive_ptr<c10d::Store> store;
   std::unique_ptr<Heartbeat> heartbeat;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  c10::intrusive_ptr<c10d::Backend> gloo;
   c10::intrusive_ptr<c10d::Backend> nccl{};  ///< null where tensors of a device go over the CPU
   std::atomic<bool> lost{false};
   int exceptions = std::uncaught_exceptions();
 
   ~Impl() {
     const bool failed = std::uncaught_exceptions() > exceptions;
-    end_nccl(failed || lost);
+    end_nccl(nccl, failed || lost);
     if (!heartbeat) return;
     heartbeat->leave(lost ? farewell_lost : failed ? farewell_failed : farewell_ended);
   }
 
-  void end_nccl(bool failed) {
-    if (!nccl) return;
-    try {
-      failed ? nccl->abort() : nccl->shutdown();
-    } catch (const std::exception&) {  // the job ends either way
-    }
-    nccl.reset();
+  c10::intrusive_ptr<c10d::Backend> make_nccl(const std::string& name) const {
+    c10::intrusive_ptr<c10d::Store> meeting = c10::make_intrusive<c10d::PrefixStore>(name, store);
+    c10::intrusive_ptr<c10d::Backend> made;
+    make_nccl_group(&meeting, context.rank, context.world, gpu, options.timeout_s(), &made);
+    return made;
   }
   bool goes_by_nccl(const at::Tensor& values) const { return nccl && values.is_cuda(); }
   c10d::Backend& backend_of(const at::Tensor& values) const { return goes_by_nccl(values) ? *nccl : *gloo; }
@@ -154,8 +154,8 @@ std::vector<double> Group::sums(std::vector<double> values) const {
 
 void Group::link_gpus(int gpu) {
   if (!impl_ || impl_->options.link != DeviceLink::nccl) return;
-  c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::PrefixStore>("nccl", impl_->store);
-  make_nccl_group(&store, rank(), world(), gpu, impl_->options.timeout_s(), &impl_->nccl);
+  impl_->gpu = gpu;
+  impl_->nccl = impl_->make_nccl("nccl");
 }
 
 std::function<void()> Group::sum_later(const at::Tensor& values) const {
@@ -239,6 +239,17 @@ std::shared_ptr<Mail> Group::mail() {
   const auto store = connect_store(impl_->context, impl_->options.start_limit_s);
   return std::make_shared<Mail>(
       std::unique_ptr<Mail::Impl>(new Mail::Impl{c10::make_intrusive<c10d::PrefixStore>(prefix, store)}));
+}
+
+std::unique_ptr<SideLink> Group::side_link() {
+  MICROEMO_CHECK(impl_, "one process has nobody to speak to");
+  const std::string name = fmt::format("link_{}", impl_->links++);
+  c10::intrusive_ptr<c10d::Backend> gloo, nccl;
+  waiting([&] {
+    gloo = make_gloo(c10::make_intrusive<c10d::PrefixStore>(name, impl_->store), impl_->context, impl_->options);
+    if (impl_->nccl) nccl = impl_->make_nccl(name + "_nccl");
+  });
+  return std::make_unique<SideLink>(*this, std::move(gloo), std::move(nccl));
 }
 
 }  // namespace microemo::parallel

@@ -124,10 +124,6 @@ void give_memory(const model::MicroEmo& model, const parallel::FrozenShards* sha
 
 /// All that is not trained in the decoder's blocks.
 std::shared_ptr<parallel::FrozenShards> shard_decoder(model::MicroEmo& model, const BuildPlace& place) {
-  if (place.gpu)
-    throw ConfigError("frozen weights are cut over ranks on the CPU alone")
-        .at("train.ranks.shard_frozen")
-        .hint("set train.ranks.shard_frozen=false, or train.device=cpu");
   const auto tensors = parameters_and_buffers(model);
   std::vector<parallel::FrozenShards::Block> blocks;
   size_t count = 0;

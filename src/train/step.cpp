@@ -114,8 +114,11 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
   sum_counts(task, reducer.group(), totals);
   for (size_t i = 0; i < batches.size(); ++i) {
     if (i + 1 == batches.size()) reducer.last_pass();
+    if (task.shards) task.shards->begin_pass();
     add_batch(task, batches[i], i, counts[i], totals, pending);
+    if (task.shards) task.shards->end_pass();
   }
+  if (task.shards && !reducer.group().alone()) task.shards->join_passes(/*backward=*/true);
   reducer.finish();
   read_terms(pending, batches, result);
   sum_result(reducer.group(), totals, result);

@@ -75,6 +75,7 @@ AdamW make_optimizer(const Task& task, const TrainOptions& options, const parall
   select_trainable(module, options);
   check_finite(module, options.frozen_dtype);
   freeze_weights(module, options.frozen_dtype, task.device.is_cuda());
+  if (task.shards) task.shards->to(task.device);
   module.to(task.device);
   return AdamW(module, options, options.ranks.zero > 0 ? Share{group.rank(), group.world()} : Share{});
 }

@@ -34,6 +34,7 @@ Sums own_sums(const Task& task, const parallel::Group& group) {
     sums[accuracy].first += loss.movement_right;
     sums[accuracy].second += loss.movement_frames;
   }
+  if (task.shards) task.shards->join_passes(/*backward=*/false);
   return sums;
 }
 
@@ -42,6 +43,7 @@ void add_answers(const Task& task, const parallel::Group& group, ValidationResul
   if (!task.answer_scores) return;
   std::vector<double> values;
   for (const auto& [sum, count] : task.answer_scores(group.rank(), group.world())) values.insert(values.end(), {sum, count});
+  if (task.shards) task.shards->join_passes(/*backward=*/false);
   values = group.sums(values);
   double sum = 0, groupings = 0;
   for (size_t i = 0; i < values.size(); i += 2)

@@ -30,6 +30,9 @@ namespace {
 constexpr auto device_type = c10::DeviceType::PrivateUse1;
 constexpr c10::DispatchKeySet device_keys(c10::DispatchKey::PrivateUse1);
 
+constexpr c10::DeviceIndex count_of_devices = 2;
+thread_local c10::DeviceIndex in_use = 0;
+
 std::atomic<int64_t> reads = 0, copies = 0;
 
 struct Graph {
@@ -39,29 +42,35 @@ Graph* recording = nullptr;
 int64_t graph_runs = 0;
 
 struct Memory final : c10::Allocator {
+  explicit Memory(c10::DeviceIndex i) : index(i) {}
+  c10::DeviceIndex index;
   c10::DataPtr allocate(size_t bytes) override {
     void* data = bytes == 0 ? nullptr : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (bytes > 0 && data == nullptr) throw std::bad_alloc();
-    return {data, data, &std::free, c10::Device(device_type, 0)};
+    return {data, data, &std::free, c10::Device(device_type, index)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
 };
 
-Memory& memory() {
-  static Memory one;
-  return one;
+Memory& memory(c10::DeviceIndex index) {
+  static Memory all[count_of_devices] = {Memory(0), Memory(1)};
+  return all[index];
 }
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::DeviceType type() const override { return device_type; }
-  c10::Device exchangeDevice(c10::Device) const override { return {device_type, 0}; }
-  c10::Device getDevice() const override { return {device_type, 0}; }
-  void setDevice(c10::Device) const override {}
-  void uncheckedSetDevice(c10::Device) const noexcept override {}
-  c10::Stream getStream(c10::Device) const override { return c10::Stream(c10::Stream::DEFAULT, {device_type, 0}); }
-  c10::Stream exchangeStream(c10::Stream) const override { return c10::Stream(c10::Stream::DEFAULT, {device_type, 0}); }
-  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+  c10::Device exchangeDevice(c10::Device next) const override {
+    const c10::Device before = getDevice();
+    setDevice(next);
+    return before;
+  }
+  c10::Device getDevice() const override { return {device_type, in_use}; }
+  void setDevice(c10::Device device) const override { uncheckedSetDevice(device); }
+  void uncheckedSetDevice(c10::Device device) const noexcept override { in_use = device.has_index() ? device.index() : in_use; }
+  c10::Stream getStream(c10::Device device) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
+  c10::Stream exchangeStream(c10::Stream next) const override { return c10::Stream(c10::Stream::DEFAULT, next.device()); }
+  c10::DeviceIndex deviceCount() const noexcept override { return count_of_devices; }
   bool queryStream(const c10::Stream&) const override { return true; }
   void synchronizeStream(const c10::Stream&) const override {}
   void synchronizeDevice(c10::DeviceIndex) const override {}
@@ -78,7 +87,7 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
   c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::DeviceType::CPU); }
   void resizePrivateUse1Bytes(const c10::Storage& storage, size_t bytes) const override {
-    c10::DataPtr grown = memory().allocate(bytes);
+    c10::DataPtr grown = memory(storage.device().index()).allocate(bytes);
     std::memcpy(grown.get(), storage.data(), std::min(bytes, storage.nbytes()));
     storage.unsafeGetStorageImpl()->set_data_ptr_noswap(std::move(grown));
     storage.unsafeGetStorageImpl()->set_nbytes(bytes);
@@ -94,29 +103,47 @@ at::Tensor on_cpu(const at::Tensor& tensor) {
       tensor.options().device(at::kCPU).requires_grad(false));
 }
 
-/// The same memory as a tensor of the second device.
-at::Tensor on_device(const at::Tensor& tensor) {
+/// The same memory as a tensor of a second device.
+at::Tensor on_device(const at::Tensor& tensor, c10::DeviceIndex index) {
   if (!tensor.defined() || !tensor.is_cpu()) return tensor;
   const auto storage = tensor.storage();
   auto* held = new c10::Storage(storage);
-  c10::Storage shared(
-      c10::Storage::use_byte_size_t(), storage.nbytes(),
-      c10::DataPtr(
-          storage.mutable_data(), held, [](void* one) { delete static_cast<c10::Storage*>(one); }, c10::Device(device_type, 0)),
-      &memory(), /*resizable=*/false);
+  c10::Storage shared(c10::Storage::use_byte_size_t(), storage.nbytes(),
+                      c10::DataPtr(
+                          storage.mutable_data(), held, [](void* one) { delete static_cast<c10::Storage*>(one); },
+                          c10::Device(device_type, index)),
+                      &memory(index), /*resizable=*/false);
   auto result = at::detail::make_tensor<c10::TensorImpl>(std::move(shared), device_keys, tensor.dtype());
   result.unsafeGetTensorImpl()->set_sizes_and_strides(tensor.sizes(), tensor.strides(), tensor.storage_offset());
   return result;
 }
 
-void check_place(const at::Tensor& tensor, const std::string& operation) {
-  if (!tensor.defined() || tensor.device().type() == device_type || (tensor.is_cpu() && tensor.dim() == 0)) return;
-  throw std::runtime_error(operation + " mixes tensors of the second device and of the " + tensor.device().str());
+void check_place(const at::Tensor& tensor, c10::DeviceIndex index, const std::string& operation) {
+  if (!tensor.defined() || tensor.device() == c10::Device(device_type, index) || (tensor.is_cpu() && tensor.dim() == 0)) return;
+  throw std::runtime_error(operation + " mixes tensors of the second device and of " + tensor.device().str());
 }
 
-c10::IValue moved(const c10::IValue& value, const std::string& operation) {
+/// Which device the operation is for.
+c10::DeviceIndex index_of(const std::vector<c10::IValue>& arguments) {
+  const auto is_there = [](const c10::Device& device) { return device.type() == device_type; };
+  const auto of_any = [&](const auto& tensors) {
+    for (const at::Tensor& tensor : tensors)
+      if (tensor.defined() && is_there(tensor.device())) return tensor.device().index();
+    return c10::DeviceIndex{-1};
+  };
+  for (const c10::IValue& value : arguments) {
+    c10::DeviceIndex index = -1;
+    if (value.isTensor()) index = of_any(std::vector{value.toTensor()});
+    if (value.isTensorList()) index = of_any(value.toTensorVector());
+    if (value.isDevice() && is_there(value.toDevice())) index = value.toDevice().index();
+    if (index >= 0) return index;
+  }
+  return in_use;
+}
+
+c10::IValue moved(const c10::IValue& value, c10::DeviceIndex index, const std::string& operation) {
   const auto one = [&](const at::Tensor& tensor) {
-    check_place(tensor, operation);
+    check_place(tensor, index, operation);
     return on_cpu(tensor);
   };
   if (value.isTensor()) return one(value.toTensor());
@@ -146,11 +173,11 @@ const c10::IValue* same_argument(const c10::FunctionSchema& schema, const std::v
   return nullptr;
 }
 
-c10::IValue back(const c10::IValue& value) {
-  if (value.isTensor()) return on_device(value.toTensor());
+c10::IValue back(const c10::IValue& value, c10::DeviceIndex index) {
+  if (value.isTensor()) return on_device(value.toTensor(), index);
   if (!value.isTensorList()) return value;
   c10::List<at::Tensor> list;
-  for (const at::Tensor& tensor : value.toTensorVector()) list.push_back(on_device(tensor));
+  for (const at::Tensor& tensor : value.toTensorVector()) list.push_back(on_device(tensor, index));
   return list;
 }
 
@@ -166,9 +193,10 @@ void compute_on_cpu(const c10::OperatorHandle& operation, torch::jit::Stack* sta
   const c10::FunctionSchema& schema = operation.schema();
   const size_t count = schema.arguments().size(), begin = stack->size() - count;
   const std::vector<c10::IValue> arguments(stack->begin() + std::ptrdiff_t(begin), stack->end());
+  const c10::DeviceIndex index = index_of(arguments);
   std::vector<std::pair<at::Tensor, at::Tensor>> outputs;
   for (size_t i = 0; i < count; ++i) {
-    (*stack)[begin + i] = moved(arguments[i], schema.name());
+    (*stack)[begin + i] = moved(arguments[i], index, schema.name());
     if (!schema.arguments()[i].is_out() || !arguments[i].isTensor() || arguments[i].toTensor().numel() > 0) continue;
     // The kernel makes room in it.
     const at::Tensor room = at::empty({0}, arguments[i].toTensor().options().device(at::kCPU));
@@ -176,11 +204,11 @@ void compute_on_cpu(const c10::OperatorHandle& operation, torch::jit::Stack* sta
     outputs.emplace_back(arguments[i].toTensor(), room);
   }
   operation.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
-  for (const auto& [output, room] : outputs) adopt(output, on_device(room));
+  for (const auto& [output, room] : outputs) adopt(output, on_device(room, index));
   for (size_t i = 0; i < schema.returns().size(); ++i) {
     const c10::IValue* same = same_argument(schema, arguments, i);
     c10::IValue& result = (*stack)[stack->size() - schema.returns().size() + i];
-    result = same != nullptr ? *same : back(result);
+    result = same != nullptr ? *same : back(result, index);
   }
   if (recording != nullptr)
     record_operation(operation, arguments, {stack->end() - std::ptrdiff_t(schema.returns().size()), stack->end()});
@@ -200,14 +228,18 @@ void record_operation(const c10::OperatorHandle& operation, const std::vector<c1
   });
 }
 
-at::Tensor empty(c10::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>, std::optional<at::Device>,
-                 std::optional<bool>, std::optional<at::MemoryFormat> format) {
-  return at::detail::empty_generic(size, &memory(), device_keys, c10::dtype_or_default(type), format);
+Memory& memory_of(const std::optional<at::Device>& device) {
+  return memory(device && device->has_index() ? device->index() : in_use);
+}
+
+at::Tensor empty(c10::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>,
+                 std::optional<at::Device> device, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  return at::detail::empty_generic(size, &memory_of(device), device_keys, c10::dtype_or_default(type), format);
 }
 
 at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::optional<at::ScalarType> type,
-                         std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-  return at::detail::empty_strided_generic(size, stride, &memory(), device_keys, c10::dtype_or_default(type));
+                         std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>) {
+  return at::detail::empty_strided_generic(size, stride, &memory_of(device), device_keys, c10::dtype_or_default(type));
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
@@ -235,15 +267,15 @@ at::Scalar read_number(const at::Tensor& tensor) {
 
 }  // namespace
 
-at::Device second_device() {
+at::Device second_device(int index) {
   static const bool registered = [] {
     static Hooks hooks;
     at::RegisterPrivateUse1HooksInterface(&hooks);
     c10::register_privateuse1_backend("second");
-    c10::SetAllocator(device_type, &memory());
+    c10::SetAllocator(device_type, &memory(0));
     return true;
   }();
-  return {registered ? device_type : at::kCPU, 0};
+  return {registered ? device_type : at::kCPU, c10::DeviceIndex(index)};
 }
 
 const DeviceGraphs& second_device_graphs() {

@@ -146,13 +146,6 @@ TEST_F(ShardedDecoder, WithNothingFrozenIsRefused) {
   EXPECT_EQ(build_for_training(options_, *tiny_.tokenizer, {}).shards, nullptr);  // one process
 }
 
-TEST_F(ShardedDecoder, OnAGpuIsRefused) {
-  options_.train.ranks.shard_frozen = true;
-  test::expect_error(
-      ErrorKind::config, [&] { build_for_training(options_, *tiny_.tokenizer, {.gpu = true, .share = {.rank = 0, .world = 2}}); },
-      "on the CPU alone");
-}
-
 TEST_F(ShardedDecoder, CostsWhatARankHolds) {
   options_.train.ranks.shard_frozen = true;
   std::atomic<double> whole = 0, cut = 0, expected = 0;

@@ -13,6 +13,8 @@
 
 namespace microemo::parallel {
 
+class SideLink;
+
 /// The ranks of a job, seen from one of them. Every function but enter, publish and those that are const getters is called by all
 /// ranks, in the same order. Tensors are contiguous, on the CPU or a device of the rank; those of a GPU go through NCCL (after
 /// link_gpus), those of any other device over the CPU. One thread at a time.
@@ -72,6 +74,8 @@ class Group {
   double timeout_s() const;
   /// A box of mail that these ranks share and no other call of this gives; none for one process.
   std::shared_ptr<Mail> mail();
+  /// A way of its own among these ranks, after link_gpus. Of several ranks.
+  std::unique_ptr<SideLink> side_link();
 
  private:
   struct Impl;

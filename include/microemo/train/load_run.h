@@ -29,7 +29,7 @@ struct BuiltModel {
 };
 
 /// The same, whose frozen weights of the decoder's blocks never lie whole in this rank with train.ranks.shard_frozen: its blocks
-/// bring them together, once the shards are connected. Throws Error(config) when there are none, or for a GPU.
+/// bring them together, once the shards are connected. Throws Error(config) when there are none.
 BuiltModel build_for_training(const RunOptions& options, const text::Tokenizer& tokenizer, const BuildPlace& place);
 
 /// A trained model, ready to be asked.
