@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -269,6 +270,96 @@ TEST_F(LaunchCommand, ARankWithHalfAnEnvironmentIsRefused) {
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::environment));
   EXPECT_THAT(result.standard_error, HasSubstr("WORLD_SIZE is not set"));
   EXPECT_FALSE(fs::exists(run_));
+}
+
+/// Frozen weights that are cut over two ranks: most of a step they wait for a block from each other.
+class LaunchOfShards : public LaunchCommand {
+ protected:
+  static constexpr int64_t saved_at = 20;
+  static constexpr const char* same_for_all[] = {
+      "train.ranks.shard_frozen=true", "model.decoder.layers=8", "train.frozen=[\"decoder.block*.weight\"]",
+      "train.micro_batch=1",           "train.steps=60",         "train.save_every=20"};
+
+  static std::vector<std::string> words_of(const fs::path& run, const std::string& more = "train.ranks.step_limit_s=60") {
+    std::vector<std::string> all(std::begin(same_for_all), std::end(same_for_all));
+    all.push_back(more);
+    return words(2, run, all, {"--grace", "1"});
+  }
+  /// Processor time that all threads of a process have had, in clock ticks; -1 when it is gone.
+  static int64_t ticks(pid_t process) {
+    std::ifstream file(fmt::format("/proc/{}/stat", process));
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (text.empty()) return -1;
+    std::istringstream words(text.substr(text.rfind(')') + 1));
+    std::string word;
+    for (int skipped = 0; skipped < 11; ++skipped) words >> word;
+    int64_t user = 0, system = 0;
+    words >> user >> system;
+    return user + system;
+  }
+  /// Until it does nothing but wait. Its signs of life take next to no time.
+  static void wait_until_idle(pid_t process) {
+    for (int64_t before = -2, now = ticks(process); now - before > 1; before = std::exchange(now, ticks(process)))
+      ::usleep(500'000);
+  }
+  /// Stops a rank well behind a checkpoint, and waits until the other one has run out of blocks.
+  static std::pair<pid_t, pid_t> stop_in_a_gather(Launched& launched, const fs::path& run, int64_t victim) {
+    while (!launched.ended() && lines_of(run) < saved_at + 2) ::usleep(2000);
+    const std::pair found(launched.rank(victim), launched.rank(1 - victim));
+    EXPECT_GT(std::min(found.first, found.second), 0) << launched.output();
+    if (found.first > 0) ::kill(found.first, SIGSTOP);
+    return found;
+  }
+  /// The curve without what a clock decides.
+  static std::vector<Json> numbers(const fs::path& run) {
+    std::vector<Json> lines = curve(run);
+    for (Json& line : lines)
+      for (const char* key : {"tokens_per_s", "clips_per_s", "seconds", "data_wait_s", "memory_mb"}) line.erase(key);
+    return lines;
+  }
+  void expect_resumed_as_whole(const fs::path& run) {
+    EXPECT_EQ(newest(run), saved_at);
+    ASSERT_TRUE(checkpoint::find_latest(run).has_value());
+    const CommandResult resumed = LaunchCommand::run({MICROEMO_BINARY, "launch", "-n", "2", "train", "--resume", run.string()});
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.standard_error;
+    if (!fs::exists(one_)) {
+      ASSERT_EQ(LaunchCommand::run(words_of(one_)).exit_code, 0);
+    }
+    EXPECT_EQ(numbers(run), numbers(one_));
+    const auto weights = [](const fs::path& of) { return read_file(checkpoint::find_latest(of)->path / "model.safetensors"); };
+    EXPECT_EQ(weights(run), weights(one_));
+  }
+};
+
+TEST_F(LaunchOfShards, ARankThatDiesWhileItIsWaitedForIsNamedAndTheRunGoesOnAsIfItHadNot) {
+  for (const int64_t victim : {1, 0}) {
+    const fs::path killed = folder_.path() / std::to_string(victim);
+    Launched launched(words_of(killed), output_);
+    const auto [dying, other] = stop_in_a_gather(launched, killed, victim);
+    wait_until_idle(other);
+    ::kill(dying, SIGKILL);
+    EXPECT_EQ(launched.wait(), 128 + SIGKILL);
+    EXPECT_EQ(::kill(other, 0), -1) << "it is still there";
+    EXPECT_THAT(launched.output(), testing::ContainsRegex(fmt::format(
+                                       "launch: rank {} was ended by SIGKILL in step [23][0-9], phase step", victim)));
+    EXPECT_THAT(reason(killed), HasSubstr(fmt::format("rank {} was ended by SIGKILL in step ", victim)));
+    expect_resumed_as_whole(killed);
+  }
+}
+
+TEST_F(LaunchOfShards, ARankThatStopsWhileItIsWaitedForIsNamedPastItsLimit) {
+  for (const int64_t victim : {1, 0}) {
+    const fs::path stopped = folder_.path() / std::to_string(victim);
+    Launched launched(words_of(stopped, "train.ranks.step_limit_s=3"), output_);
+    const auto [hanging, other] = stop_in_a_gather(launched, stopped, victim);
+    EXPECT_EQ(launched.wait(), exit_code(ErrorKind::environment));
+    EXPECT_EQ(::kill(hanging, 0), -1) << "it is still there";
+    EXPECT_EQ(::kill(other, 0), -1) << "it is still there";
+    EXPECT_THAT(launched.output(),
+                testing::ContainsRegex(fmt::format("launch: hangs: rank {} in step [23][0-9], phase step for ", victim)));
+    EXPECT_THAT(reason(stopped), testing::Not(HasSubstr(fmt::format("rank {}", 1 - victim))));
+    expect_resumed_as_whole(stopped);
+  }
 }
 
 }  // namespace
