@@ -4,6 +4,7 @@
 #include <ATen/ops/ones.h>
 
 #include "microemo/nn/loss.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -14,10 +15,13 @@ at::Tensor cross_entropy_sum(const at::Tensor& logits_nK, const at::Tensor& labe
                                 at::Reduction::Sum, nn::ignored_label);
 }
 
+double count(const at::Tensor& chosen) { return chosen.sum().item<double>(); }
+
 LossTerm window_term(const char* name, const nn::Linear& head, const at::Tensor& tokens_BWC, const at::Tensor& labels_BW,
                      double weight) {
   const at::Tensor logits_nK = head.forward(tokens_BWC).flatten(0, 1), labels_n = labels_BW.flatten();
-  return {name, cross_entropy_sum(logits_nK, labels_n), labels_n.ne(nn::ignored_label).sum().item<double>(), weight};
+  return {name, cross_entropy_sum(logits_nK, nn::sent(labels_n, logits_nK.device())), count(labels_n.ne(nn::ignored_label)),
+          weight};
 }
 
 }  // namespace
@@ -48,12 +52,13 @@ void AlignmentHeads::add_movement(const ClipBatch& batch, const MicroEmo::Alignm
   const at::Tensor logits_nK = movement_->forward(faces ? input.faces_BNC : input.frames_BTC).flatten(0, 1),
                    labels_n = (faces ? batch.movement_BN : batch.movement_BT).flatten();
   const at::Tensor counted = labels_n.ne(nn::ignored_label), moving = labels_n.gt(0);
-  const double count =
-      moving.sum().item<double>() + options_.none_weight * counted.logical_and(moving.logical_not()).sum().item<double>();
-  loss.terms.push_back({"movement", cross_entropy_sum(logits_nK, labels_n, movement_class_weights_.to(logits_nK.device())), count,
-                        options_.movement});
-  loss.movement_frames += moving.sum().item<double>();
-  loss.movement_right += logits_nK.argmax(1).eq(labels_n).logical_and(moving).sum().item<double>();
+  const auto there = [&](const at::Tensor& t) { return nn::sent(t, logits_nK.device()); };
+  const at::Tensor labels_there_n = there(labels_n);
+  const double weighted = count(moving) + options_.none_weight * count(counted.logical_and(moving.logical_not()));
+  loss.terms.push_back(
+      {"movement", cross_entropy_sum(logits_nK, labels_there_n, there(movement_class_weights_)), weighted, options_.movement});
+  loss.movement_frames += count(moving);
+  loss.movement_right = logits_nK.argmax(1).eq(labels_there_n).logical_and(there(moving)).sum();
 }
 
 void AlignmentHeads::add_terms(const ClipBatch& batch, const MicroEmo::AlignmentInput& input, BatchLoss& loss) const {

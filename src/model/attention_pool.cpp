@@ -2,11 +2,14 @@
 
 #include <ATen/ops/cat.h>
 
+#include "microemo/nn/sent.h"
+
 namespace microemo::model {
 namespace {
 
 at::Tensor weights_of(const TimedTokens& memory) {
-  return memory.mask_BT.unsqueeze(2).unsqueeze(3).to(memory.tokens_BTPM.scalar_type());
+  const at::Tensor& tokens = memory.tokens_BTPM;
+  return nn::sent(memory.mask_BT, tokens.device()).unsqueeze(2).unsqueeze(3).to(tokens.scalar_type());
 }
 
 at::Tensor mean_of_clip(const TimedTokens& memory) {

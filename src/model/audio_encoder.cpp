@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -31,7 +32,8 @@ AudioEncoder::AudioEncoder(const AudioBranchOptions& options, int64_t mel_bands)
 AudioTokens AudioEncoder::forward(const at::Tensor& mel_BFM, const at::Tensor& times_BF, const at::Tensor& mask_BF) const {
   const int64_t clips = mel_BFM.size(0), frames = mel_BFM.size(1), piece_frames = piece_tokens_ * options_.patch_frames;
   const int64_t padding = (piece_frames - frames % piece_frames) % piece_frames;
-  const at::Tensor normal_BFM = ((mel_BFM - options_.mel_mean) / options_.mel_deviation) * mask_BF.unsqueeze(2);
+  const at::Tensor normal_BFM =
+      ((mel_BFM - options_.mel_mean) / options_.mel_deviation) * nn::sent(mask_BF, mel_BFM.device()).unsqueeze(2);
   const at::Tensor patches_BSF =
       at::constant_pad_nd(normal_BFM, {0, 0, 0, padding}).view({clips, -1, options_.patch_frames * mel_BFM.size(2)});
   const at::Tensor mask_BS = at::constant_pad_nd(mask_BF, {0, padding}, false).view({clips, -1, options_.patch_frames}).any(2);
@@ -40,7 +42,7 @@ AudioTokens AudioEncoder::forward(const at::Tensor& mel_BFM, const at::Tensor& t
 
   at::Tensor x_psC =
       patch_embedding_->forward(patches_BSF).view({-1, piece_tokens_, options_.width}) + position_;  // p pieces of s tokens
-  const at::Tensor mask_p11s = nn::additive_mask(mask_BS.view({-1, 1, 1, piece_tokens_}));
+  const at::Tensor mask_p11s = nn::additive_mask(nn::sent(mask_BS, mel_BFM.device()).view({-1, 1, 1, piece_tokens_}));
   for (const auto& block : blocks_) x_psC = block->forward(x_psC, mask_p11s);
   return {norm_->forward(x_psC).view({clips, -1, options_.width}), times_BS, mask_BS};
 }

@@ -15,6 +15,7 @@
 #include "microemo/model/pictures.h"
 #include "microemo/nn/recompute.h"
 #include "microemo/nn/rotary.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -70,10 +71,12 @@ at::Tensor LocalBranch::face_tokens(const at::Tensor& faces_nCSS) const {
   return to_token_->forward(patch_features_->forward(at::gelu(patches_nPC)).flatten(1));
 }
 
-at::Tensor LocalBranch::forward(const at::Tensor& faces_BNCSS, const at::Tensor& times_BN, const at::Tensor& face_mask_BN,
-                                const at::Tensor& padding_BN) const {
+at::Tensor LocalBranch::forward(const at::Tensor& faces_BNCSS, const at::Tensor& face_times_BN, const at::Tensor& face_mask_BN,
+                                const at::Tensor& face_padding_BN) const {
+  const auto there = [&](const at::Tensor& t) { return nn::sent(t, faces_BNCSS.device()); };
+  const at::Tensor times_BN = there(face_times_BN), padding_BN = there(face_padding_BN);
   const int64_t clips = faces_BNCSS.size(0), frames = faces_BNCSS.size(1), width = no_face_.size(1);
-  const at::Tensor found = face_mask_BN.logical_and(padding_BN).flatten().nonzero().squeeze(1);
+  const at::Tensor found = there(face_mask_BN.logical_and(face_padding_BN).flatten().nonzero().squeeze(1));
   const at::Tensor tokens_nC = face_tokens(faces_BNCSS.flatten(0, 1).index_select(0, found));
   at::Tensor x_BNC = no_face_.expand({clips * frames, -1}).index_copy(0, found, tokens_nC).view({clips, frames, width});
   x_BNC = x_BNC + nn::time_features(times_BN, width);
@@ -125,8 +128,9 @@ at::Tensor GlobalLocalAttention::faces_ask(const at::Tensor& frames_BTQC, const 
 at::Tensor GlobalLocalAttention::forward(const at::Tensor& frames_BTQC, const at::Tensor& faces_BNC,
                                          const at::Tensor& frame_times_BT, const at::Tensor& frame_mask_BT,
                                          const at::Tensor& face_times_BN, const at::Tensor& face_padding_BN) const {
-  const at::Tensor distance_BTN = (frame_times_BT.unsqueeze(2) - face_times_BN.unsqueeze(1)).abs();
-  const at::Tensor real_BTN = frame_mask_BT.unsqueeze(2).logical_and(face_padding_BN.unsqueeze(1));
+  const auto there = [&](const at::Tensor& t) { return nn::sent(t, frames_BTQC.device()); };
+  const at::Tensor distance_BTN = (there(frame_times_BT).unsqueeze(2) - there(face_times_BN).unsqueeze(1)).abs();
+  const at::Tensor real_BTN = there(frame_mask_BT).unsqueeze(2).logical_and(there(face_padding_BN).unsqueeze(1));
   const at::Tensor far_BTN = distance_BTN.masked_fill(real_BTN.logical_not(), std::numeric_limits<float>::infinity());
   const at::Tensor near_BTN =
       (options_.window_s > 0 ? distance_BTN.le(options_.window_s / 2 + time_tolerance_s) : is_nearest(far_BTN, 1))

@@ -9,6 +9,7 @@
 #include "microemo/model/hubert.h"
 #include "microemo/model/imagebind_audio.h"
 #include "microemo/model/whisper_encoder.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -70,9 +71,11 @@ TimedTokens SoundEncoder::forward(const ClipBatch& clips, const nn::DropoutKeys&
   const int64_t tokens = imagebind_ ? 1 : options_.piece_tokens, width = imagebind_ ? options_.projection : options_.width;
   const at::Tensor real_n = clips.piece_mask_BK.flatten().nonzero().squeeze(1);
   at::Tensor all_nSC = at::zeros({batch * pieces, tokens, width}, clips.pieces_BK.options());
-  if (real_n.size(0) > 0)
+  if (real_n.size(0) > 0) {
+    const at::Tensor there_n = nn::sent(real_n, clips.pieces_BK.device());
     all_nSC = all_nSC.index_copy(
-        0, real_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, real_n), keys.parts(pieces).rows_at(real_n)));
+        0, there_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, there_n), keys.parts(pieces).rows_at(real_n)));
+  }
   const at::Tensor offset_S =
       (at::arange(tokens, clips.piece_times_BK.options()) + 0.5) * (clips.piece_s / double(tokens)) - clips.piece_s / 2;
   return {all_nSC.view({batch, pieces * tokens, 1, width}), (clips.piece_times_BK.unsqueeze(2) + offset_S).flatten(1),

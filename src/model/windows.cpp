@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "microemo/base/error.h"
+#include "microemo/nn/sent.h"
 
 namespace microemo::model {
 namespace {
@@ -41,7 +42,7 @@ Spans fixed_spans(const std::vector<float>& times, const WindowOptions& options)
 }
 
 std::vector<float> times_of(const at::Tensor& times_T, const at::Tensor& mask_T) {
-  const at::Tensor times = times_T.masked_select(mask_T).cpu();
+  const at::Tensor times = times_T.masked_select(mask_T);
   return {times.const_data_ptr<float>(), times.const_data_ptr<float>() + times.numel()};
 }
 
@@ -95,12 +96,13 @@ at::Tensor moments_of_windows(const at::Tensor& times_BT, const at::Tensor& mask
 
 at::Tensor mean_of_windows(const TimedTokens& memory, const at::Tensor& spans_BW2) {
   const at::Tensor mean_BTM = memory.tokens_BTPM.mean(2);
-  const at::Tensor seen_BWT = moments_of_windows(memory.times_BT, memory.mask_BT, spans_BW2).to(mean_BTM.scalar_type());
+  const at::Tensor seen_BWT =
+      nn::sent(moments_of_windows(memory.times_BT, memory.mask_BT, spans_BW2).to(mean_BTM.scalar_type()), mean_BTM.device());
   return at::matmul(seen_BWT, mean_BTM) / seen_BWT.sum(2, true).clamp_min(1);
 }
 
 void require_moments(const at::Tensor& mask_BT, const std::vector<std::string>& ids) {
-  const at::Tensor empty = mask_BT.any(1).logical_not().nonzero().cpu();
+  const at::Tensor empty = mask_BT.any(1).logical_not().nonzero();
   if (empty.size(0) == 0) return;
   const auto clip = size_t(empty[0][0].item<int64_t>());
   throw DataError("clip '{}' has no picture or no sound, and the model has no token that says so",

@@ -58,15 +58,21 @@ void sum_result(const parallel::Group& group, Totals& totals, StepResult& result
   if (!std::isfinite(sums[0] + sums[1])) result.suspects = group.names(result.suspects);
 }
 
-/// A term of a micro-batch, not yet read: reading it would wait for a GPU.
+/// A term of a micro-batch.
 struct PendingTerm {
   bool answer = false;
   size_t batch = 0;
   at::Tensor value;
 };
 
+/// What is not yet read: reading it would wait for a GPU.
+struct Pending {
+  std::vector<PendingTerm> terms;
+  std::vector<at::Tensor> movement_right;
+};
+
 void add_batch(const Task& task, const model::ClipBatch& batch, size_t number, const TermCounts& counts, Totals& totals,
-               std::vector<PendingTerm>& pending) {
+               Pending& pending) {
   const model::BatchLoss loss = task.loss(batch);
   at::Tensor sum;
   for (const model::LossTerm& term : loss.terms) {
@@ -74,24 +80,27 @@ void add_batch(const Task& task, const model::ClipBatch& batch, size_t number, c
     const double count = divisor(task.normalise, term, totals);
     if (count <= 0) continue;
     const at::Tensor part = term.sum * (term.weight / count);
-    pending.push_back({term.name == answer_term, number, part.detach()});
+    pending.terms.push_back({term.name == answer_term, number, part.detach()});
     sum = sum.defined() ? sum + part : part;
   }
   if (sum.defined()) sum.backward();
-  totals.movement_right += loss.movement_right;
+  if (loss.movement_right.defined()) pending.movement_right.push_back(loss.movement_right.detach().to(at::kFloat));
   totals.movement_frames += loss.movement_frames;
 }
 
-void read_terms(const std::vector<PendingTerm>& pending, const std::vector<model::ClipBatch>& batches, StepResult& result) {
-  if (pending.empty()) return;
-  std::vector<at::Tensor> values;
-  for (const PendingTerm& term : pending) values.push_back(term.value);
+/// All at once.
+void read_pending(const Pending& pending, const std::vector<model::ClipBatch>& batches, Totals& totals, StepResult& result) {
+  std::vector<at::Tensor> values = pending.movement_right;
+  for (const PendingTerm& term : pending.terms) values.push_back(term.value);
+  if (values.empty()) return;
   const at::Tensor read = at::stack(values).to(at::kCPU, at::kFloat);
+  const float* next = read.const_data_ptr<float>();
+  for (size_t i = 0; i < pending.movement_right.size(); ++i) totals.movement_right += *next++;
   std::vector<double> of_batch(batches.size());
-  for (size_t i = 0; i < pending.size(); ++i) {
-    const double value = read.const_data_ptr<float>()[i];
-    (pending[i].answer ? result.answer_loss : result.alignment_loss) += value;
-    of_batch[pending[i].batch] += value;
+  for (const PendingTerm& term : pending.terms) {
+    const double value = *next++;
+    (term.answer ? result.answer_loss : result.alignment_loss) += value;
+    of_batch[term.batch] += value;
   }
   for (size_t i = 0; i < batches.size(); ++i)
     if (!std::isfinite(of_batch[i])) result.suspects.insert(result.suspects.end(), batches[i].ids.begin(), batches[i].ids.end());
@@ -104,7 +113,7 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
   Totals totals;
   totals.batches = batches.size();
   std::vector<TermCounts> counts;
-  std::vector<PendingTerm> pending;
+  Pending pending;
   for (const model::ClipBatch& batch : batches) {
     for (const auto& [name, count] : counts.emplace_back(task.counts(batch))) totals.counts[name] += count;
     result.clips += static_cast<int64_t>(batch.ids.size());
@@ -120,7 +129,7 @@ StepResult forward_backward(const Task& task, const std::vector<model::ClipBatch
   }
   if (task.shards && !reducer.group().alone()) task.shards->join_passes(/*backward=*/true);
   reducer.finish();
-  read_terms(pending, batches, result);
+  read_pending(pending, batches, totals, result);
   sum_result(reducer.group(), totals, result);
   result.loss = result.answer_loss + result.alignment_loss;
   if (totals.movement_frames > 0) result.movement_accuracy = totals.movement_right / totals.movement_frames;

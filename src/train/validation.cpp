@@ -31,7 +31,7 @@ Sums own_sums(const Task& task, const parallel::Group& group) {
       sum += term.sum.item<double>();
       count += term.count;
     }
-    sums[accuracy].first += loss.movement_right;
+    if (loss.movement_right.defined()) sums[accuracy].first += loss.movement_right.item<double>();
     sums[accuracy].second += loss.movement_frames;
   }
   if (task.shards) task.shards->join_passes(/*backward=*/false);

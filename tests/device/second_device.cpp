@@ -1,5 +1,7 @@
 #include "second_device.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -33,7 +35,10 @@ constexpr c10::DispatchKeySet device_keys(c10::DispatchKey::PrivateUse1);
 constexpr c10::DeviceIndex count_of_devices = 2;
 thread_local c10::DeviceIndex in_use = 0;
 
-std::atomic<int64_t> reads = 0, copies = 0;
+std::atomic<int64_t> waits = 0, copies = 0;
+
+/// Operations whose result is as large as the numbers say, or is no tensor.
+constexpr std::array sized_by_numbers = {"aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2"};
 
 struct Graph {
   std::vector<std::function<void()>> calls;
@@ -194,6 +199,7 @@ void compute_on_cpu(const c10::OperatorHandle& operation, torch::jit::Stack* sta
   const size_t count = schema.arguments().size(), begin = stack->size() - count;
   const std::vector<c10::IValue> arguments(stack->begin() + std::ptrdiff_t(begin), stack->end());
   const c10::DeviceIndex index = index_of(arguments);
+  waits += std::ranges::find(sized_by_numbers, schema.name()) != sized_by_numbers.end();
   std::vector<std::pair<at::Tensor, at::Tensor>> outputs;
   for (size_t i = 0; i < count; ++i) {
     (*stack)[begin + i] = moved(arguments[i], index, schema.name());
@@ -244,6 +250,7 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
   if (from.device() != to.device()) ++copies;
+  if (to.is_cpu()) ++waits;
   const auto copy = [from, to] { on_cpu(to).copy_(on_cpu(from)); };
   copy();
   record_call(copy);
@@ -260,7 +267,7 @@ const at::Tensor& resize(const at::Tensor& self, c10::IntArrayRef size, std::opt
 }
 
 at::Scalar read_number(const at::Tensor& tensor) {
-  ++reads;
+  ++waits;
   if (recording != nullptr) throw std::runtime_error("a number is read while work is recorded");
   return at::native::_local_scalar_dense_cpu(on_cpu(tensor));
 }
@@ -296,7 +303,7 @@ void record_call(std::function<void()> call) {
 
 int64_t second_device_graph_runs() { return graph_runs; }
 
-int64_t second_device_reads() { return reads; }
+int64_t second_device_waits() { return waits; }
 int64_t second_device_copies() { return copies; }
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)

@@ -24,8 +24,9 @@ void record_call(std::function<void()> call);
 /// How often recorded work was run.
 int64_t second_device_graph_runs();
 
-/// How often a number of the device was read by the program (Tensor::item and the like): each would wait for a GPU.
-int64_t second_device_reads();
+/// How often the program waited for what was computed on the device: for numbers (Tensor::item and the like), for how many
+/// elements a result has (nonzero and the like), and for copies to the CPU.
+int64_t second_device_waits();
 
 /// How often data went from the second device to the CPU or back, item() not counted.
 int64_t second_device_copies();

@@ -174,15 +174,31 @@ TEST_F(OnASecondDevice, OperationsAndCostsOfBackwardAreCounted) {
   EXPECT_GT(backward_s, 0);
 }
 
-TEST_F(OnASecondDevice, AStepIsReadOnceBeforeItsEnd) {
+TEST_F(OnASecondDevice, AStepWaitsOnceAtItsEnd) {
+  const model::ModelOptions given = options_.model;
+  const auto expect_one_wait = [&](const char* of) {
+    const Task one = task(test::second_device());
+    one.module->to(one.device);
+    const auto batches = one.batches(0);
+    ASSERT_EQ(batches.size(), 2u);
+    const int64_t before = test::second_device_waits();
+    forward_backward(one, batches);
+    EXPECT_EQ(test::second_device_waits() - before, 1) << of;
+    options_.model = given;
+  };
+  expect_one_wait("all that is looked at, listened to and aligned");
   options_.model.alignment = {};
-  const Task one = task(test::second_device());
-  one.module->to(one.device);
-  const auto batches = one.batches(0);
-  ASSERT_EQ(batches.size(), 2u);
-  const int64_t before = test::second_device_reads();
-  forward_backward(one, batches);
-  EXPECT_EQ(test::second_device_reads(), before) << "each number that is read waits for the GPU";
+  expect_one_wait("answers alone");
+  options_.model.local.attention = model::GlobalLocal::faces_ask;
+  options_.model.video_qformer.window.windows = model::Windows::sliding;
+  options_.model.audio.window.whole_reader = model::WholeReader::own_layers;
+  expect_one_wait("other windows");
+  options_.model.video_qformer.nothing_token = options_.model.audio.nothing_token = false;
+  expect_one_wait("clips that have to be seen and heard");
+  options_.model.video_qformer.pooling = model::VideoPooling::attention;
+  options_.model.audio.pooling = model::Pooling::attention;
+  options_.model.fusion.enabled = true;
+  expect_one_wait("pools and their fusion");
 }
 
 TEST_F(OnASecondDevice, AnswersAreThoseOfTheCpu) {

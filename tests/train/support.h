@@ -4,6 +4,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/module.h>
 
@@ -72,7 +73,8 @@ inline train::Task regression_task(int64_t batch, int64_t micro_batch, train::Sh
     model::BatchLoss loss;
     loss.terms.push_back({"answer", answer, clips.mel_mask_BF.sum().item<double>(), 1.0});
     loss.terms.push_back({"movement", error.abs().sum(), double(clips.mel_BFM.size(0)), 0.5});
-    loss.movement_right = loss.movement_frames = 1;
+    loss.movement_right = at::ones({});
+    loss.movement_frames = 1;
     return loss;
   };
   task.counts = [](const model::ClipBatch& clips) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/scalar_tensor.h>
 
 #include "microemo/checkpoint/folder.h"
 #include "parallel/ranks.h"
@@ -40,7 +41,7 @@ TEST(Validation, LeavesOutWhatCountsNothing) {
   task.terms.push_back("window_voice");
   task.loss = [loss = task.loss](const model::ClipBatch& batch) {
     model::BatchLoss made = loss(batch);
-    made.movement_right = made.movement_frames = 0;
+    made.movement_right = at::Tensor(), made.movement_frames = 0;
     return made;
   };
   const ValidationResult result = validate(task);
@@ -96,7 +97,7 @@ class BestRun : public testing::Test {
     task.loss = [this, loss = task.loss, accuracies](const model::ClipBatch& batch) {
       model::BatchLoss made = loss(batch);
       if (at::GradMode::is_enabled()) return made;
-      made.movement_right = accuracies.at(size_t(validations_++));
+      made.movement_right = at::scalar_tensor(accuracies.at(size_t(validations_++)), at::kDouble);
       made.movement_frames = 1;
       return made;
     };
@@ -151,7 +152,7 @@ TEST_F(BestRun, RefusesAMetricThatItsClipsDoNotGive) {
   task.validation_batch = [](int64_t) { return test::noise_batch(99, {1}); };
   task.loss = [loss = task.loss](const model::ClipBatch& batch) {
     model::BatchLoss made = loss(batch);
-    made.movement_right = made.movement_frames = 0;
+    made.movement_right = at::Tensor(), made.movement_frames = 0;
     return made;
   };
   expect_error(

@@ -23,7 +23,8 @@ struct AudioTokens {
 class AudioEncoder : public torch::nn::Module {
  public:
   AudioEncoder(const AudioBranchOptions& options, int64_t mel_bands);
-  /// mel [B, F, M] log-mel not normalised, times [B, F] seconds, mask [B, F] false is padding.
+  /// mel [B, F, M] log-mel not normalised, times [B, F] seconds, mask [B, F] false is padding; both on the CPU,
+  /// as those of what it gives are.
   AudioTokens forward(const at::Tensor& mel_BFM, const at::Tensor& times_BF, const at::Tensor& mask_BF) const;
 
  private:

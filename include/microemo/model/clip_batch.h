@@ -14,8 +14,9 @@ namespace microemo::model {
 // Shapes: B clips, T sampled whole frames, N native-rate face frames, F log-mel frames, K pieces of sound, W windows, R rows =
 // questions (one utterance of one clip each), L tokens of a row. Everything is padded on the right to the longest of the batch.
 
-/// Several clips with the questions asked about them, as the model reads them. All tensors on one device, but for
-/// time_text_BTL, labels_RL and lengths_R, which the program reads and which stay on the CPU.
+/// Several clips with the questions asked about them, as the model reads them. What is computed with lies on one device. What the
+/// program reads stays on the CPU, as reading it from a GPU would wait for it: times, masks, windows, classes, time_text_BTL,
+/// labels_RL and lengths_R.
 struct ClipBatch {
   at::Tensor frames_BTCHW;     ///< uint8 RGB
   at::Tensor frame_times_BT;   ///< float32 seconds
@@ -56,7 +57,8 @@ struct ClipBatch {
   nn::DropoutKeys clip_keys, row_keys;  ///< of the clips and the rows, while training; none: no dropout
 };
 
-/// The batch on a device. What is there already is shared. Copies to a GPU are put in its queue, from pinned memory.
+/// The batch with what is computed with on a device. What is there already is shared. Copies to a GPU are put in its queue, from
+/// pinned memory.
 ClipBatch on_device(ClipBatch batch, const at::Device& device);
 
 /// Query tokens of one window in the media table; the batch builder lays out prompts with these.

@@ -28,8 +28,8 @@ class LocalBranch : public torch::nn::Module {
   /// `shared` is asked for by FaceEncoder::shared alone; its parameters stay its owner's. Throws Error(config) when the faces are
   /// not pictures of its size.
   LocalBranch(const LocalBranchOptions& options, const InputShapes& shapes, int64_t width, const SharedEncoder& shared = {});
-  /// faces [B, N, channels, S, S] uint8 or int8; times [B, N] seconds; face_mask true where a face was found; padding_BN false is
-  /// padding -> [B, N, C].
+  /// faces [B, N, channels, S, S] uint8 or int8; on the CPU times [B, N] in seconds, face_mask true where a face was found, and
+  /// padding_BN, false is padding -> [B, N, C].
   at::Tensor forward(const at::Tensor& faces_BNCSS, const at::Tensor& times_BN, const at::Tensor& face_mask_BN,
                      const at::Tensor& padding_BN) const;
   /// Which temporal layers backward computes again instead of keeping what they made (nn::recomputed); where it is all of them,
@@ -58,8 +58,8 @@ class LocalBranch : public torch::nn::Module {
 class GlobalLocalAttention : public torch::nn::Module {
  public:
   GlobalLocalAttention(const LocalBranchOptions& options, int64_t width);
-  /// frames [B, T, Q, C] at frame_times [B, T]; faces [B, N, C] at face_times [B, N]; false in a mask is padding -> [B, T, Q, C],
-  /// with faces_ask [B, T, Q + 1, C].
+  /// frames [B, T, Q, C] at frame_times [B, T]; faces [B, N, C] at face_times [B, N]; false in a mask is padding; times
+  /// and masks on the CPU -> [B, T, Q, C], with faces_ask [B, T, Q + 1, C].
   at::Tensor forward(const at::Tensor& frames_BTQC, const at::Tensor& faces_BNC, const at::Tensor& frame_times_BT,
                      const at::Tensor& frame_mask_BT, const at::Tensor& face_times_BN, const at::Tensor& face_padding_BN) const;
 

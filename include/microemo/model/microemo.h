@@ -36,8 +36,8 @@ struct LossTerm {
 /// Losses of one batch, those whose weights are above 0: "answer" (label tokens) first, then the alignment terms.
 struct BatchLoss {
   std::vector<LossTerm> terms;
-  double movement_right = 0,
-         movement_frames = 0;  ///< frames with a movement whose class the frame-level head names; 0 of 0 when not computed
+  double movement_frames = 0;  ///< frames with a movement
+  at::Tensor movement_right;   ///< of these, how many have the class that the frame-level head names; undefined when not computed
 };
 
 /// The model of the paper (arXiv 2407.16552) as docs/model.md states it: frames and faces, mixed by global-local attention,

@@ -13,11 +13,11 @@ namespace microemo::model {
 /// Tokens on the clip's clock.
 struct TimedTokens {
   at::Tensor tokens_BTPM;
-  at::Tensor times_BT;  ///< seconds
-  at::Tensor mask_BT;   ///< bool, false is padding
+  at::Tensor times_BT;  ///< seconds, on the CPU
+  at::Tensor mask_BT;   ///< bool, false is padding; on the CPU
 };
 
-/// Stretches of time, padded to the most of any clip.
+/// Stretches of time, padded to the most of any clip. On the CPU.
 struct WindowSpans {
   at::Tensor spans_BW2;  ///< float32 start and end in seconds; the end does not belong to it
   at::Tensor mask_BW;    ///< bool, false is padding
