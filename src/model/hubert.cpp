@@ -8,6 +8,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
@@ -126,6 +127,8 @@ void Hubert::check(const at::Tensor& samples_BN, const std::vector<int64_t>& len
 }
 
 at::Tensor Hubert::visible(const at::Tensor& samples_BN, const std::vector<int64_t>& lengths) const {
+  // Made there, without a wait.
+  if (lengths.empty()) return at::ones({samples_BN.size(0), frames(samples_BN.size(1))}, samples_BN.options().dtype(at::kBool));
   std::vector<int64_t> counts(size_t(samples_BN.size(0)), frames(samples_BN.size(1)));
   for (size_t i = 0; i < lengths.size(); ++i) counts[i] = frames(lengths[i]);
   return before(counts, frames(samples_BN.size(1)), samples_BN.device());

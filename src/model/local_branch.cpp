@@ -97,6 +97,10 @@ void LocalBranch::recompute_layers(std::vector<bool> chosen) {
   recomputed_ = std::move(chosen);
 }
 
+void LocalBranch::replay_shapes() {
+  if (vit_) vit_->replay_shapes();
+}
+
 GlobalLocalAttention::GlobalLocalAttention(const LocalBranchOptions& options, int64_t width) : options_(options) {
   frame_norm_ = register_module("frame_norm", std::make_shared<nn::LayerNorm>(width));
   if (options.attention == GlobalLocal::faces_ask)

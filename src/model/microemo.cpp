@@ -229,6 +229,12 @@ void MicroEmo::compute_in(at::ScalarType type) {
   if (visual_encoder_) visual_encoder_->compute_in(type);
 }
 
+void MicroEmo::replay_shapes() {
+  if (visual_encoder_) visual_encoder_->replay_shapes();
+  if (local_branch_) local_branch_->replay_shapes();
+  if (sound_encoder_) sound_encoder_->replay_shapes();
+}
+
 MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& pictures_n3HW) const {
   const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1);
   require_moments(clips.frame_mask_BT, clips.ids);

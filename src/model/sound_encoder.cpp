@@ -62,6 +62,12 @@ at::Tensor SoundEncoder::tokens_of_pieces(const at::Tensor& pieces_n, const nn::
   return averaged(mean_of_last_states(hubert_->forward(normalised_samples(pieces_n, {}, norm))), options_.piece_tokens);
 }
 
+const torch::nn::Module& SoundEncoder::encoder() const {
+  if (imagebind_) return *imagebind_;
+  if (whisper_) return *whisper_;
+  return *hubert_;
+}
+
 TimedTokens SoundEncoder::forward(const ClipBatch& clips, const nn::DropoutKeys& keys) const {
   if (plain_) {
     const AudioTokens sound = plain_->forward(clips.mel_BFM, clips.mel_times_BF, clips.mel_mask_BF);
@@ -73,8 +79,12 @@ TimedTokens SoundEncoder::forward(const ClipBatch& clips, const nn::DropoutKeys&
   at::Tensor all_nSC = at::zeros({batch * pieces, tokens, width}, clips.pieces_BK.options());
   if (real_n.size(0) > 0) {
     const at::Tensor there_n = nn::sent(real_n, clips.pieces_BK.device());
-    all_nSC = all_nSC.index_copy(
-        0, there_n, tokens_of_pieces(clips.pieces_BK.flatten(0, 1).index_select(0, there_n), keys.parts(pieces).rows_at(real_n)));
+    const nn::DropoutKeys keys_n = keys.parts(pieces).rows_at(real_n);
+    const auto work = [&](const at::Tensor& pieces_n) { return tokens_of_pieces(pieces_n, keys_n); };
+    const at::Tensor pieces_n = clips.pieces_BK.flatten(0, 1).index_select(0, there_n);
+    // What is dropped is another at every call.
+    const bool same = options_.drop_path == 0 || keys_n.none();
+    all_nSC = all_nSC.index_copy(0, there_n, nn::replayed(same ? replay_ : nullptr, encoder(), pieces_n, work));
   }
   const at::Tensor offset_S =
       (at::arange(tokens, clips.piece_times_BK.options()) + 0.5) * (clips.piece_s / double(tokens)) - clips.piece_s / 2;

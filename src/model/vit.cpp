@@ -73,21 +73,14 @@ at::Tensor Vit::hidden(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>*
   return x_nSC;
 }
 
-at::Tensor Vit::replayed(const at::Tensor& pictures_nCHW, const std::function<at::Tensor(const at::Tensor&)>& work) const {
-  const auto trained = [](const at::Tensor& parameter) { return parameter.requires_grad(); };
-  if (!replay_ || pictures_nCHW.requires_grad() || std::ranges::any_of(parameters(), trained)) return work(pictures_nCHW);
-  const at::NoGradGuard no_grad;
-  return replay_->run(pictures_nCHW, work);
-}
-
 at::Tensor Vit::forward(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>* states) const {
   const auto work = [&](const at::Tensor& pictures) { return out(normed(hidden(pictures, states))); };
-  return states ? work(pictures_nCHW) : replayed(pictures_nCHW, work);
+  return states ? work(pictures_nCHW) : nn::replayed(replay_, *this, pictures_nCHW, work);
 }
 
 at::Tensor Vit::features(const at::Tensor& pictures_nCHW) const {
   MICROEMO_CHECK(class_.defined(), "the features of a picture are those of the class token, and this encoder has none");
-  return replayed(pictures_nCHW, [&](const at::Tensor& pictures) {
+  return nn::replayed(replay_, *this, pictures_nCHW, [&](const at::Tensor& pictures) {
     const at::Tensor class_nC = normed(hidden(pictures, nullptr).select(1, 0));
     return out(projection_ ? projection_->forward(class_nC) : class_nC);
   });

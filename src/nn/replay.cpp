@@ -1,5 +1,7 @@
 #include "microemo/nn/replay.h"
 
+#include <algorithm>
+
 #include <ATen/core/grad_mode.h>
 
 namespace microemo::nn {
@@ -60,6 +62,14 @@ at::Tensor Replay::run(const at::Tensor& x, const std::function<at::Tensor(const
   }
   graphs->run(one->graph);
   return one->output.clone();
+}
+
+at::Tensor replayed(const std::shared_ptr<Replay>& replay, const torch::nn::Module& module, const at::Tensor& x,
+                    const std::function<at::Tensor(const at::Tensor&)>& work) {
+  const auto trained = [](const at::Tensor& parameter) { return parameter.requires_grad(); };
+  if (!replay || x.requires_grad() || std::ranges::any_of(module.parameters(), trained)) return work(x);
+  const at::NoGradGuard no_grad;
+  return replay->run(x, work);
 }
 
 }  // namespace microemo::nn

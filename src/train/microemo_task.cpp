@@ -205,7 +205,7 @@ Task microemo_task(const RunOptions& options, std::shared_ptr<const TrainingData
   select_trainable(*model, options.train);
   choose_recomputed(options, *source, *model, device);
   if (const auto type = compute_type(options.train.compute_dtype, device)) model->compute_in(*type);
-  if (options.train.graphs && model->visual_encoder()) model->visual_encoder()->replay_shapes();
+  if (options.train.graphs) model->replay_shapes();
   const auto clips = static_cast<int64_t>(data->validation.size()), size = source->validation_size();
   Task task{
       .module = model,

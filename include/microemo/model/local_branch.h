@@ -35,6 +35,8 @@ class LocalBranch : public torch::nn::Module {
   /// Which temporal layers backward computes again instead of keeping what they made (nn::recomputed); where it is all of them,
   /// also the blocks of its own ViT.
   void recompute_layers(std::vector<bool> chosen);
+  /// That of its own ViT (Vit::replay_shapes), for a number of faces that comes again.
+  void replay_shapes();
 
  private:
   at::Tensor face_tokens(const at::Tensor& faces_nCSS) const;

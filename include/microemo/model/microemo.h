@@ -76,6 +76,8 @@ class MicroEmo : public torch::nn::Module {
   std::map<std::string, int64_t> recomputable() const;
   /// Chooses the layers of one of them. The same bits, dropout included.
   void recompute_layers(const std::string& part, const std::vector<bool>& chosen);
+  /// On a GPU, records what is not trained of the encoders of frames, faces and sound, for shapes that come again (nn::Replay).
+  void replay_shapes();
   const ModelOptions& options() const { return options_; }
   /// See Decoder::compute_in and Vit::compute_in; the other parts stay with fp32.
   void compute_in(at::ScalarType type);

@@ -8,6 +8,7 @@
 #include "microemo/model/clip_batch.h"
 #include "microemo/model/options.h"
 #include "microemo/model/windows.h"
+#include "microemo/nn/replay.h"
 
 namespace microemo::model {
 
@@ -24,12 +25,18 @@ class SoundEncoder {
   /// [B, S, 1, sound_token_width]. Our own reads ClipBatch::mel_BFM, the public ones ClipBatch::pieces_BK, of which padding is
   /// not computed. A clip without sound has a masked token.
   TimedTokens forward(const ClipBatch& clips, const nn::DropoutKeys& keys = {}) const;
+  /// On a GPU, so many pieces as come again go through a recorded graph (nn::Replay), as long as nothing of a public encoder is
+  /// trained. Our own computes what its masks are for and is not recorded.
+  void replay_shapes() { replay_ = std::make_shared<nn::Replay>(); }
   bool empty() const { return !plain_ && !imagebind_ && !hubert_ && !whisper_; }
 
  private:
   at::Tensor tokens_of_pieces(const at::Tensor& pieces_n, const nn::DropoutKeys& keys) const;
+  /// The public encoder.
+  const torch::nn::Module& encoder() const;
 
   AudioBranchOptions options_;
+  std::shared_ptr<nn::Replay> replay_;
   std::shared_ptr<AudioEncoder> plain_;
   std::shared_ptr<ImageBindAudio> imagebind_;
   std::shared_ptr<Hubert> hubert_;

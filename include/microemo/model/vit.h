@@ -57,8 +57,6 @@ class Vit : public torch::nn::Module {
   at::Tensor embed(const at::Tensor& pictures_nCHW) const;
   at::Tensor hidden(const at::Tensor& pictures_nCHW, std::vector<at::Tensor>* states) const;
   at::Tensor normed(const at::Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
-  /// work(pictures), recorded where that is wanted and possible.
-  at::Tensor replayed(const at::Tensor& pictures_nCHW, const std::function<at::Tensor(const at::Tensor&)>& work) const;
   at::Tensor out(const at::Tensor& x) const { return compute_type_ ? x.to(at::kFloat) : x; }
 
   VitShape shape_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
 
 #include "microemo/base/device.h"
 
@@ -31,5 +32,9 @@ class Replay {
   size_t most_shapes_;
   std::map<std::pair<std::vector<int64_t>, at::ScalarType>, std::unique_ptr<Recorded>> recorded_;
 };
+
+/// work(x), a function of x and of the module's weights, recorded where `replay` is there and nothing of them is trained.
+at::Tensor replayed(const std::shared_ptr<Replay>& replay, const torch::nn::Module& module, const at::Tensor& x,
+                    const std::function<at::Tensor(const at::Tensor&)>& work);
 
 }  // namespace microemo::nn

@@ -200,8 +200,8 @@ void describe_machine(Visitor& option, TrainOptions& o) {
          "What the decoder and the picture encoder compute in; weights that are trained stay fp32 and are rounded where they are "
          "used. auto: bf16 on a GPU, fp32 on a CPU, where bf16 is slower.");
   option("graphs", o.graphs,
-         "Record the work of a frozen picture encoder on a GPU and replay it for pictures of the same number (CUDA graphs). Without "
-         "effect on a CPU.");
+         "Record the work of frozen encoders of frames, faces and pieces of sound on a GPU and replay it for the same number of "
+         "them (CUDA graphs). Without effect on a CPU.");
   option("frozen_dtype", o.frozen_dtype,
          "How matrices that are not trained are kept: fp32, bf16, or those of the decoder's blocks in int8 or nf4 as "
          "bitsandbytes has them; auto is bf16 on a "
