@@ -164,6 +164,7 @@ Error PicturePackets::undecodable(const std::string& why) const {
 }
 
 MediaFile open_picture_folder(const MediaInput& input, const ReadLimits& limits) {
+  silence();
   MediaFile file{.watch = std::make_unique<Watch>(limits.stall_seconds),
                  .memory = nullptr,
                  .pictures = std::make_unique<PicturePackets>(input, limits),
