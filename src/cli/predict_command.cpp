@@ -59,7 +59,7 @@ struct Words {
 
   media::MediaInput input() const { return media_input(video, frame_rate); }
   /// Folders may have dots in their names.
-  fs::path name() const { return frame_rate > 0 ? input().path.filename() : input().path.stem(); }
+  fs::path name() const { return frame_rate > 0 ? fs::weakly_canonical(input().path).filename() : input().path.stem(); }
 };
 
 /// A clip and what the model said about it, one answer and its labels per utterance.
