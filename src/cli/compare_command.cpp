@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -24,6 +25,7 @@
 #include "microemo/report/clip_frames.h"
 #include "microemo/report/comparison_page.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 
 namespace microemo::cli {
 namespace {
@@ -92,10 +94,6 @@ std::vector<eval::LabelPair> read_pairs(const fs::path& file, eval::LabelNames& 
   if (std::ranges::any_of(clusters.of_pair, &std::string::empty)) clusters = {};
   return pairs;
 }
-
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
-
-std::string between(const eval::Interval& of) { return fmt::format("[{}, {}]", number(of.low), number(of.high)); }
 
 std::string joined(const std::vector<std::string>& labels) {
   return labels.empty() ? "-" : fmt::format("{}", fmt::join(labels, ", "));
@@ -172,13 +170,14 @@ Compared load(const Words& words) {
 report::Table score_table(const Compared& compared) {
   report::Table table{{"evaluation", "wheel F", "95 % interval", "difference", "95 % interval", "p", "p (Holm)"}, {}};
   for (size_t i = 0; i < compared.runs.size(); ++i) {
-    table.rows.push_back({compared.runs[i].name, number(compared.comparison.f[i]), between(compared.comparison.intervals[i])});
+    table.rows.push_back(
+        {compared.runs[i].name, number(compared.comparison.f[i], 3), between(compared.comparison.intervals[i], 3)});
     if (i == 0) {
       table.rows.back().insert(table.rows.back().end(), {"", "", "", ""});
       continue;
     }
     const auto& [run, test, holm] = compared.comparison.against_first[i - 1];
-    table.rows.back().insert(table.rows.back().end(), {fmt::format("{:+.3f}", test.difference), between(test.interval),
+    table.rows.back().insert(table.rows.back().end(), {fmt::format("{:+.3f}", test.difference), between(test.interval, 3),
                                                        fmt::format("{:.4f}", test.p_value), fmt::format("{:.4f}", holm)});
   }
   return table;
@@ -205,7 +204,8 @@ std::string difference_table(const Compared& compared, int64_t most) {
     const eval::LabelPair& truth = compared.runs[0].pairs[item.item];
     table.rows.push_back({truth.id, joined(truth.truth)});
     for (size_t run = 0; run < compared.runs.size(); ++run)
-      table.rows.back().insert(table.rows.back().end(), {joined(compared.pair(run, item.item).predicted), number(item.f[run])});
+      table.rows.back().insert(table.rows.back().end(),
+                               {joined(compared.pair(run, item.item).predicted), number(item.f[run], 3)});
   }
   if (table.rows.empty()) return "The evaluations differ on no utterance.\n";
   return "Where they differ most:\n\n" + report::format_table(table);
@@ -331,7 +331,7 @@ void write_page(const Compared& compared, const Words& words) {
     report::ComparedUtterance shown = describe(manifest, compared.runs[0].pairs[item.item]);
     for (size_t run = 0; run < compared.runs.size(); ++run)
       shown.answers.push_back({compared.runs[run].name, answers[run][shown.id], joined(compared.pair(run, item.item).predicted),
-                               number(item.f[run])});
+                               number(item.f[run], 3)});
     page.utterances.push_back(std::move(shown));
     progress.add();
   }
@@ -342,7 +342,7 @@ void run(const Words& words) {
   const Compared compared = load(words);
   if (!words.html.empty()) write_page(compared, words);
   if (words.json) {
-    std::printf("%s\n", to_json(compared, words).dump(2).c_str());
+    std::printf("%s\n", json_text(to_json(compared, words)).c_str());
     return;
   }
   std::printf("%s\n", report::format_table(score_table(compared)).c_str());

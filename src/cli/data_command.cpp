@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "import_command.h"
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/check.h"
@@ -28,9 +29,6 @@ struct Words {
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
 std::string counted(int64_t count, const std::string& noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s"); }
-
-/// Paths and broken lines are quoted in it, whose bytes need not be UTF-8.
-std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
 
 void print_finding(const data::Finding& finding) {
   print(fmt::format("{}: {}", name_of(finding.severity), finding.message));

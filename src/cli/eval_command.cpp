@@ -18,6 +18,7 @@
 #include "eval_rows.h"
 #include "eval_tables.h"
 #include "freed_memory.h"
+#include "json_text.h"
 #include "microemo/base/config.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
@@ -325,7 +326,7 @@ Outcome evaluate(const Evaluation& evaluation, bool merge = false) {
 /// Prints, and says where the rest lies.
 void print(const Words& words, const Json& json, const std::string& text, const fs::path& folder) {
   if (words.json)
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_text(json).c_str());
   else
     std::printf("%s\nanswers, labels, scores: %s\n", text.c_str(), folder.c_str());
 }

@@ -13,6 +13,7 @@
 #include "microemo/checkpoint/folder.h"
 #include "microemo/eval/provenance.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 
 namespace microemo::cli {
 namespace {
@@ -29,17 +30,16 @@ RowScore score_of(const EvaluationRow& row) {
   RowScore score;
   if (!row.scores.contains("arms") || row.scores["arms"].empty()) return score;
   const Json& model = row.scores["arms"][0];
-  const auto number = [](const Json& value) {
-    return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
+  const auto value = [&](const char* key) {
+    const Json& of = model["pair_f"][key];
+    return of.is_number() ? of.get<double>() : std::numeric_limits<double>::quiet_NaN();
   };
-  score.f = number(model["pair_f"]["value"]);
-  score.low = number(model["pair_f"]["low"]);
-  score.high = number(model["pair_f"]["high"]);
+  score.f = value("value");
+  score.low = value("low");
+  score.high = value("high");
   score.pairs = model["pairs"].get<int64_t>();
   return score;
 }
-
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
 
 Json json_number(double value) { return std::isnan(value) ? Json() : Json(value); }
 
@@ -160,8 +160,7 @@ std::string rows_text(const EvaluationRows& rows) {
   report::Table table{{rows.title, "pairs", "wheel F", "95 % interval"}, {}};
   for (const EvaluationRow& row : rows.rows) {
     const RowScore score = score_of(row);
-    table.rows.push_back(
-        {row.name, std::to_string(score.pairs), number(score.f), fmt::format("[{}, {}]", number(score.low), number(score.high))});
+    table.rows.push_back({row.name, std::to_string(score.pairs), number(score.f, 3), between({score.low, score.high}, 3)});
   }
   std::string text =
       fmt::format("{}\n{}\n\n{}", metric_of(rows), eval::to_text(provenance_of(rows)), report::format_table(table));
@@ -170,8 +169,8 @@ std::string rows_text(const EvaluationRows& rows) {
   const EvaluationRow& best = rows.rows[over.best];
   return text +
          fmt::format("\nfixed (the last)      {}\nmean of {:<3} ± sd      {} ± {}\nbest, chosen on these clips: {} of {}\n",
-                     number(over.fixed), rows.rows.size(), number(over.mean), number(over.deviation), number(score_of(best).f),
-                     best.name);
+                     number(over.fixed, 3), rows.rows.size(), number(over.mean, 3), number(over.deviation, 3),
+                     number(score_of(best).f, 3), best.name);
 }
 
 report::BarChart rows_chart(const EvaluationRows& rows) {

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/progress.h"
@@ -223,7 +224,7 @@ void run(Words& words, const CLI::App& command) {
   extract(words, command, file, result);
   score(words, result);
   if (!words.json) return print_text(words, file, result);
-  print(to_json(file, result).dump(2));
+  print(json_text(to_json(file, result)));
 }
 
 /// A signal ends a decoder's work after its replies are kept.

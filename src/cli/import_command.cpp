@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -53,7 +54,7 @@ int import_wheels(const Words& words) {
     for (const eval::KnownWheelFile& file : files)
       write_file_atomic(fs::path(words.out) / ("wheel" + release) / file.name, read_file(folder / file.name));
   if (words.json)
-    std::printf("%s\n", wheels_json(files, release).dump(2).c_str());
+    std::printf("%s\n", json_text(wheels_json(files, release)).c_str());
   else
     print_wheels(files, release);
   return release.empty() ? exit_code(ErrorKind::data) : 0;

@@ -9,11 +9,13 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/cli/commands.h"
 #include "microemo/eval/metrics.h"
 #include "microemo/eval/score_table.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 #include "overwritten.h"
 #include "score_explanations.h"
 #include "score_metrics.h"
@@ -30,10 +32,8 @@ struct Words : ScoreMetricsWords {
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
-
 std::string with_interval(double value, const eval::Interval& interval) {
-  return fmt::format("{}  [{}, {}]", number(value), number(interval.low), number(interval.high));
+  return fmt::format("{}  {}", number(value, 4), between(interval, 4));
 }
 
 void print_unknown(const char* whose, const std::map<std::string, int64_t>& counts) {
@@ -59,8 +59,8 @@ void print_text(const eval::ScoreTable& table, const eval::Provenance& provenanc
                     table.clusters, table.bootstrap.resamples, table.bootstrap.seed));
   report::Table rows{{"grouping", "pairs", "precision", "recall", "set F", "pair F"}, {}};
   for (const auto& [name, score] : table.groupings)
-    rows.rows.push_back({name, std::to_string(score.pairs), number(score.precision), number(score.recall), number(score.f),
-                         number(score.pair_f)});
+    rows.rows.push_back({name, std::to_string(score.pairs), number(score.precision, 4), number(score.recall, 4),
+                         number(score.f, 4), number(score.pair_f, 4)});
   print(report::format_table(rows));
   print_unknown("true labels", table.unknown_truth);
   print_unknown("predicted labels", table.unknown_predicted);
@@ -111,7 +111,7 @@ void run_pairs(const Words& words) {
   Json json = {{"predictions", file_json(predictions)}, {"truths", file_json(truths)}};
   json.update(eval::to_json(provenance));
   json.update(eval::to_json(table));
-  print(json.dump(2));
+  print(json_text(json));
 }
 
 void run(const Words& words) {
@@ -169,10 +169,6 @@ void add_score_command(CLI::App& app, int&) {
   command->add_option("--metric", words->metrics, "A metric of the public benchmarks (see below); may be given several times")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  command
-      ->add_option("--wheels", words->wheels,
-                   "MERTools' emotion wheels for --metric: a folder of wheel1.xlsx …, or one that holds such folders")
-      ->type_name("DIR");
   command->add_option("--synonyms", words->synonyms, "Cached groupings for mer2024-gpt")->type_name("ZIP");
   command
       ->add_option(
@@ -191,12 +187,7 @@ void add_score_command(CLI::App& app, int&) {
       ->type_name("FILE.csv");
   command->add_option("--confusion", words->confusion, "Also write which class of the wheels was taken for which")
       ->type_name("FILE.csv");
-  command->add_option("--bootstrap", words->bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  command->add_option("--seed", words->bootstrap.seed, "Seed of the resamples")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_benchmark_options(*command, *words);
   command
       ->add_option("--clusters", words->clusters,
                    "What resamples draw with --metric: clip, dialogue or speaker; best is the first of dialogue and speaker that "

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/json.h"
@@ -16,6 +17,7 @@
 #include "microemo/eval/provenance.h"
 #include "microemo/eval/timeline.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 
 namespace microemo::cli {
 namespace {
@@ -24,9 +26,7 @@ eval::EmotionWheel wheel_of(const ScoreTextsWords& words) {
   return eval::load_wheel(words.wheel.empty() ? eval::own_wheel_path() : std::filesystem::path(words.wheel));
 }
 
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
-
-void print(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }
+void print(const Json& json) { std::printf("%s\n", json_text(json).c_str()); }
 
 Json wheel_json(const eval::EmotionWheel& wheel) {
   return {{"name", wheel.name}, {"path", wheel.path.string()}, {"sha256", wheel.hash}};
@@ -65,7 +65,7 @@ void print_explanations(const Json& json) {
   report::Table table{{"clues", "items", "coverage", "precision"}, {}};
   for (const auto& [channel, score] : json.at("clues").items()) {
     const auto value = [&](const char* key) { return score.at(key).is_null() ? std::nan("") : score.at(key).get<double>(); };
-    table.rows.push_back({channel, score.at("n").dump(), number(value("coverage")), number(value("precision"))});
+    table.rows.push_back({channel, score.at("n").dump(), number(value("coverage"), 4), number(value("precision"), 4)});
   }
   std::printf("%s\n", report::format_table(table).c_str());
   if (const Json& agreement = json.at("agreement"); !agreement.is_null())
@@ -91,8 +91,8 @@ void score_timeline_files(const ScoreTextsWords& words) {
                          {"precision", score.precision},
                          {"recall", score.recall},
                          {"f", score.f}});
-    table.rows.push_back({grouping.name, number(score.labelled_s), number(score.covered_s), number(score.idle_s),
-                          number(score.precision), number(score.recall), number(score.f)});
+    table.rows.push_back({grouping.name, number(score.labelled_s, 4), number(score.covered_s, 4), number(score.idle_s, 4),
+                          number(score.precision, 4), number(score.recall, 4), number(score.f, 4)});
   }
   const eval::Provenance provenance = eval::provenance_of(predictions, truths, &wheel);
   Json json = {{"metric", "precision, recall and F over labelled time"}};
@@ -122,7 +122,7 @@ void score_explanation_files(const ScoreTextsWords& words) {
                {"clues", clues},
                {"agreement", agreement_json(answers.items, wheel)},
                {"judge", judge_json(words.judge, pairs)}});
-  const Json json = Json::parse(made.dump());
+  const Json json = Json::parse(json_text(made));
   if (words.json) return print(json);
   print_explanations(json);
 }

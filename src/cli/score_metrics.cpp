@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/log.h"
@@ -17,6 +19,7 @@
 #include "microemo/eval/unibench.h"
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 
 namespace microemo::cli {
 namespace {
@@ -178,11 +181,9 @@ Json result_json(const Inputs& inputs, const MetricResult& result, const std::st
   return json;
 }
 
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
-
 std::string named(const MetricResult& result, const char* first, const char* second) {
   for (const auto& [name, value] : result.numbers)
-    if (name == first || name == second) return number(value);
+    if (name == first || name == second) return number(value, 4);
   return "";
 }
 
@@ -193,8 +194,7 @@ report::Table table_of(const std::vector<MetricResult>& results) {
     const bool several = result.numbers.size() > 1;
     table.rows.push_back({result.metric.name, std::to_string(result.n), fmt::format("{}", fmt::join(result.n_per_wheel, " ")),
                           several ? named(result, "precision", "accuracy") : "", several ? named(result, "recall", "recall") : "",
-                          number(result.numbers.back().second),
-                          interval ? fmt::format("[{}, {}]", number(interval->low), number(interval->high)) : "",
+                          number(result.numbers.back().second, 4), interval ? between(*interval, 4) : "",
                           fmt::format("{} ({} distinct)", result.unknown.count(), result.unknown.distinct())});
   }
   return table;
@@ -300,7 +300,18 @@ Json to_json(const Scored& scored, const ScoreMetricsWords& words) {
 
 }  // namespace
 
-std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+void add_benchmark_options(CLI::App& command, BenchmarkWords& words) {
+  command
+      .add_option("--wheels", words.wheels,
+                  "MERTools' emotion wheels for the public metrics: a folder of wheel1.xlsx …, or one that holds such folders")
+      ->type_name("DIR");
+  command.add_option("--bootstrap", words.bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
 
 Json score_files(const ScoreMetricsWords& words) {
   Scored scored;

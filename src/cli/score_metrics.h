@@ -6,14 +6,25 @@
 #include "microemo/eval/interval.h"
 #include "microemo/eval/metrics.h"
 
+namespace CLI {
+class App;
+}
+
 namespace microemo::cli {
 
+/// What every command that scores by the public metrics is told.
+struct BenchmarkWords {
+  std::string wheels;
+  eval::BootstrapOptions bootstrap;
+};
+/// --wheels, --bootstrap and --seed.
+void add_benchmark_options(CLI::App& command, BenchmarkWords& words);
+
 /// What `score --metric` was told.
-struct ScoreMetricsWords {
-  std::string predictions, truths, wheels, synonyms, dataset, clusters = "best";
+struct ScoreMetricsWords : BenchmarkWords {
+  std::string predictions, truths, synonyms, dataset, clusters = "best";
   std::string per_sample, per_class, confusion;  ///< CSV files to write; empty: none
   std::vector<std::string> metrics;
-  eval::BootstrapOptions bootstrap;
   bool json = false;
 };
 
@@ -23,6 +34,5 @@ void score_with_metrics(const ScoreMetricsWords& words);
 
 /// The same without printing the result: what --json prints. Texts of paths need not be UTF-8: json_text writes them.
 Json score_files(const ScoreMetricsWords& words);
-std::string json_text(const Json& json);
 
 }  // namespace microemo::cli

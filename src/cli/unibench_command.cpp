@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "json_text.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/nearest.h"
@@ -20,6 +21,7 @@
 #include "microemo/eval/unibench.h"
 #include "microemo/formats/csv.h"
 #include "microemo/report/table.h"
+#include "numbers.h"
 #include "overwritten.h"
 #include "score_metrics.h"
 
@@ -28,10 +30,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Words {
-  std::string folder, wheels, csv;
+struct Words : BenchmarkWords {
+  std::string folder, csv;
   std::vector<std::string> sets;  ///< name, predictions and truths of each
-  eval::BootstrapOptions bootstrap;
   bool json = false;
 };
 
@@ -132,9 +133,7 @@ std::string extractors_of(const Json& sets) {
   return eval::names_of(names);
 }
 
-std::string number(const Json& value) {
-  return value.is_number() && std::isfinite(value.get<double>()) ? fmt::format("{:.4f}", value.get<double>()) : "-";
-}
+double value_of(const Json& number) { return number.is_number() ? number.get<double>() : std::nan(""); }
 
 report::Table table_of(const Json& result) {
   report::Table table{{"set", "metric", "n", "score", "interval", "beside", "wheel", "extractor", "data"}, {}};
@@ -143,10 +142,10 @@ report::Table table_of(const Json& result) {
     const Json& of = result["sets"][set.name];
     std::string beside;
     for (const auto& [name, value] : of["beside"].items())
-      beside += fmt::format("{}{} {}", beside.empty() ? "" : ", ", name, number(value));
+      beside += fmt::format("{}{} {}", beside.empty() ? "" : ", ", name, number(value_of(value), 4));
     const Json& interval = of["interval"];
-    table.rows.push_back({set.name, set.metric, of["n"].dump(), number(of["score"]),
-                          interval.is_null() ? "" : fmt::format("[{}, {}]", number(interval[0]), number(interval[1])), beside,
+    table.rows.push_back({set.name, set.metric, of["n"].dump(), number(value_of(of["score"]), 4),
+                          interval.is_null() ? "" : between({value_of(interval[0]), value_of(interval[1])}, 4), beside,
                           of["wheel_release"].is_null() ? "" : of["wheel_release"].get<std::string>(),
                           of["extractor"].get<std::string>(), of["data_version"].get<std::string>().substr(0, 12)});
   }
@@ -183,7 +182,7 @@ void run(const Words& words) {
   }
   std::printf("%s\n", report::format_table(table_of(result)).c_str());
   if (result["missing"].empty())
-    std::printf("mean of the nine: %s\n", number(result["mean"]).c_str());
+    std::printf("mean of the nine: %s\n", number(value_of(result["mean"]), 4).c_str());
   else
     std::printf("%zu of %zu sets; no mean of the nine without %s\n", sets.size(), eval::unibench_sets().size(),
                 fmt::format("{}", fmt::join(result["missing"].get<std::vector<std::string>>(), ", ")).c_str());
@@ -213,17 +212,8 @@ void add_unibench_command(CLI::App& app, int&) {
       ->type_name("NAME PRED GT")
       ->type_size(3)
       ->allow_extra_args(false);
-  command
-      ->add_option("--wheels", words->wheels,
-                   "MERTools' emotion wheels: a folder of wheel1.xlsx …, or one that holds such folders")
-      ->type_name("DIR");
   command->add_option("--csv", words->csv, "Also write the table")->type_name("FILE.csv");
-  command->add_option("--bootstrap", words->bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  command->add_option("--seed", words->bootstrap.seed, "Seed of the resamples")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_benchmark_options(*command, *words);
   command->add_flag("--json", words->json, "Print JSON: every set's result as by score, the mean, and what is missing");
   command->footer(footer);
   command->callback([words] { run(*words); });

@@ -42,6 +42,13 @@ TEST_F(ScoreCommand, PrintsJsonAlone) {
   EXPECT_EQ(json.at("skipped"), Json::array({"c"}));
 }
 
+TEST_F(ScoreCommand, PrintsJsonOfFilesWhoseNamesAreNotUtf8) {
+  file("truth\xff.csv", "name,openset\na,[happy]\nb,[sad]\nc,[calm]\n");
+  const test::CommandResult result = score({"predictions.jsonl", "truth\xff.csv", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(parse_json(result.standard_output, "standard output").at("truths").at("path"), "truth\ufffd.csv");
+}
+
 TEST_F(ScoreCommand, DrawsDialoguesWhereEveryTruthNamesOne) {
   file("t.jsonl",
        "{\"id\":\"a\",\"labels\":[\"happy\"],\"dialogue\":\"d\"}\n"
