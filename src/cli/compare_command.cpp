@@ -79,19 +79,20 @@ std::vector<std::string> short_names(const std::vector<fs::path>& folders) {
 
 /// Adds what made the labels to `extractors`.
 std::vector<eval::LabelPair> read_pairs(const fs::path& file, eval::LabelNames& extractors, eval::PairClusters& clusters) {
-  clusters.kind = "speaker";
+  std::vector<std::string> dialogues, speakers;
   std::vector<eval::LabelPair> pairs;
   std::set<std::string> ids;
   read_jsonl(file, [&](const Json& line, int64_t number) {
     if (const auto id = json_get<std::string>(line, "id", file, number); !ids.insert(id).second)
       throw DataError("the id '{}' stands a second time", id).where(file, number).hint("give every id one line");
-    clusters.of_pair.push_back(json_get_or<std::string>(line, "speaker", "", file, number));
+    dialogues.push_back(json_get_or<std::string>(line, "dialogue", "", file, number));
+    speakers.push_back(json_get_or<std::string>(line, "speaker", "", file, number));
     extractors.insert(json_get_or<std::string>(line, "extractor", std::string(eval::given_labels), file, number));
     pairs.push_back({json_get<std::string>(line, "id", file, number), json_get<std::string>(line, "clip", file, number),
                      json_get<std::vector<std::string>>(line, "truth", file, number),
                      json_get<std::vector<std::string>>(line, "labels", file, number)});
   });
-  if (std::ranges::any_of(clusters.of_pair, &std::string::empty)) clusters = {};
+  clusters = eval::best_clusters(std::move(dialogues), std::move(speakers));
   return pairs;
 }
 

@@ -73,11 +73,11 @@ void print_counts(const std::string& title, const std::map<std::string, int64_t>
 }
 
 void print_stats(const data::ManifestStats& stats) {
-  print(fmt::format("{:<12}{:>8}{:>12}{:>10}{:>12}{:>10}{:>12}", "split", "clips", "utterances", "labelled", "identities",
-                    "speakers", "speech min"));
+  print(fmt::format("{:<12}{:>8}{:>12}{:>10}{:>12}{:>10}{:>11}{:>12}", "split", "clips", "utterances", "labelled", "identities",
+                    "speakers", "dialogues", "speech min"));
   for (const auto& [name, split] : stats.splits)
-    print(fmt::format("{:<12}{:>8}{:>12}{:>10}{:>12}{:>10}{:>12.1f}", name.empty() ? "(none)" : name, split.clips,
-                      split.utterances, split.labelled, split.identities, split.speakers, split.speech_s / 60));
+    print(fmt::format("{:<12}{:>8}{:>12}{:>10}{:>12}{:>10}{:>11}{:>12.1f}", name.empty() ? "(none)" : name, split.clips,
+                      split.utterances, split.labelled, split.identities, split.speakers, split.dialogues, split.speech_s / 60));
   print(fmt::format("\n{:.1f} minutes of media by the containers' claim", stats.media_s / 60));
   print(fmt::format("utterances of {:.2f} to {:.2f} s, median {:.2f} s", stats.utterance_min_s, stats.utterance_max_s,
                     stats.utterance_median_s));

@@ -1,23 +1,43 @@
 #include "eval_clusters.h"
 
-#include <algorithm>
 #include <map>
+
+#include "microemo/base/json.h"
 
 namespace microemo::cli {
 
-eval::PairClusters clusters_of(const std::vector<eval::LabelPair>& pairs, const std::vector<data::Clip>& clips) {
-  std::map<std::string, std::string> speakers;
+PairNames names_of(const std::vector<eval::LabelPair>& pairs, const std::vector<data::Clip>& clips) {
+  std::map<std::string, std::string> dialogues, speakers;
   for (const data::Clip& clip : clips) {
+    dialogues[clip.id] = clip.dialogue;
     speakers[clip.id] = clip.speaker;
     for (size_t i = 0; i < clip.utterances.size(); ++i) {
-      const std::string& own = clip.utterances[i].speaker;
-      speakers[eval::utterance_id(clip.id, int64_t(i))] = own.empty() ? clip.speaker : own;
+      const std::string id = eval::utterance_id(clip.id, int64_t(i)), &own = clip.utterances[i].speaker;
+      dialogues[id] = clip.dialogue;
+      speakers[id] = own.empty() ? clip.speaker : own;
     }
   }
-  eval::PairClusters clusters{.kind = "speaker"};
-  for (const eval::LabelPair& pair : pairs) clusters.of_pair.push_back(speakers[pair.id]);
-  if (std::ranges::any_of(clusters.of_pair, &std::string::empty)) return {};
-  return clusters;
+  PairNames names;
+  for (const eval::LabelPair& pair : pairs) {
+    names.dialogues.push_back(dialogues[pair.id]);
+    names.speakers.push_back(speakers[pair.id]);
+  }
+  return names;
+}
+
+void write_labels(const std::filesystem::path& file, const std::vector<eval::LabelPair>& pairs, const PairNames& names,
+                  const std::string& extractor) {
+  std::vector<Json> lines;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    lines.push_back({{"id", pairs[i].id},
+                     {"clip", pairs[i].clip},
+                     {"labels", pairs[i].predicted},
+                     {"truth", pairs[i].truth},
+                     {"extractor", extractor}});
+    if (!names.dialogues[i].empty()) lines.back()["dialogue"] = names.dialogues[i];
+    if (!names.speakers[i].empty()) lines.back()["speaker"] = names.speakers[i];
+  }
+  write_jsonl(file, lines);
 }
 
 }  // namespace microemo::cli

@@ -195,20 +195,6 @@ Json identity_of(const Evaluation& evaluation) {
           {"microemo", MICROEMO_VERSION}};
 }
 
-void write_labels(const fs::path& file, const std::vector<eval::LabelPair>& pairs, const eval::PairClusters& clusters,
-                  const std::string& extractor) {
-  std::vector<Json> lines;
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    lines.push_back({{"id", pairs[i].id},
-                     {"clip", pairs[i].clip},
-                     {"labels", pairs[i].predicted},
-                     {"truth", pairs[i].truth},
-                     {"extractor", extractor}});
-    if (!clusters.of_pair.empty()) lines.back()[clusters.kind] = clusters.of_pair[i];
-  }
-  write_jsonl(file, lines);
-}
-
 /// The best fixed answer is found on what the run was trained on.
 std::vector<std::string> labels_without_looking(const Evaluation& evaluation) {
   const train::TrainOptions& train = evaluation.run.options.train;
@@ -222,9 +208,9 @@ std::vector<std::string> labels_without_looking(const Evaluation& evaluation) {
   return infer::best_fixed_labels(clips, evaluation.wheel);
 }
 
-std::vector<Arm> score_arms(const Evaluation& evaluation, const std::vector<eval::LabelPair>& pairs) {
+std::vector<Arm> score_arms(const Evaluation& evaluation, const std::vector<eval::LabelPair>& pairs,
+                            const eval::PairClusters& clusters) {
   const eval::BootstrapOptions bootstrap{.resamples = evaluation.options.resamples};
-  const eval::PairClusters clusters = clusters_of(pairs, evaluation.clips);
   std::vector<Arm> arms = {{"model", eval::score_predictions(pairs, evaluation.wheel, bootstrap, clusters)}};
   const std::vector<std::string> fixed = labels_without_looking(evaluation);
   if (!fixed.empty())
@@ -266,7 +252,8 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
   const std::vector<eval::LabelPair> pairs = infer::label_pairs(evaluation.clips, answers);
   if (pairs.empty()) return {json, text + "The manifest knows no labels: there is nothing to score.\n"};
 
-  const std::vector<Arm> arms = score_arms(evaluation, pairs);
+  const PairNames names = names_of(pairs, evaluation.clips);
+  const std::vector<Arm> arms = score_arms(evaluation, pairs, eval::best_clusters(names.dialogues, names.speakers));
   const infer::Breakdown breakdown = infer::break_down(evaluation.clips, answers, evaluation.wheel);
   json["f_score"] = arms[0].scores.pair_f;
   if (arms.size() > 1) json["majority_f_score"] = arms[1].scores.pair_f;
@@ -276,7 +263,7 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
     json["arms"].back().update(eval::to_json(arm.scores));
   }
   json["channels"] = infer::to_json(breakdown);
-  write_labels(evaluation.folder / "labels.jsonl", pairs, clusters_of(pairs, evaluation.clips), provenance.extractor);
+  write_labels(evaluation.folder / "labels.jsonl", pairs, names, provenance.extractor);
   eval::write_pair_scores(evaluation.folder / "samples.csv", pairs, evaluation.wheel, provenance);
   media::write_png(evaluation.folder / "scores.png",
                    report::draw_bars(score_chart(evaluation.manifest.path.filename().string(), provenance, arms, breakdown)));

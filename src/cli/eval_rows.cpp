@@ -48,6 +48,12 @@ eval::Provenance provenance_of(const EvaluationRows& rows) { return eval::proven
 
 std::string metric_of(const EvaluationRows& rows) { return rows.rows.front().scores.value("metric", "unknown"); }
 
+/// What their intervals were drawn over; null where nothing was scored.
+Json clusters_of(const EvaluationRows& rows) {
+  const Json& scores = rows.rows.front().scores;
+  return scores.contains("arms") ? scores["arms"][0]["bootstrap"]["clusters"] : Json();
+}
+
 struct OverCheckpoints {
   double fixed = 0, mean = 0, deviation = std::numeric_limits<double>::quiet_NaN();
   size_t best = 0;
@@ -135,6 +141,7 @@ std::vector<fs::path> checkpoints_of_range(const fs::path& run, const std::strin
 Json to_json(const EvaluationRows& rows) {
   Json json = {{"metric", metric_of(rows)}};
   json.update(eval::to_json(provenance_of(rows)));
+  json["clusters"] = clusters_of(rows);
   json["rows"] = Json::array();
   for (const EvaluationRow& row : rows.rows) {
     const RowScore score = score_of(row);
@@ -164,6 +171,8 @@ std::string rows_text(const EvaluationRows& rows) {
   }
   std::string text =
       fmt::format("{}\n{}\n\n{}", metric_of(rows), eval::to_text(provenance_of(rows)), report::format_table(table));
+  if (const Json clusters = clusters_of(rows); clusters.is_string())
+    text += fmt::format("intervals: bootstrap over {}s\n", clusters.get<std::string>());
   if (!rows.over_checkpoints) return text;
   const OverCheckpoints over = over_checkpoints(rows);
   const EvaluationRow& best = rows.rows[over.best];

@@ -32,8 +32,9 @@ std::vector<data::ControlOptions> control_grid(const model::ModelOptions& model,
 /// are missing, with those that are there.
 std::vector<std::filesystem::path> checkpoints_of_range(const std::filesystem::path& run, const std::string& range);
 
-/// "metric", what it was made from (eval::Provenance), "rows": [{"name", "folder", "pairs", "f_score", "low", "high"}, …], and
-/// over checkpoints "fixed" (the last), "mean", "standard_deviation" (n - 1) and "best", chosen on the same clips.
+/// "metric", what it was made from (eval::Provenance), "clusters" of the intervals, "rows": [{"name", "folder", "pairs",
+/// "f_score", "low", "high"}, …], and over checkpoints "fixed" (the last), "mean", "standard_deviation" (n - 1) and "best",
+/// chosen on the same clips.
 Json to_json(const EvaluationRows& rows);
 std::string rows_text(const EvaluationRows& rows);
 report::BarChart rows_chart(const EvaluationRows& rows);

@@ -1,26 +1,20 @@
 #include "eval_tables.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
 
 #include "microemo/report/table.h"
+#include "numbers.h"
 
 namespace microemo::cli {
-namespace {
-
-std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3f}", value); }
-
-std::string interval(const eval::Interval& of) { return fmt::format("[{}, {}]", number(of.low), number(of.high)); }
-
-}  // namespace
 
 std::string arms_table(const std::vector<Arm>& arms) {
   report::Table table{{"answers", "pairs", "wheel F", "95 % interval", "set F", "95 % interval"}, {}};
   for (const auto& [name, scores] : arms)
-    table.rows.push_back({name, std::to_string(scores.pairs), number(scores.pair_f), interval(scores.pair_f_interval),
-                          number(scores.set_f), interval(scores.set_f_interval)});
-  return report::format_table(table);
+    table.rows.push_back({name, std::to_string(scores.pairs), number(scores.pair_f, 3), between(scores.pair_f_interval, 3),
+                          number(scores.set_f, 3), between(scores.set_f_interval, 3)});
+  const eval::ScoreTable& model = arms.front().scores;
+  return report::format_table(table) + fmt::format("intervals: bootstrap over {}s, {} resamples, seed {}\n", model.clusters,
+                                                   model.bootstrap.resamples, model.bootstrap.seed);
 }
 
 std::string breakdown_table(const infer::Breakdown& breakdown) {
@@ -28,8 +22,8 @@ std::string breakdown_table(const infer::Breakdown& breakdown) {
   report::Table table{{"of", "", "utterances", "wheel F", "named rightly"}, {}};
   for (const auto& [channel, classes] : breakdown)
     for (const auto& [name, score] : classes)
-      table.rows.push_back(
-          {channel, name, std::to_string(score.pairs), number(score.pair_f), score.accuracy ? number(*score.accuracy) : "-"});
+      table.rows.push_back({channel, name, std::to_string(score.pairs), number(score.pair_f, 3),
+                            score.accuracy ? number(*score.accuracy, 3) : "-"});
   return "\n" + report::format_table(table);
 }
 

@@ -117,18 +117,19 @@ void check_duplicates(const std::vector<Examined>& clips, Findings& findings) {
   }
 }
 
-/// Reported once for each person, at the first clip of the later split.
-void check_people(const std::vector<Examined>& clips, const char* what, std::string Clip::*name, Findings& findings) {
+/// What no two splits should share: a person or a dialogue. Reported once for each, at the first clip of the later split.
+void check_shared(const std::vector<Examined>& clips, const char* what, std::string Clip::*name, const char* unseen,
+                  Findings& findings) {
   std::map<std::string, std::map<std::string, const Examined*>> splits_of;
   for (const Examined& clip : clips) {
-    const std::string& person = clip.clip.*name;
-    if (person.empty() || !splits_of[person].emplace(clip.clip.split, &clip).second || splits_of[person].size() != 2) continue;
-    const auto other = std::find_if(splits_of[person].begin(), splits_of[person].end(),
+    const std::string& shared = clip.clip.*name;
+    if (shared.empty() || !splits_of[shared].emplace(clip.clip.split, &clip).second || splits_of[shared].size() != 2) continue;
+    const auto other = std::find_if(splits_of[shared].begin(), splits_of[shared].end(),
                                     [&](const auto& entry) { return entry.first != clip.clip.split; });
-    findings.add(
-        Severity::warning, "leak", clip,
-        fmt::format("{} \"{}\" is in split \"{}\" and in split \"{}\"", what, person, clip.clip.split, other->first),
-        fmt::format("keep each {} in one split, or the score is not that of unseen people ({})", what, place_of(*other->second)));
+    findings.add(Severity::warning, "leak", clip,
+                 fmt::format("{} \"{}\" is in split \"{}\" and in split \"{}\"", what, shared, clip.clip.split, other->first),
+                 fmt::format("keep each {} in one split, or the score is not that of unseen {} ({})", what, unseen,
+                             place_of(*other->second)));
   }
 }
 
@@ -189,8 +190,9 @@ CheckReport check_manifests(const std::vector<fs::path>& manifests, int workers)
   }
   check_ids(clips, findings);
   check_duplicates(clips, findings);
-  check_people(clips, "identity", &Clip::identity, findings);
-  check_people(clips, "speaker", &Clip::speaker, findings);
+  check_shared(clips, "identity", &Clip::identity, "people", findings);
+  check_shared(clips, "speaker", &Clip::speaker, "people", findings);
+  check_shared(clips, "dialogue", &Clip::dialogue, "dialogues", findings);
   report.findings = findings.sorted();
   return report;
 }

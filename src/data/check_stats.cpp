@@ -14,15 +14,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct People {
-  std::set<std::string> identities, speakers;
+struct Names {
+  std::set<std::string> identities, speakers, dialogues;
 };
 
-void count_clip(const Clip& clip, ManifestStats& stats, People& people, std::vector<double>& lengths_s) {
+void count_clip(const Clip& clip, ManifestStats& stats, Names& names, std::vector<double>& lengths_s) {
   SplitStats& split = stats.splits[clip.split];
   ++split.clips;
-  if (!clip.identity.empty()) people.identities.insert(clip.identity);
-  if (!clip.speaker.empty()) people.speakers.insert(clip.speaker);
+  if (!clip.identity.empty()) names.identities.insert(clip.identity);
+  if (!clip.speaker.empty()) names.speakers.insert(clip.speaker);
+  if (!clip.dialogue.empty()) names.dialogues.insert(clip.dialogue);
   for (const std::string& label : clip.labels) ++stats.labels[label];
   for (const Movement& movement : clip.movements) ++stats.movements[movement.unit];
   for (const Utterance& utterance : clip.utterances) {
@@ -30,7 +31,7 @@ void count_clip(const Clip& clip, ManifestStats& stats, People& people, std::vec
     split.labelled += !utterance.labels.empty() || !utterance.answer.empty();
     split.speech_s += utterance.end_s - utterance.start_s;
     lengths_s.push_back(utterance.end_s - utterance.start_s);
-    if (!utterance.speaker.empty()) people.speakers.insert(utterance.speaker);
+    if (!utterance.speaker.empty()) names.speakers.insert(utterance.speaker);
     for (const std::string& label : utterance.labels) ++stats.labels[label];
   }
 }
@@ -60,13 +61,14 @@ ManifestStats manifest_stats(const std::vector<fs::path>& manifests, int workers
   for (const fs::path& path : manifests)
     for (Clip& clip : read_manifest(path).clips) clips.push_back(std::move(clip));
   ManifestStats stats;
-  std::map<std::string, People> people;
+  std::map<std::string, Names> names;
   std::vector<double> lengths_s;
-  for (const Clip& clip : clips) count_clip(clip, stats, people[clip.split], lengths_s);
+  for (const Clip& clip : clips) count_clip(clip, stats, names[clip.split], lengths_s);
   count_lengths(lengths_s, stats);
   for (auto& [name, split] : stats.splits) {
-    split.identities = int64_t(people[name].identities.size());
-    split.speakers = int64_t(people[name].speakers.size());
+    split.identities = int64_t(names[name].identities.size());
+    split.speakers = int64_t(names[name].speakers.size());
+    split.dialogues = int64_t(names[name].dialogues.size());
   }
   std::vector<media::VideoInfo> infos(clips.size());
   Progress progress("open", "clips", int64_t(clips.size()));
@@ -87,7 +89,8 @@ Json to_json(const ManifestStats& stats) {
   Json splits = Json::object();
   for (const auto& [name, split] : stats.splits)
     splits[name] = {{"clips", split.clips},           {"utterances", split.utterances}, {"labelled", split.labelled},
-                    {"identities", split.identities}, {"speakers", split.speakers},     {"speech_s", split.speech_s}};
+                    {"identities", split.identities}, {"speakers", split.speakers},     {"dialogues", split.dialogues},
+                    {"speech_s", split.speech_s}};
   return {{"splits", splits},
           {"labels", stats.labels},
           {"movements", stats.movements},

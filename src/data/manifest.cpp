@@ -25,9 +25,9 @@ constexpr double highest_rate = 1000;
 /// Paths that are longer are shown by their ends.
 constexpr size_t longest_shown = 200;
 
-const std::vector<std::string> clip_keys = {"id",         "video",          "split",      "identity",  "speaker",
-                                            "labels",     "transcript",     "utterances", "movements", "features",
-                                            "face_crops", "face_crop_rate", "frame_rate"};
+const std::vector<std::string> clip_keys = {"id",       "video",      "split",          "identity",   "speaker",
+                                            "dialogue", "labels",     "transcript",     "utterances", "movements",
+                                            "features", "face_crops", "face_crop_rate", "frame_rate"};
 const std::vector<std::string> utterance_keys = {"start_s", "end_s",    "text", "speaker", "labels",
                                                  "answer",  "question", "face", "voice",   "words"};
 const std::vector<std::string> movement_keys = {"unit", "onset_s", "apex_s", "offset_s", "amplitude", "utterance"};
@@ -268,6 +268,7 @@ Clip read_clip(const Json& object, const Place& place) {
   clip.split = optional_member<std::string>(object, "split", place);
   clip.identity = optional_member<std::string>(object, "identity", place);
   clip.speaker = optional_member<std::string>(object, "speaker", place);
+  clip.dialogue = optional_member<std::string>(object, "dialogue", place);
   clip.labels = labels_of(object, place);
   read_utterances_into(clip, object, place);
   for (const Json& movement : optional_member<std::vector<Json>>(object, "movements", place))

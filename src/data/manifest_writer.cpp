@@ -56,6 +56,7 @@ Json to_json(const Clip& clip, const fs::path& manifest) {
   put_text(object, "split", clip.split);
   put_text(object, "identity", clip.identity);
   put_text(object, "speaker", clip.speaker);
+  put_text(object, "dialogue", clip.dialogue);
   put_labels(object, clip.labels);
   put_list(object, "utterances", clip.utterances);
   put_list(object, "movements", clip.movements);

@@ -125,6 +125,15 @@ std::string joined(const std::set<std::string>& words) { return fmt::format("{}"
 
 }  // namespace
 
+PairClusters best_clusters(std::vector<std::string> dialogues, std::vector<std::string> speakers) {
+  const auto names_all = [](const std::vector<std::string>& names) {
+    return !names.empty() && std::ranges::none_of(names, &std::string::empty);
+  };
+  if (names_all(dialogues)) return {"dialogue", std::move(dialogues)};
+  if (names_all(speakers)) return {"speaker", std::move(speakers)};
+  return {};
+}
+
 std::vector<std::string> clusters_of_pairs(const std::vector<LabelPair>& pairs, const PairClusters& clusters) {
   MICROEMO_CHECK(clusters.of_pair.empty() || clusters.of_pair.size() == pairs.size(), "{} clusters of {} pairs",
                  clusters.of_pair.size(), pairs.size());

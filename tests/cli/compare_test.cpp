@@ -107,6 +107,23 @@ TEST_F(CompareCommand, DrawsSpeakersWhereEveryUtteranceNamesOne) {
   EXPECT_LT(json["evaluations"][0]["interval"][0], json["evaluations"][0]["interval"][1]) << "two speakers of one clip";
 }
 
+TEST_F(CompareCommand, DrawsDialoguesBeforeSpeakers) {
+  const auto give = [&](const std::vector<std::string>& dialogues) {
+    std::string lines;
+    read_jsonl(clips_.path("first/labels.jsonl"), [&](Json line, int64_t number) {
+      line["speaker"] = "s" + std::to_string(number);
+      line["dialogue"] = dialogues[size_t(number - 1)];
+      lines += line.dump() + "\n";
+    });
+    clips_.write("first/labels.jsonl", lines);
+    return Json::parse(compare({"first", "second", "--json"}).standard_output);
+  };
+  const Json both = give({"d", "d"});
+  EXPECT_EQ(both["clusters"], "dialogue");
+  EXPECT_EQ(both["evaluations"][0]["interval"][0], both["evaluations"][0]["interval"][1]) << "one dialogue";
+  EXPECT_EQ(give({"d", ""})["clusters"], "speaker");
+}
+
 TEST_F(CompareCommand, NamesWhatAllWereMadeFrom) {
   const Json made = {{"wheel_release", "2025"}, {"extractor", "rules-1"}, {"data_version", "0123"}, {"split", "test"}};
   name("first", "m:1", made);

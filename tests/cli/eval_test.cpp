@@ -4,6 +4,8 @@
 #include "microemo/base/json.h"
 #include "microemo/base/lock.h"
 #include "microemo/checkpoint/folder.h"
+#include "microemo/data/manifest.h"
+#include "microemo/eval/metrics.h"
 #include "support/command.h"
 #include "support/disk.h"
 #include "support/errors.h"
@@ -117,6 +119,86 @@ TEST_F(EvalCommand, ItsAnswersAndLabelsCanBeScoredAndReadAgain) {
 TEST_F(EvalCommand, RefusesAnswersThatItDoesNotAskFor) {
   ASSERT_EQ(eval_run().exit_code, 0);
   const std::string answers = read_file(out / "answers.jsonl"), first = answers.substr(0, answers.find('\n') + 1);
+/// An evaluation of the tiny clips with these dialogues and speakers.
+struct EvalOfNamedClips : EvalCommand {
+  Json scores(const std::vector<std::string>& dialogues, const std::vector<std::string>& speakers) const {
+    std::vector<data::Clip> clips = data::read_manifest(tiny->manifest).clips;
+    for (size_t i = 0; i < clips.size(); ++i) {
+      clips[i].dialogue = dialogues[i];
+      clips[i].speaker = speakers[i];
+    }
+    data::write_manifest(manifest, clips);
+    std::filesystem::remove_all(out);
+    const test::CommandResult result = eval({tiny->run, manifest, "--out", out});
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    const Json scores = read_json(out / "scores.json");
+    EXPECT_THAT(result.standard_output, HasSubstr(fmt::format("bootstrap over {}s, 20 resamples", clusters_of(scores))))
+        << result.standard_output;
+    return scores;
+  }
+  static std::string clusters_of(const Json& scores) { return scores["arms"][0]["bootstrap"]["clusters"]; }
+  std::filesystem::path manifest = place.path() / "named.jsonl";
+};
+
+TEST_F(EvalOfNamedClips, ResamplesDialoguesBeforeSpeakersBeforeClips) {
+  EXPECT_EQ(clusters_of(scores({"d", "d", "e"}, {"s", "t", "u"})), "dialogue");
+  EXPECT_EQ(clusters_of(scores({"d", "d", "e"}, {"", "", ""})), "dialogue");
+  EXPECT_EQ(clusters_of(scores({"d", "", "e"}, {"s", "t", "u"})), "speaker");
+  EXPECT_EQ(clusters_of(scores({"d", "", "e"}, {"s", "t", ""})), "clip");
+  EXPECT_EQ(clusters_of(scores({"", "", ""}, {"", "", ""})), "clip");
+}
+
+TEST_F(EvalOfNamedClips, OneDialogueLeavesNothingToResample) {
+  const auto interval = [&](const std::vector<std::string>& dialogues) {
+    scores(dialogues, {"s", "t", "u"});
+    std::vector<Json> answers;
+    read_jsonl(out / "answers.jsonl", [&](Json line, int64_t number) {
+      line["answer"] = number < 3 ? "The person feels sad." : "The person feels proud.";
+      answers.push_back(line);
+    });
+    write_jsonl(out / "answers.jsonl", answers);
+    EXPECT_EQ(eval({tiny->run, manifest, "--out", out}).exit_code, 0);
+    return read_json(out / "scores.json")["arms"][0]["pair_f"];
+  };
+  const Json one = interval({"d", "d", "d"}), three = interval({"d", "e", "f"});
+  EXPECT_EQ(one["value"], three["value"]);
+  EXPECT_EQ(one["low"], one["high"]);
+  EXPECT_EQ(one["low"], one["value"]);
+  EXPECT_LT(three["low"], three["high"]);
+}
+
+TEST_F(EvalOfNamedClips, ItsLabelsNameDialoguesAndSpeakersAsScoreReadsThem) {
+  const Json scored = scores({"d", "", "e"}, {"s", "t", ""});
+  EXPECT_THAT(read_file(out / "labels.jsonl"), AllOf(HasSubstr("\"dialogue\":\"d\""), HasSubstr("\"speaker\":\"t\"")));
+  EXPECT_EQ(read_file(out / "labels.jsonl").find("\"dialogue\":\"\""), std::string::npos);
+  const auto score = [&](const std::filesystem::path& truths) {
+    const test::CommandResult result =
+        test::run_command({MICROEMO_BINARY, "--quiet", "score", out / "labels.jsonl", truths, "--bootstrap", "20", "--json"},
+                          {.folder = place.path()});
+    EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+    return Json::parse(result.standard_output);
+  };
+  EXPECT_EQ(score(manifest)["bootstrap"]["clusters"], "clip");
+  const Json whole = scores({"d", "d", "e"}, {"s", "t", "u"})["arms"][0];
+  const Json of_manifest = score(manifest);
+  EXPECT_EQ(of_manifest["bootstrap"]["clusters"], "dialogue");
+  EXPECT_EQ(of_manifest["pair_f"], whole["pair_f"]);
+  eval::Vocabulary words;
+  const eval::LabelTable labels = eval::read_label_table(out / "labels.jsonl", words);
+  EXPECT_EQ(eval::make_clusters(labels, eval::ClusterKind::best).kind, "dialogue");
+  EXPECT_EQ(eval::make_clusters(labels, eval::ClusterKind::speaker).numbers, (std::vector<uint32_t>{0, 0, 1, 1, 2, 2}));
+}
+
+TEST_F(EvalOfNamedClips, RefusesADialogueThatIsNoText) {
+  data::write_manifest(manifest, data::read_manifest(tiny->manifest).clips);
+  std::string line = read_file(manifest);
+  line.insert(line.find('{') + 1, "\"dialogue\":7,");
+  write_file_atomic(manifest, line);
+  const test::CommandResult result = eval({tiny->run, manifest, "--out", out});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(result.standard_error, HasSubstr("'dialogue' is 7"));
+}
+
   std::string stranger = first;
   stranger.replace(stranger.find("\"utterance\":0"), 13, "\"utterance\":9");
   write_file_atomic(out / "answers.jsonl", answers + stranger);
@@ -332,6 +414,8 @@ TEST_F(EvalCommand, TheGridHasEverySetOfModalitiesAndGoesOnWhereItStopped) {
   EXPECT_EQ(rows[0]["name"], "frames+face+sound+transcript");
   EXPECT_EQ(rows[15]["name"], "question_only");
   for (const Json& row : rows) EXPECT_EQ(lines_of(row["folder"].get<std::string>() + "/answers.jsonl"), 6) << row["name"];
+  EXPECT_EQ(read_json(std::filesystem::path(grid) / "modalities.json")["clusters"], "clip");
+  EXPECT_THAT(first.standard_output, HasSubstr("intervals: bootstrap over clips"));
   EXPECT_THAT(first.standard_output, HasSubstr("what the model is given"));
   EXPECT_EQ(read_file(std::filesystem::path(grid) / "modalities.png").substr(1, 3), "PNG");
   const std::string answers = read_file(grid + "/frames+sound/answers.jsonl");

@@ -172,6 +172,21 @@ TEST_F(Check, MentionsAPersonInTwoSplitsOnce) {
   }
 }
 
+TEST_F(Check, MentionsADialogueInTwoSplitsOnce) {
+  Clip a = clip("a"), b = clip("b", "test"), c = clip("c", "test");
+  a.dialogue = b.dialogue = c.dialogue = "call 7";
+  const Finding finding = only({a, b, c}, Severity::warning, "leak");
+  EXPECT_EQ(finding.line, 2);
+  EXPECT_THAT(finding.message, HasSubstr("dialogue \"call 7\" is in split \"test\" and in split \"train\""));
+  EXPECT_THAT(finding.next_step, HasSubstr("unseen dialogues"));
+}
+
+TEST_F(Check, ClipsOfOneSplitMayShareADialogueAndThoseWithoutShareNone) {
+  Clip a = clip("a"), b = clip("b");
+  a.dialogue = b.dialogue = "call 7";
+  EXPECT_TRUE(check({a, b, clip("c", "test")}).findings.empty());
+}
+
 TEST_F(Check, LooksAtSeveralManifestsTogether) {
   write_manifest(root() / "train.jsonl", {clip("a")});
   write_manifest(root() / "test.jsonl", {clip("a", "test")});
@@ -199,12 +214,15 @@ TEST_F(Check, AnEmptyManifestIsAnError) {
 TEST_F(Check, CountsForStatistics) {
   Clip one = clip("a"), two = clip("b", "test");
   one.identity = "hopper";
+  one.dialogue = two.dialogue = "call 7";
   one.movements = {{.unit = "lid", .onset_s = 0.1, .apex_s = 0.2, .offset_s = 0.3}};
   two.utterances.push_back({.start_s = 0.4, .end_s = 0.5, .speaker = "s"});
   write_manifest(root() / "m.jsonl", {one, two});
   const ManifestStats stats = manifest_stats({root() / "m.jsonl"}, 1);
   EXPECT_EQ(stats.splits.at("train").clips, 1);
   EXPECT_EQ(stats.splits.at("train").identities, 1);
+  EXPECT_EQ(stats.splits.at("test").dialogues, 1);
+  EXPECT_EQ(to_json(stats).at("splits").at("train").at("dialogues"), 1);
   EXPECT_EQ(stats.splits.at("test").utterances, 2);
   EXPECT_EQ(stats.splits.at("test").labelled, 1);
   EXPECT_EQ(stats.splits.at("test").speakers, 1);

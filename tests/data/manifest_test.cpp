@@ -76,7 +76,7 @@ TEST(Manifest, KnowsItsHash) {
 
 TEST(Manifest, ReadsEveryMember) {
   const Folder folder(clip_with(
-      R"("split": "test", "identity": "hopper", "speaker": "voice 2", "labels": ["calm"],)"
+      R"("split": "test", "identity": "hopper", "speaker": "voice 2", "dialogue": "d 7", "labels": ["calm"],)"
       R"("utterances": [{"start_s": 0, "end_s": 1.5, "text": "Well.", "speaker": "s", "labels": ["happy", "amused"], "question": "q?",)"
       R"("answer": "An answer.", "face": "brow_up", "voice": "lively", "words": "positive"}],)"
       R"("movements": [{"unit": "brow_up", "onset_s": 0.2, "apex_s": 0.3, "offset_s": 0.4, "amplitude": 0.06, "utterance": 0}])"));
@@ -84,6 +84,7 @@ TEST(Manifest, ReadsEveryMember) {
   EXPECT_EQ(clip.split, "test");
   EXPECT_EQ(clip.identity, "hopper");
   EXPECT_EQ(clip.speaker, "voice 2");
+  EXPECT_EQ(clip.dialogue, "d 7");
   EXPECT_EQ(clip.labels, std::vector<std::string>{"calm"});
   const Utterance& utterance = clip.utterances.at(0);
   EXPECT_DOUBLE_EQ(utterance.end_s, 1.5);
@@ -198,6 +199,8 @@ TEST(Manifest, RefusesAnIdThatStandsTwice) {
 
 TEST(Manifest, RefusesUnknownKeysWithTheNearestName) {
   expect_refused(clip_with(R"("spilt": "train")"), "did you mean \"split\"", 1);
+  expect_refused(clip_with(R"("dialog": "d")"), "did you mean \"dialogue\"", 1);
+  expect_refused(clip_with(R"("utterances": [{"start_s": 0, "end_s": 1, "dialogue": "d"}])"), "an utterance has no key", 1);
   expect_refused(clip_with(R"("utterances": [{"start": 0, "end_s": 1}])"), "did you mean \"start_s\"", 1);
   expect_refused(clip_with(R"("movements": [{"unit": "lid", "onset_s": 0, "apex": 1, "offset_s": 2}])"),
                  "did you mean \"apex_s\"", 1);
@@ -214,6 +217,8 @@ TEST(Manifest, RefusesAKeyThatStandsTwice) { expect_refused(clip_with(R"("split"
 
 TEST(Manifest, RefusesAWrongType) {
   expect_refused(clip_with(R"("split": 1)"), "'split' is 1", 1);
+  expect_refused(clip_with(R"("dialogue": 12)"), "'dialogue' is 12", 1);
+  expect_refused(clip_with(R"("dialogue": ["d"])"), "'dialogue'", 1);
   expect_refused(clip_with(R"("labels": "happy")"), "'labels'", 1);
   expect_refused(clip_with(R"("utterances": [{"start_s": "0", "end_s": 1}])"), "'start_s'", 1);
   expect_refused(clip_with(R"("utterances": ["hello"])"), "an utterance must be a JSON object", 1);
@@ -347,7 +352,8 @@ TEST(Manifest, ReadsBackWhatItWrites) {
        .movements = {{.unit = "lid", .onset_s = 0.1, .apex_s = 0.2, .offset_s = 0.3, .amplitude = 0.05, .utterance = 1}},
        .features = {{"voice", folder.root() / "videos/a.mp4"}},
        .identity = "i",
-       .speaker = "s"},
+       .speaker = "s",
+       .dialogue = "d"},
       {.id = "b", .video = folder.root() / "videos/b.mp4"}};
   write_manifest(folder.root() / "out/copy.jsonl", clips);
   const Manifest again = read_manifest(folder.root() / "out/copy.jsonl");
@@ -356,7 +362,8 @@ TEST(Manifest, ReadsBackWhatItWrites) {
   EXPECT_EQ(clip.id, clips[0].id);
   EXPECT_TRUE(std::filesystem::equivalent(clip.video, clips[0].video));
   EXPECT_EQ(clip.labels, clips[0].labels);
-  EXPECT_EQ(clip.identity + clip.speaker + clip.split, "istrain");
+  EXPECT_EQ(clip.identity + clip.speaker + clip.dialogue + clip.split, "isdtrain");
+  EXPECT_EQ(again.clips[1].dialogue, "");
   ASSERT_EQ(clip.utterances.size(), 2u);
   EXPECT_EQ(clip.utterances[0].end_s, 1.0 / 3);
   EXPECT_EQ(clip.utterances[0].text, "One\ntwo");

@@ -1,6 +1,7 @@
 #include "microemo/eval/score_table.h"
 
 #include "formats/support.h"
+#include "microemo/base/json.h"
 #include "microemo/formats/csv.h"
 
 namespace microemo::eval {
@@ -49,6 +50,40 @@ TEST_F(ScoreTables, TheIntervalIsOverTheClustersThatAreNamed) {
         score_predictions(pairs_, wheel_, {}, {"speaker", {"s"}});
       },
       "1 clusters of 4 pairs");
+}
+
+TEST_F(ScoreTables, IntervalsOverDialoguesSpeakersAndClipsAreThoseOfNumPy) {
+  const Json expected = read_json(test::data_folder() / "eval" / "expected.json").at("clusters");
+  std::vector<LabelPair> pairs;
+  std::vector<std::string> dialogues, speakers;
+  for (const Json& pair : expected.at("pairs")) {
+    pairs.push_back({pair.at("id"), pair.at("clip"), pair.at("truth"), pair.at("predicted")});
+    dialogues.push_back(pair.at("dialogue"));
+    speakers.push_back(pair.at("speaker"));
+  }
+  const std::vector<std::string> none(pairs.size());
+  for (const auto& [kind, clusters] :
+       {std::pair("dialogue", best_clusters(dialogues, speakers)), std::pair("speaker", best_clusters(none, speakers)),
+        std::pair("clip", best_clusters(none, none))}) {
+    const ScoreTable table = score_predictions(pairs, wheel_, {.resamples = 50'000}, clusters);
+    EXPECT_EQ(table.clusters, kind);
+    const Json& interval = expected.at("intervals").at(kind);
+    EXPECT_NEAR(table.pair_f_interval.low, interval.at("pair_f")[0].get<double>(), 0.005) << kind;
+    EXPECT_NEAR(table.pair_f_interval.high, interval.at("pair_f")[1].get<double>(), 0.005) << kind;
+    EXPECT_NEAR(table.set_f_interval.low, interval.at("set_f")[0].get<double>(), 0.005) << kind;
+    EXPECT_NEAR(table.set_f_interval.high, interval.at("set_f")[1].get<double>(), 0.005) << kind;
+  }
+}
+
+TEST(BestClusters, AreTheFirstKindThatEveryPairNames) {
+  const auto kind = [](const PairClusters& clusters) { return clusters.kind; };
+  EXPECT_EQ(kind(best_clusters({"d", "d"}, {"s", "t"})), "dialogue");
+  EXPECT_THAT(best_clusters({"d", "d"}, {"s", "t"}).of_pair, ElementsAre("d", "d"));
+  EXPECT_EQ(kind(best_clusters({"d", ""}, {"s", "t"})), "speaker");
+  EXPECT_THAT(best_clusters({"d", ""}, {"s", "t"}).of_pair, ElementsAre("s", "t"));
+  EXPECT_EQ(kind(best_clusters({"d", ""}, {"", "t"})), "clip");
+  EXPECT_THAT(best_clusters({"", "d"}, {"s", ""}).of_pair, testing::IsEmpty());
+  EXPECT_EQ(kind(best_clusters({}, {})), "clip");
 }
 
 TEST_F(ScoreTables, WhatIsLeftOutIsListed) {

@@ -1,4 +1,4 @@
-"""Writes tests/data/eval/expected.json: scores under the project's own wheel, text lists, sentiment and bootstrap intervals.
+"""Writes tests/data/eval/expected.json: scores under the project's own wheel, text lists, sentiment and bootstrap intervals, also over dialogues, speakers and clips.
 
 Run by hand:  python tests/reference/eval.py        (needs numpy)
 """
@@ -109,6 +109,34 @@ def bootstrap_case(rng):
     return {"clusters": [f"c{c}" for c in clusters], "values": values.tolist(), "low": low, "high": high}
 
 
+def cluster_cases(rng):
+    """Pairs of 24 clips of 8 dialogues and 5 speakers, some dialogues told well and some not; intervals over each kind of cluster."""
+    classes = wheel()["group"]
+    known = sorted(classes)
+    pairs = []
+    for i in range(72):
+        clip = i // 3
+        truth = [known[k] for k in rng.choice(len(known), 2, replace=False)]
+        right = [word for word in truth if rng.random() < (0.9 if clip // 3 % 2 else 0.15)]
+        predicted = right + [known[k] for k in rng.choice(len(known), rng.integers(0, 2), replace=False)]
+        names = {"dialogue": f"d{clip // 3}", "speaker": f"s{i % 5}", "clip": f"c{clip}"}
+        pairs.append({"id": f"c{clip}/{i % 3}", "truth": truth, "predicted": predicted} | names)
+    rows = []
+    for pair in pairs:
+        truth, predicted = ({classes[word] for word in pair[which]} for which in ("truth", "predicted"))
+        shared = len(truth & predicted)
+        rows.append([1, shared / max(1, len(predicted)), shared / len(truth), 2 * shared / (len(truth) + len(predicted))])
+    intervals = {}
+    for kind in ("dialogue", "speaker", "clip"):
+        names = sorted({pair[kind] for pair in pairs})
+        sums = np.array([np.sum([row for row, pair in zip(rows, pairs) if pair[kind] == name], 0) for name in names])
+        drawn = sums[rng.integers(0, len(names), (100_000, len(names)))].sum(1)
+        p, r, pair_f = (drawn[:, 1:] / drawn[:, :1]).T
+        set_f = 2 * p * r / (p + r)
+        intervals[kind] = {name: np.percentile(value, [2.5, 97.5]).tolist() for name, value in (("pair_f", pair_f), ("set_f", set_f))}
+    return {"pairs": pairs, "intervals": intervals}
+
+
 def main():
     rng = np.random.Generator(np.random.PCG64(3))
     expected = {
@@ -116,6 +144,7 @@ def main():
         "own_wheel": own_wheel_cases(rng),
         "sentiment": sentiment_cases(rng),
         "bootstrap": bootstrap_case(rng),
+        "clusters": cluster_cases(rng),
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(expected, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -32,16 +32,16 @@ struct CheckReport {
 };
 
 /// Looks at everything that `prepare` and `train` will need, without decoding: every line, transcript and video header;
-/// utterances against the length that the container claims; labels; the same content twice; the same content, identity or speaker
-/// in two splits. Several manifests (train and test, say) are looked at together. A mistake is a finding, not an exception;
-/// throws Error(data) only for a manifest that cannot be read or is empty. Reads every video once, for its hash, on `workers`
-/// threads (0: as many as the machine allows).
+/// utterances against the length that the container claims; labels; the same content twice; the same content, identity, speaker
+/// or dialogue in two splits. Several manifests (train and test, say) are looked at together. A mistake is a finding, not an
+/// exception; throws Error(data) only for a manifest that cannot be read or is empty. Reads every video once, for its hash, on
+/// `workers` threads (0: as many as the machine allows).
 CheckReport check_manifests(const std::vector<std::filesystem::path>& manifests, int workers = 0);
 
 struct SplitStats {
-  int64_t clips = 0, utterances = 0, labelled = 0, identities = 0,
-          speakers = 0;  ///< labelled: utterances with labels or an answer
-  double speech_s = 0;   ///< sum of utterance lengths
+  int64_t clips = 0, utterances = 0, labelled = 0;  ///< labelled: utterances with labels or an answer
+  int64_t identities = 0, speakers = 0, dialogues = 0;
+  double speech_s = 0;  ///< sum of utterance lengths
 };
 
 struct ManifestStats {

@@ -44,6 +44,7 @@ struct Clip {
   double face_crop_rate = 0;              ///< of these, per second; 0: there is one for each frame of the video
   std::map<std::string, std::filesystem::path> features = {};  ///< .npy files of vectors that were computed elsewhere, by name
   std::string identity = {}, speaker = {};  ///< who is shown and who speaks, where known (clusters of the bootstrap)
+  std::string dialogue = {};                ///< the conversation that the clip was cut from, where known (clusters, too)
   int64_t line = 0;                         ///< in the manifest
 };
 
@@ -68,6 +69,7 @@ struct Manifest {
 ///   frame_rate         number, or text such as "30000/1001": "video" is a folder of pictures that are shown so many a second
 ///   split              text
 ///   identity, speaker  who is shown, who speaks
+///   dialogue           text: the conversation that the clip was cut from
 ///   labels             list of text, of the whole clip
 ///   utterances         list, in order of time and without overlap, of objects with the members of Utterance
 ///   transcript         path of a file that takes the place of "utterances": text::read_transcript. Text without times is one

@@ -20,6 +20,10 @@ struct PairClusters {
   std::vector<std::string> of_pair = {};  ///< as many as there are pairs; empty: their clips
 };
 
+/// Dialogues where every pair names one, else speakers where every pair does, else clips. Both lists have a text for each pair,
+/// empty where none is named.
+PairClusters best_clusters(std::vector<std::string> dialogues, std::vector<std::string> speakers);
+
 /// Under one grouping of the wheel.
 struct GroupingScore {
   std::string grouping;
