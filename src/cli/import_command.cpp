@@ -16,6 +16,7 @@
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/eval/label_writer.h"
+#include "microemo/eval/provenance.h"
 #include "microemo/eval/wheel_release.h"
 
 namespace microemo::cli {
@@ -64,7 +65,9 @@ void import_labels(const Words& words) {
   const eval::LabelFile file = eval::read_label_file(words.source);
   eval::write_label_file(words.out, file.items);
   const auto empty = std::ranges::count_if(file.items, [](const auto& item) { return item.labels.empty(); });
-  std::printf("%s\n", fmt::format("{} items, {} of them without labels: {}", file.items.size(), empty, words.out).c_str());
+  std::printf("%s\n", fmt::format("{} items, {} of them without labels; extractor {}: {}", file.items.size(), empty,
+                                  eval::names_of(file.extractors), words.out)
+                          .c_str());
 }
 
 }  // namespace

@@ -68,12 +68,14 @@ class Reader {
     const size_t id = table.column(table.has_column("names") ? "names" : "name");
     const auto key = std::ranges::find_if(text_keys, [&](const char* name) { return table.has_column(name); });
     if (key == text_keys.end()) no_text(1);
-    const bool labelled = table.has_column("openset");
-    if (labelled) file_.extractors.insert(std::string(given_labels));
-    for (const auto& [fields, line] : table.rows)
+    const bool labelled = table.has_column("openset"), named = labelled && table.has_column("extractor");
+    for (const auto& [fields, line] : table.rows) {
+      const std::string made_by = named ? fields[table.column("extractor")] : "";
+      if (labelled) file_.extractors.insert(made_by.empty() ? std::string(given_labels) : made_by);
       add({fields[id], fields[table.column(*key)],
            labelled ? string_to_list(fields[table.column("openset")]) : std::vector<std::string>(), labelled},
           line);
+    }
   }
 
   void read_dictionary() {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "flat_json.h"
 #include "id_index.h"
@@ -24,6 +25,9 @@ using Keys = std::vector<std::string_view>;
 
 constexpr std::array<std::string_view, 4> id_columns{"name", "id", "names", "filenames"};
 
+/// Results repeat the name in every table; longer ones are slips.
+constexpr size_t longest_extractor = 1000;
+
 /// In the order in which they are looked for.
 const Keys& label_keys(LabelContent content) {
   static const Keys labels = {"labels", "openset", "answer", "emotions", "emotion", "emo", "label"};
@@ -47,8 +51,12 @@ class Reader {
   LabelTable take(const std::vector<std::pair<std::string, Labels>>& items) {
     table_.hash = sha256_file(table_.path);
     int64_t line = 0;
-    for (const auto& [id, labels] : items) add(id, ++line, labels);
-    note_extractor("", "");
+    note_extractor("", "", 0);
+    const uint32_t maker = maker_;
+    for (const auto& [id, labels] : items) {
+      maker_ = maker;
+      add(id, ++line, labels);
+    }
     return std::move(table_);
   }
 
@@ -61,26 +69,32 @@ class Reader {
     else if (end == ".npz")
       read_arrays();
     else
-      throw DataError("files of labels end with .jsonl, .csv or .npz, not '{}'", end).where(table_.path);
-    if (table_.size() == 0) throw DataError("the file holds no labels").where(table_.path);
+      throw DataError("files of labels end with .jsonl, .csv or .npz, not '{}'", end)
+          .where(table_.path)
+          .hint("name the file by what it holds");
+    if (table_.size() == 0)
+      throw DataError("the file holds no labels").where(table_.path).hint("write a line or row for every item");
     return std::move(table_);
   }
 
  private:
   template <class Texts>
   void add(std::string_view id, int64_t line, const Texts& labels) {
-    if (id.empty()) throw DataError("the id is empty").where(table_.path, line);
+    if (id.empty()) throw DataError("the id is empty").where(table_.path, line).hint("give every item an id");
     if (const uint32_t twin = twin_of(id); twin != no_number)
       throw DataError("the id '{}' stands on line {} already", id, table_.lines[twin])
           .where(table_.path, line)
           .hint("give every id one line");
     if (labels.size() > UINT16_MAX)
-      throw DataError("'{}' has {} labels; at most {} are read", id, labels.size(), UINT16_MAX).where(table_.path, line);
+      throw DataError("'{}' has {} labels; at most {} are read", id, labels.size(), UINT16_MAX)
+          .where(table_.path, line)
+          .hint("no item has so many: mend the list");
     table_.id_text += id;
     table_.id_ends.push_back(table_.id_text.size());
     for (const auto& label : labels) table_.labels.push_back(words_.number(label));
     table_.label_ends.push_back(table_.labels.size());
     table_.lines.push_back(static_cast<uint32_t>(line));
+    table_.made_by.push_back(std::exchange(maker_, no_number));
   }
 
   /// The item that has this id already; otherwise the next item is noted under it. Ids in ascending order, as in most files,
@@ -99,17 +113,26 @@ class Reader {
   }
   void use_key(std::string_view key) { note(table_.keys, key); }
 
-  /// Labels of an answer are read here, whatever else made others.
-  void note_extractor(std::string_view key, std::string_view named) {
+  /// Of the item that is added next. Labels of an answer are read here, whatever else made others.
+  void note_extractor(std::string_view key, std::string_view named, int64_t line) {
     const bool read_here = (key == "answer" || key == "name2reason") && content_ == LabelContent::labels;
-    note(table_.extractors, read_here ? std::string_view(own_rules()) : named.empty() ? given_labels : named);
+    const std::string_view name = read_here ? std::string_view(own_rules()) : named.empty() ? given_labels : named;
+    if (name.size() > longest_extractor)
+      throw DataError("the extractor's name has {} bytes; at most {} are read", name.size(), longest_extractor)
+          .where(table_.path, line)
+          .hint("name it and its version in short, such as mertools-1:qwen2.5-7b");
+    if (last_maker_ == no_number || table_.names.text(last_maker_) != name) {
+      note(table_.extractors, name);
+      last_maker_ = table_.names.number(name);
+    }
+    maker_ = last_maker_;
   }
 
   /// Names the dialogue or speaker of the item that was added last.
   void name_cluster(std::vector<uint32_t>& column, std::string_view name) {
     if (name.empty()) return;
     column.resize(table_.size(), no_number);
-    column.back() = table_.people.number(name);
+    column.back() = table_.names.number(name);
   }
 
   void read_lines() {
@@ -152,7 +175,7 @@ class Reader {
     for (const FlatMember* member : {people.begin()[0].first, people.begin()[1].first, extractor, split})
       if (member != nullptr && member->kind != FlatMember::text) return false;
     use_key(labels->key);
-    note_extractor(labels->key, extractor == nullptr ? "" : extractor->value);
+    note_extractor(labels->key, extractor == nullptr ? "" : extractor->value, number);
     note(table_.splits, split == nullptr ? "" : split->value);
     add(id->value, number, std::span(flat_.elements).subspan(labels->first, labels->last - labels->first));
     for (const auto& [member, column] : people)
@@ -175,7 +198,7 @@ class Reader {
       if (!element.is_string() && !element.is_number())
         throw DataError("'{}' is neither text, a number, nor a list of them", key)
             .where(table_.path, line)
-            .hint("mend the value");
+            .hint("write a text, or a list of texts such as ['happy', 'sad']");
       labels.push_back(element.is_string() ? element.get<std::string>() : element.dump());
     }
     return labels;
@@ -187,7 +210,7 @@ class Reader {
       const auto found = object.find(std::string(key));
       if (found == object.end()) continue;
       use_key(key);
-      note_extractor(key, json_get_or<std::string>(object, "extractor", extractor, table_.path, line));
+      note_extractor(key, json_get_or<std::string>(object, "extractor", extractor, table_.path, line), line);
       if (key == "labels") return json_get<Labels>(object, key, table_.path, line);
       if (key == "answer" && content_ == LabelContent::labels)
         return extract_labels(json_get<std::string>(object, key, table_.path, line));
@@ -243,8 +266,8 @@ class Reader {
     use_key(column);
     const bool has_extractor = table.has_column("extractor"), has_split = table.has_column("split");
     for (const auto& [fields, line] : table.rows) {
+      note_extractor(column, has_extractor ? std::string_view(fields[table.column("extractor")]) : "", line);
       add(fields[ids], line, labels_of_cell(fields[cells], column));
-      note_extractor(column, has_extractor ? std::string_view(fields[table.column("extractor")]) : "");
       if (has_split) note(table_.splits, fields[table.column("split")]);
       for (const auto& [name, numbers] : {std::pair("dialogue", &table_.dialogues), std::pair("speaker", &table_.speakers)})
         if (table.has_column(name)) name_cluster(*numbers, fields[table.column(name)]);
@@ -266,23 +289,43 @@ class Reader {
           .where(table_.path)
           .hint("write both with numpy.savez_compressed(file, filenames=[…], fileitems=[…])");
     use_key("fileitems");
-    note_extractor("fileitems", "");
+    const std::vector<std::string> makers = extractors_of_arrays(zip, names.size());
     for (size_t i = 0; i < names.size(); ++i) {
       const auto line = static_cast<int64_t>(i) + 1;
+      note_extractor("fileitems", makers.size() == 1 ? makers[0] : makers[i], line);
       add(names[i].get_ref<const std::string&>(), line, labels_of_value(lists[i], "fileitems", line));
     }
+  }
+
+  /// One for all, or one for every item; files of MERTools have none.
+  std::vector<std::string> extractors_of_arrays(const formats::ZipFile& zip, size_t items) const {
+    if (!zip.contains("extractor.npy")) return {""};
+    const Json array = formats::read_npz_objects(table_.path, "extractor"),
+               makers = array.is_array() ? array : Json::array({array});
+    const bool texts = std::ranges::all_of(makers, [](const Json& maker) { return maker.is_string(); });
+    if (!texts || (makers.size() != 1 && makers.size() != items))
+      throw DataError("the array 'extractor' must be one text, or one for each of the {} items", items)
+          .where(table_.path)
+          .hint("write it with numpy.savez_compressed(file, filenames=[…], fileitems=[…], extractor=\"…\"), or leave it out");
+    return makers.get<std::vector<std::string>>();
   }
 
   /// MERTools' own file of answers: one dictionary, kept as an array without dimensions.
   void read_answers() {
     const Json answers = formats::read_npz_objects(table_.path, "name2reason");
-    if (!answers.is_object()) throw DataError("name2reason is no dictionary from names to answers").where(table_.path);
+    if (!answers.is_object())
+      throw DataError("name2reason is no dictionary from names to answers")
+          .where(table_.path)
+          .hint("write it with numpy.savez_compressed(file, name2reason={name: answer, …})");
     use_key("name2reason");
-    note_extractor("name2reason", "");
     int64_t line = 0;
     for (const auto& [id, answer] : answers.items()) {
-      if (!answer.is_string()) throw DataError("the answer of '{}' is no text", id).where(table_.path);
-      add(id, ++line, extract_labels(answer.get_ref<const std::string&>()));
+      if (!answer.is_string())
+        throw DataError("the answer of '{}' is no text", id)
+            .where(table_.path)
+            .hint("write it with numpy.savez_compressed(file, name2reason={name: answer, …})");
+      note_extractor("name2reason", "", ++line);
+      add(id, line, extract_labels(answer.get_ref<const std::string&>()));
     }
   }
 
@@ -296,6 +339,8 @@ class Reader {
   IdIndex ids_;
   bool ascending_ = true;
   FlatObject flat_;
+  uint32_t maker_ = no_number;       ///< of the item that is added next
+  uint32_t last_maker_ = no_number;  ///< the one noted last: nearly always the next one, too
 };
 
 }  // namespace

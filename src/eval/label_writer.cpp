@@ -1,5 +1,7 @@
 #include "microemo/eval/label_writer.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,6 +26,14 @@ std::string list_text(const std::filesystem::path& path, const LabelledItem& ite
   return text;
 }
 
+/// Of every item; empty where none names one.
+std::vector<std::string> extractors_of(const std::vector<LabelledItem>& items) {
+  if (std::ranges::all_of(items, [](const LabelledItem& item) { return item.extractor.empty(); })) return {};
+  std::vector<std::string> makers;
+  for (const LabelledItem& item : items) makers.push_back(item.extractor);
+  return makers;
+}
+
 void write_arrays(const std::filesystem::path& path, const std::vector<LabelledItem>& items) {
   std::vector<std::string> names, lists;
   for (const LabelledItem& item : items) {
@@ -31,19 +41,32 @@ void write_arrays(const std::filesystem::path& path, const std::vector<LabelledI
     lists.push_back(list_text(path, item, ""));
   }
   const auto count = static_cast<int64_t>(items.size());
-  formats::write_npz(path, {{"filenames", formats::make_npy(std::move(names), {count})},
-                            {"fileitems", formats::make_npy(std::move(lists), {count})}});
+  std::vector<std::pair<std::string, formats::NpyArray>> arrays{{"filenames", formats::make_npy(std::move(names), {count})},
+                                                                {"fileitems", formats::make_npy(std::move(lists), {count})}};
+  if (const std::vector<std::string> makers = extractors_of(items); !makers.empty()) {
+    const bool one = std::ranges::count(makers, makers.front()) == count;
+    arrays.emplace_back("extractor", one ? formats::make_npy({makers.front()}, {}) : formats::make_npy(makers, {count}));
+  }
+  formats::write_npz(path, arrays);
 }
 
 void write_table(const std::filesystem::path& path, const std::vector<LabelledItem>& items) {
+  std::vector<std::string> header{"name", "openset"};
   std::vector<std::vector<std::string>> rows;
   for (const LabelledItem& item : items) rows.push_back({item.id, list_text(path, item, "'")});
-  formats::write_csv(path, {"name", "openset"}, rows);
+  if (const std::vector<std::string> makers = extractors_of(items); !makers.empty()) {
+    header.emplace_back("extractor");
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].push_back(makers[i]);
+  }
+  formats::write_csv(path, header, rows);
 }
 
 void write_lines(const std::filesystem::path& path, const std::vector<LabelledItem>& items) {
   std::vector<Json> lines;
-  for (const LabelledItem& item : items) lines.push_back({{"id", item.id}, {"labels", item.labels}});
+  for (const LabelledItem& item : items) {
+    lines.push_back({{"id", item.id}, {"labels", item.labels}});
+    if (!item.extractor.empty()) lines.back()["extractor"] = item.extractor;
+  }
   write_jsonl(path, lines);
 }
 
@@ -54,7 +77,7 @@ void write_label_file(const std::filesystem::path& path, const std::vector<Label
   if (end == ".npz") return write_arrays(path, items);
   if (end == ".csv") return write_table(path, items);
   if (end == ".jsonl") return write_lines(path, items);
-  throw DataError("files of labels end with .jsonl, .csv or .npz, not '{}'", end).where(path);
+  throw DataError("files of labels end with .jsonl, .csv or .npz, not '{}'", end).where(path).hint("choose one of these ends");
 }
 
 }  // namespace microemo::eval

@@ -39,7 +39,9 @@ LabelFile read_label_file(const std::filesystem::path& path) {
   LabelFile file{LabelSource(table), {}};
   for (size_t item = 0; item < table.size(); ++item) {
     const std::string_view id = table.id(item);
-    file.items.push_back({std::string(id), std::string(clip_of_id(id)), {}, table.lines[item]});
+    const uint32_t maker = table.made_by[item];
+    const std::string extractor = maker == no_number || table.names.text(maker) == given_labels ? "" : table.names.text(maker);
+    file.items.push_back({std::string(id), std::string(clip_of_id(id)), {}, table.lines[item], extractor});
     for (const uint32_t label : table.labels_of(item)) file.items.back().labels.push_back(words.text(label));
   }
   return file;

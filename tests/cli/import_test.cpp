@@ -49,8 +49,36 @@ TEST_F(ImportCommand, TurnsLabelsIntoThePublicForm) {
   test::write(place.path() / "l.jsonl", "{\"id\":\"a\",\"labels\":[\"happy\",\"sad\"]}\n{\"id\":\"b\",\"labels\":[]}\n");
   const test::CommandResult result = run({"labels", "l.jsonl", "--out", "x-openset.npz"});
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
-  EXPECT_EQ(result.standard_output, "2 items, 1 of them without labels: x-openset.npz\n");
+  EXPECT_EQ(result.standard_output, "2 items, 1 of them without labels; extractor given labels: x-openset.npz\n");
   EXPECT_EQ(eval::read_label_file(place.path() / "x-openset.npz").items[0].labels, (std::vector<std::string>{"happy", "sad"}));
+}
+
+TEST_F(ImportCommand, KeepsTheExtractorThroughEveryForm) {
+  test::write(place.path() / "l.jsonl", "{\"id\":\"a\",\"labels\":[\"happy\"],\"extractor\":\"mertools-1:m@2\"}\n");
+  std::string source = "l.jsonl";
+  for (const std::string out : {"x-openset.npz", "x.csv", "x.jsonl"}) {
+    const test::CommandResult result = run({"labels", source, "--out", out});
+    ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+    EXPECT_EQ(result.standard_output, "1 items, 0 of them without labels; extractor mertools-1:m@2: " + out + "\n");
+    source = out;
+    const test::CommandResult scored =
+        test::run_command({MICROEMO_BINARY, "score", out, "l.jsonl", "--json"}, {.folder = place.path()});
+    EXPECT_EQ(parse_json(scored.standard_output, "standard output").at("extractor"), "mertools-1:m@2") << scored.standard_error;
+  }
+  test::write(place.path() / "answers.csv", "name,answer\na,She feels happy.\n");
+  ASSERT_EQ(run({"labels", "answers.csv", "--out", "y.npz"}).exit_code, 0);
+  EXPECT_THAT(eval::read_label_file(place.path() / "y.npz").extractors, testing::ElementsAre("rules-1"));
+}
+
+TEST_F(ImportCommand, RefusesAnExtractorThatIsNoName) {
+  test::write(place.path() / "l.jsonl", "{\"id\":\"a\",\"labels\":[\"happy\"],\"extractor\":3}\n");
+  test::write(place.path() / "l.csv", "name,openset,extractor\na,happy," + std::string(100'000, 'm') + "\n");
+  for (const char* source : {"l.jsonl", "l.csv"}) {
+    const test::CommandResult result = run({"labels", source, "--out", "x.npz"});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data)) << source;
+    EXPECT_LT(result.standard_error.size(), 1000u);
+    EXPECT_FALSE(std::filesystem::exists(place.path() / "x.npz"));
+  }
 }
 
 TEST_F(ImportCommand, RefusesLabelsThatTheFormCannotHold) {

@@ -98,6 +98,8 @@ TEST_F(ExplanationFiles, NameWhatMadeTheLabelsBesideThem) {
   EXPECT_EQ(file.extractors, (LabelNames{"given labels", "m"}));
   EXPECT_EQ(file.splits, LabelNames{"s"});
   EXPECT_EQ(file.items[1].id, "b/2");
+  const auto table = test::write(folder_.path() / "x.csv", "name,reason,openset,extractor\na,He smiles.,[happy],m\nb,,[],\n");
+  EXPECT_EQ(read_explanations(table).extractors, (LabelNames{"given labels", "m"}));
 }
 
 TEST_F(ExplanationFiles, RefuseWhatIsNoText) {

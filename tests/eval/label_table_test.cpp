@@ -73,6 +73,66 @@ TEST_F(LabelTables, NameWhatMadeTheirLabels) {
   EXPECT_THAT(read_golden("answers.npz").extractors, UnorderedElementsAre("rules-1"));
 }
 
+TEST_F(LabelTables, EveryItemKnowsWhatMadeItsLabels) {
+  const auto makers = [](const LabelTable& table) {
+    std::vector<std::string> names;
+    for (const uint32_t maker : table.made_by) names.push_back(maker == no_number ? "-" : table.names.text(maker));
+    return names;
+  };
+  EXPECT_THAT(makers(read("a.jsonl", R"({"id":"a","labels":["x"],"extractor":"m:1","dialogue":"m:1"}
+{"id":"b","answer":"happy","extractor":"m:1"}
+{"id":"c","labels":["\u0041"]}
+{"id":"d","extractor":"whole","utterances":[{"labels":[]},{},{"labels":[],"extractor":"part"}]}
+)")),
+              ElementsAre("m:1", "rules-1", "given labels", "whole", "-", "part"));
+  EXPECT_THAT(makers(read("a.csv", "name,openset,extractor\na,x,m\nb,y,\nc,z,m\n")), ElementsAre("m", "given labels", "m"));
+  EXPECT_THAT(makers(read_golden("answers.npz")), ElementsAre("rules-1", "rules-1"));
+}
+
+TEST_F(LabelTables, AnArchiveMayNameOneExtractorOrOneForEveryItem) {
+  EXPECT_THAT(read_golden("extractor-openset.npz").extractors, UnorderedElementsAre("mertools-1:m"));
+  EXPECT_THAT(labels(read_golden("extractor-openset.npz"), 0), ElementsAre("happy", "sad"));
+  EXPECT_THAT(read_golden("extractors-openset.npz").extractors, UnorderedElementsAre("given labels", "mertools-1:m", "rules-1"));
+}
+
+TEST_F(LabelTables, RefuseAnArchiveWhoseExtractorIsNoText) {
+  const std::string message = "the array 'extractor' must be one text, or one for each of the ";
+  expect_error(
+      ErrorKind::data, [&] { read_golden("bad-extractor-openset.npz"); }, message + "3 items", "bad-extractor-openset.npz");
+  const auto path = folder_.path() / "x.npz";
+  const auto texts = [](std::vector<std::string> values, std::vector<int64_t> shape) {
+    return formats::make_npy(std::move(values), std::move(shape));
+  };
+  for (const formats::NpyArray& extractor :
+       {formats::make_npy(std::vector<double>{1}, {}), formats::make_npy(std::vector<int64_t>{1, 2}, {2}), texts({}, {0}),
+        texts({"a", "b", "c"}, {3}), texts({"a", "b"}, {1, 2}), texts({"a", "b"}, {2, 1})}) {
+    formats::write_npz(
+        path, {{"filenames", texts({"a", "b"}, {2})}, {"fileitems", texts({"[x]", "[]"}, {2})}, {"extractor", extractor}});
+    expect_error(
+        ErrorKind::data, [&] { read_label_table(path, words_); }, message + "2 items", "x.npz");
+  }
+}
+
+TEST_F(LabelTables, RefuseAnExtractorThatNoResultCouldName) {
+  const std::string longest(1000, 'm');
+  EXPECT_THAT(read("a.csv", "name,openset,extractor\na,x," + longest + "\n").extractors, UnorderedElementsAre(longest));
+  expect_refused("a.csv", "name,openset,extractor\na,x," + longest + "m\n", "the extractor's name has 1001 bytes", ", line 2");
+  expect_refused("a.jsonl", "{\"id\":\"a\",\"labels\":[],\"extractor\":\"" + longest + "m\"}", "has 1001 bytes", ", line 1");
+  expect_refused("a.jsonl", "{\"id\":\"a\",\"emo\":\"x\",\"extractor\":\"" + longest + "m\"}", "has 1001 bytes", ", line 1");
+  const auto path = folder_.path() / "x.npz";
+  formats::write_npz(path, {{"filenames", formats::make_npy({"a"}, {1})},
+                            {"fileitems", formats::make_npy({"[x]"}, {1})},
+                            {"extractor", formats::make_npy({longest + "m"}, {})}});
+  expect_error(
+      ErrorKind::data, [&] { read_label_table(path, words_); }, "has 1001 bytes", "x.npz");
+}
+
+TEST_F(LabelTables, RefuseTwoExtractorsOfOneItem) {
+  expect_refused("a.csv", "name,openset,extractor,extractor\na,x,m,n\n", "two columns are called 'extractor'", ", line 1");
+  expect_refused("a.jsonl", R"({"id":"a","labels":["x"],"extractor":"m","extractor":"n"})", "a second time", ", line 1");
+  expect_refused("a.jsonl", R"({"id":"a","labels":["x"],"extractor":["m","n"]})", "'extractor' is", ", line 1");
+}
+
 TEST_F(LabelTables, NameTheirSplits) {
   EXPECT_THAT(read("a.jsonl",
                    "{\"id\":\"a\",\"labels\":[],\"split\":\"test\"}\n{\"id\":\"b\",\"emotion\":\"x\",\"split\":\"dev\"}\n"
@@ -114,8 +174,8 @@ TEST_F(LabelTables, DialoguesAndSpeakersAreNamedWhereTheLineHasThem) {
 {"id":"d","labels":[]}
 )");
   ASSERT_EQ(table.speakers.size(), 3u);
-  EXPECT_EQ(table.people.text(table.speakers[0]), "ann");
-  EXPECT_EQ(table.people.text(table.speakers[1]), "bob");
+  EXPECT_EQ(table.names.text(table.speakers[0]), "ann");
+  EXPECT_EQ(table.names.text(table.speakers[1]), "bob");
   EXPECT_EQ(table.speakers[2], no_number);
   EXPECT_THAT(table.dialogues, IsEmpty());
 }

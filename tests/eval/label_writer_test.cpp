@@ -30,6 +30,23 @@ TEST_P(WrittenLabels, AreReadBack) {
 INSTANTIATE_TEST_SUITE_P(Forms, WrittenLabels, testing::Values(".npz", ".csv", ".jsonl"),
                          [](const auto& form) { return form.param.substr(1); });
 
+TEST_P(WrittenLabels, KeepWhatMadeThem) {
+  const auto path = folder_.path() / ("x-openset" + GetParam());
+  const auto extractors = [&](const std::vector<std::string>& names) {
+    std::vector<LabelledItem> made = items;
+    for (size_t i = 0; i < made.size(); ++i) made[i].extractor = names[i];
+    write_label_file(path, made);
+    const LabelFile file = read_label_file(path);
+    for (size_t i = 0; i < made.size(); ++i) EXPECT_EQ(file.items[i].extractor, names[i]);
+    return file.extractors;
+  };
+  EXPECT_THAT(extractors({"mertools-1:a, \"b\"", "mertools-1:a, \"b\"", "mertools-1:a, \"b\""}),
+              ElementsAre("mertools-1:a, \"b\""));
+  EXPECT_THAT(extractors({"rules-1", "", "模型-2"}), ElementsAre("given labels", "rules-1", "模型-2"));
+  EXPECT_THAT(extractors({"", "", "m"}), ElementsAre("given labels", "m"));
+  EXPECT_THAT(extractors({"", "", ""}), ElementsAre("given labels"));
+}
+
 class LabelWriter : public testing::Test {
  protected:
   TemporaryFolder folder_;
@@ -40,6 +57,17 @@ TEST_F(LabelWriter, ArraysAreTextsAsThePublicCodeWritesThem) {
   const formats::NpzFile file(folder_.path() / "x.npz");
   EXPECT_THAT(file.names(), ElementsAre("filenames", "fileitems"));
   EXPECT_EQ(file.read("fileitems").texts[0], "[happy, let down]");
+}
+
+TEST_F(LabelWriter, AnExtractorIsAnArrayBesideThem) {
+  write_label_file(folder_.path() / "x.npz", {{"a", "a", {"happy"}, 1, "m:1"}, {"b", "b", {}, 2, "m:1"}});
+  const formats::NpzFile file(folder_.path() / "x.npz");
+  EXPECT_THAT(file.names(), ElementsAre("filenames", "fileitems", "extractor"));
+  EXPECT_EQ(file.read("fileitems").texts[0], "[happy]");
+  EXPECT_THAT(file.read("extractor").shape, testing::IsEmpty());
+  EXPECT_THAT(file.read("extractor").texts, ElementsAre("m:1"));
+  write_label_file(folder_.path() / "x.csv", items);
+  EXPECT_THAT(read_file(folder_.path() / "x.csv"), testing::StartsWith("name,openset\n"));
 }
 
 TEST_F(LabelWriter, RefusesLabelsThatTextCannotHold) {

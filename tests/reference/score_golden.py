@@ -143,6 +143,10 @@ def write_arrays():
     save("objects-openset.npz", filenames=names, fileitems=ragged([["happy", "sad"], [], [np.str_("Angry")]]))
     save("matrix-openset.npz", filenames=names, fileitems=[["happy", "sad"], ["calm", "proud"], ["x", "y"]])
     save("mixed-openset.npz", filenames=ragged(names), fileitems=ragged(["[happy, sad]", np.array(["calm", "proud"]), None]))
+    texts = ["[happy, sad]", "[]", "[Angry]"]
+    save("extractor-openset.npz", filenames=names, fileitems=texts, extractor="mertools-1:m")
+    save("extractors-openset.npz", filenames=names, fileitems=texts, extractor=ragged(["rules-1", "", np.str_("mertools-1:m")]))
+    save("bad-extractor-openset.npz", filenames=names, fileitems=texts, extractor=ragged(["rules-1", None, ["x", "y"]]))
     save("answers.npz", name2reason={"a": "The person feels happy.", "b": "She feels sad and tired."})
     save("valences.npz", filenames=names, fileitems=np.array([1.5, -0.25, 0.0]))
     save("corpus.npz", test_corpus={"a": {"emo": 3, "val": np.float32(0.5)}, "b": {"emo": 0, "val": -1.0}})

@@ -63,8 +63,9 @@ struct LabelTable : LabelSource {
   std::vector<uint32_t> lines;  ///< of every item; in a text file 1-based, of an .npz the position from 1
   LabelNames keys;              ///< members, columns or arrays that labels were taken from: "openset", …
 
-  Vocabulary people;                          ///< names of dialogues and speakers
-  std::vector<uint32_t> dialogues, speakers;  ///< of every item, numbers of `people`; empty, or no_number where none is named
+  Vocabulary names;                           ///< of dialogues, speakers and extractors
+  std::vector<uint32_t> dialogues, speakers;  ///< of every item, numbers of `names`; empty, or no_number where none is named
+  std::vector<uint32_t> made_by;  ///< extractor of every item, a number of `names`; no_number: without labels or answer
 
   size_t size() const { return id_ends.size(); }
   std::string_view id(size_t item) const;
@@ -85,10 +86,11 @@ std::string_view clip_of_id(std::string_view id);
 ///  .csv    columns "name" (or "id", "names", "filenames") and the first of the keys above that there is; "nan", "NA", "null" and
 ///          the like are empty, as pandas reads them; "dialogue", "speaker", "extractor" and "split" as above
 ///  .npz    arrays filenames and fileitems of the same (the public "-openset.npz" files), fileitems being texts, numbers or
-///          pickled lists, which are read as data and never run; or one pickled dictionary "name2reason" from ids to answers
+///          pickled lists, which are read as data and never run; or one pickled dictionary "name2reason" from ids to answers.
+///          An array "extractor" that may stand beside them is one text, or a text for every item
 /// For LabelContent::sentiment the keys "sentiment", "valence", "val", "value" and "score" come first, and numbers are taken.
 /// Throws Error(data) with file and line for a missing key, an empty id, an id that stands twice, more than 65,535 labels of one
-/// item, or a file without items.
+/// item, an extractor whose name is no text or has more than 1,000 bytes, or a file without items.
 LabelTable read_label_table(const std::filesystem::path& path, Vocabulary& words, LabelContent content = LabelContent::labels);
 
 /// The same of labels that were read elsewhere. Throws Error(data) as read_label_table.

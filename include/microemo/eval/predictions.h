@@ -13,7 +13,8 @@ struct LabelledItem {
   std::string id;
   std::string clip;  ///< what the id belongs to: the clip of an utterance, otherwise the id itself
   std::vector<std::string> labels;
-  int64_t line = 0;  ///< in a text file, 1-based; of an .npz, the position from 1
+  int64_t line = 0;            ///< in a text file, 1-based; of an .npz, the position from 1
+  std::string extractor = {};  ///< what made the labels; empty where no file names it
 };
 
 struct LabelFile : LabelSource {
