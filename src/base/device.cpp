@@ -112,7 +112,8 @@ Device choose_cuda(const Wish& wish) {
   if (static_cast<size_t>(wish.index) >= support.devices.size())
     throw EnvironmentError("there is no GPU {}: this machine shows {}", wish.index, support.devices.size())
         .hint("choose a smaller number, or give train.device=cpu");
-  return {true, wish.index, support.devices[static_cast<size_t>(wish.index)].name};
+  const std::string& name = support.devices[static_cast<size_t>(wish.index)].name;
+  return {true, wish.index, name, name};
 }
 
 Device choose_automatically() {
@@ -200,6 +201,8 @@ CudaSupport cuda_support(std::optional<int> only) {
 void check_cuda_device(int index) {
   call_plugin(fmt::format("GPU {} does not compute as it should", index).c_str(), &MicroEmoCudaPlugin::self_check, index);
 }
+
+std::string device_text(const Device& device) { return device.cuda ? "cuda: " + device.name : "cpu"; }
 
 Device choose_device(const std::string& name) {
   static std::optional<Device> chosen;

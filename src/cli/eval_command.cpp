@@ -78,6 +78,7 @@ struct Words {
 /// What is evaluated, with everything loaded.
 struct Evaluation {
   EvalOptions options;
+  Device device;
   train::LoadedRun run;
   std::optional<infer::Shard> shard;  ///< the only part to answer
   fs::path run_folder, folder;
@@ -154,14 +155,13 @@ std::string device_of(const Words& words, const std::string& device) {
 Evaluation load(const Words& words) {
   Evaluation evaluation;
   evaluation.options = read_options(words);
-  const Device device = choose_device(device_of(words, evaluation.options.device));
-  // What was taken, as answers may depend on it.
-  evaluation.options.device = device.cuda ? fmt::format("cuda:{}", device.index) : "cpu";
+  evaluation.device = choose_device(device_of(words, evaluation.options.device));
+  evaluation.options.device = evaluation.device.cuda ? fmt::format("cuda:{}", evaluation.device.index) : "cpu";
   at::set_num_threads(int(evaluation.options.threads));
   evaluation.wheel =
       eval::load_wheel(evaluation.options.wheel.empty() ? eval::own_wheel_path() : fs::path(evaluation.options.wheel));
   evaluation.manifest = of_split(data::read_manifest(words.manifest), evaluation.options.split);
-  evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema, train::torch_device(device));
+  evaluation.run = train::load_run(checkpoint_of(words), evaluation.options.ema, train::torch_device(evaluation.device));
   const fs::path above = evaluation.run.checkpoint.parent_path();
   if (above.filename() == "checkpoints") evaluation.run_folder = above.parent_path();
   evaluation.shard = shard_of_word(words.shard);
@@ -189,7 +189,7 @@ Json identity_of(const Evaluation& evaluation) {
           {"sampling", options_to_json(evaluation.options.generate.sampling)},
           {"stop", evaluation.options.generate.stop},
           {"threads", evaluation.options.threads},
-          {"device", evaluation.options.device},
+          {"device", device_text(evaluation.device)},
           {"cpu_capability", at::get_cpu_capability()},
           {"libtorch", TORCH_VERSION},
           {"microemo", MICROEMO_VERSION}};
@@ -239,6 +239,7 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
   json.update({{"run", evaluation.run_folder.string()},
                {"checkpoint", evaluation.run.checkpoint.string()},
                {"step", evaluation.run.step},
+               {"device", device_text(evaluation.device)},
                {"manifest", evaluation.manifest.path.string()},
                {"clips", evaluation.clips.size()},
                {"answers", answers.size()},
@@ -280,8 +281,8 @@ using Outcome = std::optional<std::pair<Json, std::string>>;
 bool answer(const Evaluation& evaluation, const std::vector<data::Sample>& samples, infer::AnswerLog& log) {
   const data::BatchBuilder builder(evaluation.run.tokenizer, evaluation.run.options.model, evaluation.run.options.prepare,
                                    evaluation.run.options.prompt);
-  write_json(log.folder() / "environment.json",
-             eval_environment(evaluation.run, options_to_json(evaluation.options), evaluation.options.threads));
+  write_json(log.folder() / "environment.json", eval_environment(evaluation.run, options_to_json(evaluation.options),
+                                                                 evaluation.options.threads, evaluation.device));
   if (!log.records().empty()) log_info(fmt::format("{} answers are already there", log.records().size()));
   if (infer::answer_dataset(*evaluation.run.model, builder, samples, evaluation.options.generate, log)) return true;
   std::fprintf(stderr, "stopped after %zu answers; the same command goes on from here\n", log.records().size());

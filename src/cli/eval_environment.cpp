@@ -17,12 +17,13 @@ std::vector<std::string> command_line() {
   return words;
 }
 
-Json eval_environment(const train::LoadedRun& run, const Json& options, int64_t threads) {
+Json eval_environment(const train::LoadedRun& run, const Json& options, int64_t threads, const Device& device) {
   return {{"microemo", MICROEMO_VERSION},
           {"commit", built_from_commit},
           {"libtorch", TORCH_VERSION},
           {"cpu_capability", at::get_cpu_capability()},
           {"threads", threads},
+          {"device", device_text(device)},
           {"checkpoint",
            {{"folder", run.checkpoint.string()},
             {"step", run.step},

@@ -187,7 +187,7 @@ train::RunEnvironment prepare_machine(const train::TrainOptions& options, const 
   train::RunEnvironment environment;
   environment.threads = threads.threads;
   environment.ranks = context.world;
-  if (device.cuda) environment.device = "cuda: " + device.reason;
+  environment.device = device_text(device);
   return environment;
 }
 

@@ -75,5 +75,11 @@ TEST(ChooseDeviceDeathTest, SaysWhyAutoTookTheCpu) {
   ::unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
+TEST(DeviceText, NamesAGpuAndNotItsNumber) {
+  EXPECT_EQ(device_text({.cuda = true, .index = 3, .reason = "asked for", .name = "NVIDIA H100"}), "cuda: NVIDIA H100");
+  EXPECT_EQ(device_text({.cuda = true, .index = 0, .reason = "asked for", .name = "NVIDIA H100"}), "cuda: NVIDIA H100");
+  EXPECT_EQ(device_text({.cuda = false, .index = 0, .reason = "no GPU is visible"}), "cpu");
+}
+
 }  // namespace
 }  // namespace microemo

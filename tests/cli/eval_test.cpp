@@ -91,6 +91,9 @@ TEST_F(EvalCommand, WritesWhatItWasMadeWith) {
   for (const char* key : {"microemo", "commit", "libtorch", "cpu_capability"})
     EXPECT_FALSE(environment.at(key).get<std::string>().empty()) << key;
   EXPECT_EQ(environment["threads"], 1);
+  EXPECT_EQ(environment["device"], "cpu");
+  EXPECT_EQ(read_json(out / "evaluation.json")["device"], "cpu");
+  EXPECT_EQ(read_json(out / "scores.json")["device"], "cpu");
   EXPECT_EQ(environment["options"]["generate"]["batch_clips"], 2);
   EXPECT_EQ(environment["configuration"]["train"]["manifest"], tiny->manifest.string());
   EXPECT_EQ(environment["checkpoint"]["manifest_sha256"], read_json(out / "evaluation.json")["checkpoint"]);
@@ -116,9 +119,6 @@ TEST_F(EvalCommand, ItsAnswersAndLabelsCanBeScoredAndReadAgain) {
   EXPECT_EQ(Json::parse(run({"score", "labels.jsonl", tiny->manifest, "--json"}))["pair_f"]["value"], scores["pair_f"]["value"]);
 }
 
-TEST_F(EvalCommand, RefusesAnswersThatItDoesNotAskFor) {
-  ASSERT_EQ(eval_run().exit_code, 0);
-  const std::string answers = read_file(out / "answers.jsonl"), first = answers.substr(0, answers.find('\n') + 1);
 /// An evaluation of the tiny clips with these dialogues and speakers.
 struct EvalOfNamedClips : EvalCommand {
   Json scores(const std::vector<std::string>& dialogues, const std::vector<std::string>& speakers) const {
@@ -199,6 +199,9 @@ TEST_F(EvalOfNamedClips, RefusesADialogueThatIsNoText) {
   EXPECT_THAT(result.standard_error, HasSubstr("'dialogue' is 7"));
 }
 
+TEST_F(EvalCommand, RefusesAnswersThatItDoesNotAskFor) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const std::string answers = read_file(out / "answers.jsonl"), first = answers.substr(0, answers.find('\n') + 1);
   std::string stranger = first;
   stranger.replace(stranger.find("\"utterance\":0"), 13, "\"utterance\":9");
   write_file_atomic(out / "answers.jsonl", answers + stranger);
@@ -411,11 +414,11 @@ TEST_F(EvalCommand, TheGridHasEverySetOfModalitiesAndGoesOnWhereItStopped) {
   const auto grid = out.string() + "-modalities";
   const Json rows = read_json(std::filesystem::path(grid) / "modalities.json")["rows"];
   EXPECT_EQ(rows.size(), 16u);
+  EXPECT_EQ(read_json(std::filesystem::path(grid) / "modalities.json")["clusters"], "clip");
+  EXPECT_THAT(first.standard_output, HasSubstr("intervals: bootstrap over clips"));
   EXPECT_EQ(rows[0]["name"], "frames+face+sound+transcript");
   EXPECT_EQ(rows[15]["name"], "question_only");
   for (const Json& row : rows) EXPECT_EQ(lines_of(row["folder"].get<std::string>() + "/answers.jsonl"), 6) << row["name"];
-  EXPECT_EQ(read_json(std::filesystem::path(grid) / "modalities.json")["clusters"], "clip");
-  EXPECT_THAT(first.standard_output, HasSubstr("intervals: bootstrap over clips"));
   EXPECT_THAT(first.standard_output, HasSubstr("what the model is given"));
   EXPECT_EQ(read_file(std::filesystem::path(grid) / "modalities.png").substr(1, 3), "PNG");
   const std::string answers = read_file(grid + "/frames+sound/answers.jsonl");

@@ -58,6 +58,8 @@ TEST_F(Gpu, IsChosenWhenAsked) {
   const Device device = choose_device("cuda");
   EXPECT_TRUE(device.cuda);
   EXPECT_EQ(device.index, 0);
+  EXPECT_EQ(device.name, support_.devices[0].name);
+  EXPECT_EQ(device_text(device), "cuda: " + support_.devices[0].name);
 }
 
 }  // namespace

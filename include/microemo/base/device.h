@@ -10,8 +10,13 @@ namespace microemo {
 struct Device {
   bool cuda = false;
   int index = 0;
-  std::string reason;  ///< why this one was taken, for the log
+  std::string reason;     ///< why this one was taken, for the log
+  std::string name = {};  ///< of a GPU, as its driver gives it
 };
+
+/// What a result says of the device that it was computed on: "cpu", or "cuda: NAME". Which of several GPUs of one name it was
+/// changes no result.
+std::string device_text(const Device& device);
 
 /// Chooses the device once, at the start of main and before any seed, backward pass or CUDA query: LibTorch settles on "no CUDA"
 /// at the first of these. A CUDA device loads libmicroemo_cuda.so, which lies beside the program. "auto" takes the CPU when
