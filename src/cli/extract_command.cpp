@@ -250,8 +250,10 @@ void add_endpoint_options(CLI::App& command, Words& words) {
       .add_option("--decoder", words.decoder.folder,
                   "Ask the decoder in this folder in place of an endpoint; it draws nothing without --temperature")
       ->type_name("FOLDER");
-  command.add_option("--chat", words.decoder.chat, "How the decoder is asked: chatml (Qwen) or plain")
-      ->check(CLI::IsMember({"chatml", "plain"}))
+  command
+      .add_option("--chat", words.decoder.chat,
+                  "How the decoder is asked: qwen2.5 (as MERTools asks it), chatml (without words of the system) or plain")
+      ->check(CLI::IsMember({"qwen2.5", "chatml", "plain"}))
       ->capture_default_str();
   command.add_option("--reply-cache", endpoint.cache, "Folder that keeps every request and reply")->type_name("FOLDER");
   command.add_flag("--replay", endpoint.replay, "Send nothing; a reply that was not kept is an error");

@@ -189,8 +189,8 @@ void add_ways(CLI::App& command, Words& words) {
       ->capture_default_str();
   command
       .add_option("--chat", words.chat,
-                  "A conversation, a line of standard input each turn: chatml, llama2, llama3, vicuna, or a turn with {user} and "
-                  "{answer}")
+                  "A conversation, a line of standard input each turn: chatml, llama2, llama3, qwen2.5, vicuna, or a turn with "
+                  "{user} and {answer}")
       ->type_name("STYLE");
   command.add_option("--turns", words.turns, "The user's turns as a JSON list of texts, instead of standard input")
       ->type_name("FILE.json");
@@ -234,7 +234,7 @@ void add_generate_command(CLI::App& app, int& status) {
   command->footer(
       "Examples:\n  microemo generate models/Qwen2.5-0.5B \"The face says more than\"\n"
       "  microemo generate tests/data/checkpoint/llama --ids 5,17,8 --json\n"
-      "  microemo generate models/Qwen2.5-0.5B-Instruct --chat chatml --temperature 0.7 --top-p 0.8\n"
+      "  microemo generate models/Qwen2.5-0.5B-Instruct --chat qwen2.5 --temperature 0.7 --top-p 0.8\n"
       "  microemo generate models/Qwen2.5-0.5B --prompts questions.jsonl --batch 32 > texts.jsonl");
   command->callback([words, &status] {
     install_stop_signals();

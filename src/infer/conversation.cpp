@@ -14,10 +14,11 @@ namespace {
 const std::string user_place = "{user}", answer_place = "{answer}", system_place = "{system}";
 
 const std::map<std::string, ChatStyle>& named_styles() {
+  static const ChatStyle chatml{"<|im_start|>system\n{system}<|im_end|>\n",
+                                "<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"};
   static const std::map<std::string, ChatStyle> styles{
-      {"chatml",
-       {"<|im_start|>system\n{system}<|im_end|>\n",
-        "<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"}},
+      {"chatml", chatml},
+      {"qwen2.5", {chatml.system, chatml.turn, "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."}},
       {"llama3",
        {"<|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|>",
         "<|start_header_id|>user<|end_header_id|>\n\n{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
@@ -78,7 +79,8 @@ std::string turn_text(const ChatStyle& style, const std::string& system, const s
   const size_t user = style.turn.find(user_place), answer = style.turn.find(answer_place);
   MICROEMO_CHECK(user < answer && answer != std::string::npos, "a turn without its places: '{}'", style.turn);
   const std::string before = style.turn.substr(0, user), after = style.turn.substr(answer + answer_place.size());
-  const std::string said = first && !system.empty() ? replaced(style.system, system_place, system) : "";
+  const std::string& whole = system.empty() ? style.usual_system : system;
+  const std::string said = first && !whole.empty() ? replaced(style.system, system_place, whole) : "";
   std::string text = first || closed ? "" : after;
   const bool inside = style.turn.starts_with("[INST] ");  // LLaMA 2 has its system inside the first turn
   text += inside ? before + said : said + before;

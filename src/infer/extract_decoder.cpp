@@ -6,6 +6,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/hash.h"
 #include "microemo/checkpoint/hf_config.h"
+#include "microemo/infer/conversation.h"
 #include "microemo/infer/text_generation.h"
 #include "microemo/model/hf_decoder.h"
 #include "microemo/text/tokenizer.h"
@@ -22,8 +23,11 @@ struct Turn {
 
 Turn turn_of(const std::string& chat) {
   if (chat == "plain") return {};
-  if (chat == "chatml") return {"<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"};
-  throw ConfigError("there is no chat form \"{}\"", chat).hint("take chatml or plain");
+  if (chat != "chatml" && chat != "qwen2.5")
+    throw ConfigError("there is no chat form \"{}\"", chat).hint("take qwen2.5, chatml or plain");
+  const std::string place = "{user}", text = turn_text(chat_style(chat), "", place, /*first=*/true, /*closed=*/false);
+  const size_t question = text.find(place);
+  return {text.substr(0, question), text.substr(question + place.size()), "<|im_end|>"};
 }
 
 class LocalModel {

@@ -51,7 +51,7 @@ TEST(TurnTexts, AreThoseOfThePublicTemplates) {
     EXPECT_EQ(text, conversation["text"].get<std::string>()) << conversation["style"];
     ++seen[conversation["style"]];
   }
-  EXPECT_EQ(seen, (std::map<std::string, int>{{"chatml", 6}, {"llama2", 6}, {"llama3", 6}, {"vicuna", 3}}));
+  EXPECT_EQ(seen, (std::map<std::string, int>{{"chatml", 6}, {"llama2", 6}, {"llama3", 6}, {"qwen2.5", 6}, {"vicuna", 3}}));
 }
 
 TEST_F(Talk, GoesOnFromEverythingThatWasSaid) {
@@ -129,12 +129,13 @@ TEST_F(Talk, RefusesATurnThatNoLongerFits) {
 
 TEST(ChatStyles, AreNamedOrWritten) {
   EXPECT_EQ(chat_style("chatml").turn, "<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n");
+  EXPECT_EQ(chat_style("qwen2.5").turn, chat_style("chatml").turn);
   EXPECT_EQ(chat_style("Q {user} A {answer}").turn, "Q {user} A {answer}");
 }
 
 TEST(ChatStyles, AreRefusedWithoutTheirPlaces) {
   expect_error(
-      ErrorKind::config, [] { chat_style("gemma"); }, "choose chatml, llama2, llama3, vicuna");
+      ErrorKind::config, [] { chat_style("gemma"); }, "choose chatml, llama2, llama3, qwen2.5, vicuna");
   for (const char* bad : {"{user}", "{answer}", "{answer} {user}", "{user}{user}{answer}", "{user}{answer}{answer}", "{words}"})
     expect_error(
         ErrorKind::config, [&] { chat_style(bad); }, "needs {user} once and {answer} once behind it");

@@ -1,8 +1,8 @@
 """Writes tests/data/infer/chat_templates.json: conversations up to the next answer, as public code writes them for models.
 
-chatml and llama3: transformers' apply_chat_template with the templates of Qwen2.5-Instruct and Llama-3-Instruct, which trl ships; llama2 and
-vicuna: FastChat's conversations. The begin token, which a tokenizer adds, and blanks at the end are not in the texts. Where nobody gives the
-system's words, Qwen2.5's template has its own, which stand as "system" then; FastChat's vicuna always has some.
+qwen2.5 and llama3: transformers' apply_chat_template with the templates of Qwen2.5-Instruct and Llama-3-Instruct, which trl ships; llama2 and
+vicuna: FastChat's conversations. The begin token, which a tokenizer adds, and blanks at the end are not in the texts. chatml is qwen2.5 without the
+words that its template has where nobody gives the system's; FastChat's vicuna always has some.
 
 Run by hand:  python tests/reference/chat_templates.py
 needs transformers, tokenizers, and:  pip install --no-deps trl==1.16.0 fschat==0.2.36
@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerFast
 OUT = pathlib.Path(__file__).resolve().parents[1] / "data" / "infer" / "chat_templates.json"
 TURNS = [["What does she feel?", "She is calm."], ["And then?\nSay why.", "她很高兴。"], ["Is {user} a name?", ""]]
 SYSTEMS = ["", "Answer in one sentence."]
-TEMPLATES = {"chatml": "qwen2_5", "llama3": "llama3"}
+TEMPLATES = {"chatml": "qwen2_5", "llama3": "llama3", "qwen2.5": "qwen2_5"}
+OWN_WORDS = "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
 CONVERSATIONS = {"llama2": "llama-2", "vicuna": "vicuna_v1.1"}
 BEGIN = "<s>"
 
@@ -54,9 +55,11 @@ def main():
                     text = with_template(TEMPLATES[style], system, turns)
                 else:
                     text = with_conversation(CONVERSATIONS[style], system, turns)
-                said = system or (text.split("system\n")[1].split("<|im_end|>")[0] if style == "chatml" else "")
-                if said or style != "vicuna":
-                    cases.append({"style": style, "system": said, "turns": turns, "text": text.removeprefix(BEGIN).rstrip(" ")})
+                if style == "chatml" and not system:
+                    assert text.startswith(OWN_WORDS)
+                    text = text.removeprefix(OWN_WORDS)
+                if system or style != "vicuna":
+                    cases.append({"style": style, "system": system, "turns": turns, "text": text.removeprefix(BEGIN).rstrip(" ")})
     OUT.parent.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
     OUT.write_text(f"[\n{lines}\n]\n")

@@ -11,18 +11,20 @@ namespace microemo::infer {
 
 /// How the turns of a conversation are written for a model.
 struct ChatStyle {
-  std::string system;  ///< before the first turn, where the system has something to say; with {system}
-  std::string turn;    ///< with {user} and then {answer}; what stands behind {answer} closes it
+  std::string system;             ///< before the first turn, where the system has something to say; with {system}
+  std::string turn;               ///< with {user} and then {answer}; what stands behind {answer} closes it
+  std::string usual_system = {};  ///< the system's words where nobody gives some
 };
-/// One of "chatml" (Qwen), "llama3", "llama2", "vicuna", or the text of a turn with {user} and {answer}, whose system part is
+/// One of "chatml", "qwen2.5" (chatml with the words that Qwen2.5's system has by itself), "llama3", "llama2", "vicuna", or the
+/// text of a turn with {user} and {answer}, whose system part is
 /// "{system}\n". Throws Error(config) for another name, with those there are, and for a turn without one of the two, with one of
 /// them twice, or in the other order.
 ChatStyle chat_style(const std::string& name_or_turn);
 
 /// The text of a turn up to its answer, without blanks at the end; of the first turn with the system's words, of another with
 /// what closes the answer before, unless that was `closed` by the model. As the public templates have it
-/// (tests/reference/chat_templates.py), but for the system's words that Qwen2.5's has by itself. Throws Error(internal) for a
-/// style that chat_style does not give.
+/// (tests/reference/chat_templates.py). Without words of the system those that the style has by itself. Throws Error(internal)
+/// for a style that chat_style does not give.
 std::string turn_text(const ChatStyle& style, const std::string& system, const std::string& words, bool first, bool closed);
 
 struct ConversationOptions {
