@@ -44,17 +44,10 @@ Items read_corpus(const std::filesystem::path& path, const UniBenchSet& set) {
   return items;
 }
 
-Items read_items(const std::filesystem::path& path, const UniBenchSet& set) {
+LabelTable read_table(const std::filesystem::path& path, const UniBenchSet& set, Vocabulary& words) {
   if (path.extension() == ".npz" && !set.corpus.empty() && formats::ZipFile(path).contains(set.corpus + ".npy"))
-    return read_corpus(path, set);
-  Vocabulary words;
-  const LabelTable table = read_label_table(path, words, is_of_valence(set) ? LabelContent::sentiment : LabelContent::labels);
-  Items items;
-  for (size_t item = 0; item < table.size(); ++item) {
-    items.push_back({std::string(table.id(item)), {}});
-    for (const uint32_t word : table.labels_of(item)) items.back().second.push_back(words.text(word));
-  }
-  return items;
+    return make_label_table(path, read_corpus(path, set), words);
+  return read_label_table(path, words, is_of_valence(set) ? LabelContent::sentiment : LabelContent::labels);
 }
 
 /// "3" is the fourth label of the set.
@@ -100,17 +93,24 @@ const UniBenchSet& unibench_set(std::string_view name) {
 }
 
 LabelTable read_unibench_truths(const std::filesystem::path& path, const UniBenchSet& set, Vocabulary& words) {
-  Items items = read_items(path, set);
-  if (static_cast<int64_t>(items.size()) != set.items)
-    throw DataError("there are {} truths, and the test split of {} has {}", items.size(), set.name, set.items)
+  LabelTable table = read_table(path, set, words);
+  if (static_cast<int64_t>(table.size()) != set.items)
+    throw DataError("there are {} truths, and the test split of {} has {}", table.size(), set.name, set.items)
         .where(path)
         .hint("name the whole split, or score a part of it with --metric " + set.metric);
-  for (auto& [id, labels] : items) {
-    if (is_open(set) && labels.empty()) labels = {"neutral"};
-    if (!set.labels.empty())
-      for (std::string& label : labels) label = named(label, set, id, path);
+  std::vector<uint32_t> labels;
+  std::vector<uint64_t> ends;
+  for (size_t item = 0; item < table.size(); ++item) {
+    const auto given = table.labels_of(item);
+    if (is_open(set) && given.empty()) labels.push_back(words.number("neutral"));
+    for (const uint32_t label : given)
+      labels.push_back(set.labels.empty() ? label
+                                          : words.number(named(words.text(label), set, std::string(table.id(item)), path)));
+    ends.push_back(labels.size());
   }
-  return make_label_table(path, items, words);
+  table.labels = std::move(labels);
+  table.label_ends = std::move(ends);
+  return table;
 }
 
 }  // namespace microemo::eval

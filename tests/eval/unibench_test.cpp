@@ -2,6 +2,7 @@
 
 #include "formats/support.h"
 #include "microemo/eval/metric_name.h"
+#include "microemo/eval/metrics.h"
 
 namespace microemo::eval {
 namespace {
@@ -45,6 +46,19 @@ TEST_F(UniBench, NumbersBecomeTheLabelsOfTheSet) {
 TEST_F(UniBench, AnOpenTruthWithoutLabelsIsNeutral) {
   const UniBenchSet& set = unibench_set("ovmerdplus");
   EXPECT_THAT(labels(read_unibench_truths(truths(set, "", "glad"), set, words_), 0), ElementsAre("neutral"));
+}
+
+TEST_F(UniBench, DialoguesAndSpeakersOfTheTruthsStay) {
+  UniBenchSet set = unibench_set("meld");
+  set.items = 3;
+  const auto file = test::write(folder_.path() / "t.csv", "name,openset,dialogue,speaker\na,3,d1,Ann\nb,joy,d1,Bob\nc,0,d2,\n");
+  const LabelTable table = read_unibench_truths(file, set, words_);
+  EXPECT_EQ(make_clusters(table, ClusterKind::best).kind, "dialogue");
+  EXPECT_THAT(make_clusters(table, ClusterKind::dialogue).numbers, ElementsAre(0, 0, 1));
+  EXPECT_THAT(labels(table, 0), ElementsAre("neutral"));
+  EXPECT_THAT(labels(table, 2), ElementsAre("anger"));
+  expect_error(
+      ErrorKind::data, [&] { make_clusters(table, ClusterKind::speaker); }, "1 of 3 truths name no speaker: c");
 }
 
 TEST_F(UniBench, APublicLabelFileIsReadAsData) {
