@@ -219,6 +219,10 @@ void run(Words& words, const CLI::App& command) {
   refuse_words_without_effect(words, command);
   for (int64_t repeat = 0; repeat < words.repeats; ++repeat)
     refuse_to_overwrite("--out", eval::repeat_path(words.out, repeat, words.repeats), {words.answers, words.truth});
+  if (fs::path(words.out).extension() != ".jsonl")
+    throw ConfigError("labels are written as lines of JSON, and '{}' does not end with .jsonl", words.out)
+        .at("--out")
+        .hint("name it so; microemo data import labels makes .csv and .npz of it");
   const eval::AnswerFile file = eval::read_answers(words.answers, words.column);
   Result result;
   extract(words, command, file, result);

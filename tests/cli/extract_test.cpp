@@ -78,6 +78,13 @@ TEST_F(ExtractCommand, RefusesToOverwriteWhatItReads) {
   refuses({"extract", "answers.jsonl", "--out", "truth.csv", "--truth", "truth.csv"}, ErrorKind::config, "would overwrite");
 }
 
+TEST_F(ExtractCommand, RefusesToNameItsLinesOtherwise) {
+  for (const char* out : {"labels.csv", "labels.npz", "labels.JSONL", "labels"}) {
+    refuses({"extract", "answers.jsonl", "--out", out}, ErrorKind::config, "does not end with .jsonl");
+    EXPECT_FALSE(std::filesystem::exists(place.path() / out)) << out;
+  }
+}
+
 TEST_F(ExtractCommand, RefusesAnIdThatStandsTwice) {
   file("twice.jsonl", "{\"id\":\"a\",\"answer\":\"x\"}\n{\"id\":\"a\",\"answer\":\"y\"}\n");
   refuses({"extract", "twice.jsonl", "--out", "labels.jsonl"}, ErrorKind::data, "1 ids stand more than once: a (lines 1, 2)");
