@@ -124,6 +124,7 @@ void score_explanation_files(const ScoreTextsWords& words) {
                {"judge", judge_json(words.judge, pairs)}});
   const Json json = Json::parse(json_text(made));
   if (words.json) return print(json);
+  std::printf("from    %s\n", eval::to_text(provenance).c_str());
   print_explanations(json);
 }
 

@@ -133,6 +133,11 @@ std::vector<std::string> notes_of(const Inputs& inputs, const MetricResult& resu
     notes.push_back(fmt::format("{} of {} predictions have no truth and are not scored: {}", ids.size(), files.predictions.size(),
                                 eval::list_ids(ids)));
   }
+  if (result.n == 0)
+    notes.push_back(fmt::format("{} scores nothing: {}", result.metric.name,
+                                eval::needs_wheel(result.metric)       ? "no true label has a class of the wheels"
+                                : eval::is_of_sentiment(result.metric) ? "every true valence is 0"
+                                                                       : "there are no truths"));
   if (!eval::needs_wheel(result.metric)) return notes;
   const eval::EmotionWheel& wheel = inputs.sources.wheels.at(result.metric.release).wheel;
   if (wheel.release.empty())

@@ -57,6 +57,7 @@ class Reader {
       maker_ = maker;
       add(id, ++line, labels);
     }
+    refuse_twins();
     return std::move(table_);
   }
 
@@ -74,17 +75,32 @@ class Reader {
           .hint("name the file by what it holds");
     if (table_.size() == 0)
       throw DataError("the file holds no labels").where(table_.path).hint("write a line or row for every item");
+    refuse_twins();
     return std::move(table_);
   }
 
  private:
+  struct Twin {
+    std::string id;
+    int64_t first, second;  ///< lines
+  };
+
+  /// All of them in one message, as nobody wants to mend a file id by id.
+  void refuse_twins() const {
+    if (twins_.empty()) return;
+    const Twin& first = twins_.front();
+    std::vector<std::string> others;
+    for (size_t i = 1; i < twins_.size(); ++i) others.push_back(fmt::format("{} (line {})", twins_[i].id, twins_[i].second));
+    throw DataError("the id '{}' stands on line {} already{}", first.id, first.first,
+                    others.empty() ? "" : fmt::format("; {} more stand twice: {}", others.size(), list_ids(others)))
+        .where(table_.path, first.second)
+        .hint("give every id one line");
+  }
+
   template <class Texts>
   void add(std::string_view id, int64_t line, const Texts& labels) {
     if (id.empty()) throw DataError("the id is empty").where(table_.path, line).hint("give every item an id");
-    if (const uint32_t twin = twin_of(id); twin != no_number)
-      throw DataError("the id '{}' stands on line {} already", id, table_.lines[twin])
-          .where(table_.path, line)
-          .hint("give every id one line");
+    if (const uint32_t twin = twin_of(id); twin != no_number) twins_.push_back({std::string(id), table_.lines[twin], line});
     if (labels.size() > UINT16_MAX)
       throw DataError("'{}' has {} labels; at most {} are read", id, labels.size(), UINT16_MAX)
           .where(table_.path, line)
@@ -339,6 +355,7 @@ class Reader {
   IdIndex ids_;
   bool ascending_ = true;
   FlatObject flat_;
+  std::vector<Twin> twins_;
   uint32_t maker_ = no_number;       ///< of the item that is added next
   uint32_t last_maker_ = no_number;  ///< the one noted last: nearly always the next one, too
 };

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "id_index.h"
+#include "item_id.h"
 #include "microemo/base/error.h"
 
 namespace microemo::eval {
@@ -74,12 +75,13 @@ TableMatch match_tables(const LabelTable& predictions, const LabelTable& truths)
   for (uint32_t item = 0; item < predictions.size(); ++item)
     if (!used[item]) match.extra.push_back(item);
   if (missing.empty()) return match;
-  throw DataError("{} of {} truths have no prediction: {}{}", missing.size(), truths.size(), list_ids(ids_of(truths, missing)),
-                  match.extra.empty() ? ""
-                                      : fmt::format("; {} of {} predictions have no truth: {}", match.extra.size(),
-                                                    predictions.size(), list_ids(ids_of(predictions, match.extra))))
+  const std::vector<std::string> unanswered = ids_of(truths, missing), extra = ids_of(predictions, match.extra);
+  throw DataError(
+      "{} of {} truths have no prediction: {}{}", missing.size(), truths.size(), list_ids(unanswered),
+      extra.empty() ? ""
+                    : fmt::format("; {} of {} predictions have no truth: {}", extra.size(), predictions.size(), list_ids(extra)))
       .at(predictions.path.string() + " against " + truths.path.string())
-      .hint("score files of the same ids; a model that gave no answer has an empty list of labels");
+      .hint(hint_for_missing(unanswered, extra));
 }
 
 }  // namespace microemo::eval

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "item_id.h"
 #include "microemo/base/error.h"
 
 namespace microemo::eval {
@@ -26,7 +27,7 @@ void check_ids(const LabelFile& predictions, const LabelFile& truths,
                            predictions.items.size(), list_ids(extra));
   throw DataError("{}", message)
       .at(predictions.path.string() + " against " + truths.path.string())
-      .hint("score files of the same ids; a model that gave no answer has an empty list of labels");
+      .hint(hint_for_missing(missing, extra));
 }
 
 }  // namespace

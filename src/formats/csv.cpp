@@ -89,7 +89,10 @@ std::string_view without_mark(std::string_view text, const std::filesystem::path
 Table parse_csv(std::string_view text, const std::filesystem::path& name_in_errors) {
   Reader reader(without_mark(text, name_in_errors), name_in_errors);
   auto header = reader.record();
-  if (!header) throw DataError("the table is empty: its first line names the columns").where(name_in_errors);
+  if (!header)
+    throw DataError("the table is empty: its first line names the columns")
+        .where(name_in_errors)
+        .hint("write the names of the columns, then a line for every record");
   Table table{name_in_errors, std::move(header->fields), {}};
   while (auto row = reader.record()) {
     if (row->fields.size() != table.header.size())

@@ -83,7 +83,8 @@ class Reader {
       case PickleKind::call:
         return array(of, depth);
       default:
-        throw DataError("the array holds a value of a kind that is not read");
+        throw DataError("the array holds a value of a kind that is not read")
+            .hint("keep texts, numbers, lists and dictionaries in it");
     }
   }
 

@@ -101,6 +101,23 @@ TEST_F(ScoreMetrics, ANumberThatIsNoneIsNull) {
   EXPECT_EQ(one.at("interval"), Json::array({nullptr, nullptr}));
 }
 
+TEST_F(ScoreMetrics, TellWhenNothingIsScored) {
+  file("truth.csv", "name,openset,val\na,[neutral],0\nb,[],0\n");
+  const Json scores =
+      json({"--metric", "ew2026-l1", "--metric", "hit2025-w1-l1", "--metric", "sentiment-acc", "--wheels", wheels});
+  for (const char* name : {"ew2026-l1", "hit2025-w1-l1", "sentiment-acc"}) {
+    EXPECT_EQ(scores.at(name).at("n"), 0);
+    EXPECT_THAT(scores.at(name).at("notes").dump(), HasSubstr(std::string(name) + " scores nothing")) << name;
+  }
+  EXPECT_TRUE(scores.at("hit2025-w1-l1").at("value").is_null());
+  EXPECT_EQ(scores.at("ew2026-l1").at("f_score"), 0.0);
+}
+
+TEST_F(ScoreMetrics, OneResampleIsAnIntervalWithoutWidth) {
+  const Json interval = json({"--metric", "ew2026-l1", "--wheels", wheels, "--bootstrap", "1"}).at("ew2026-l1").at("interval");
+  EXPECT_EQ(interval.at(0), interval.at(1));
+}
+
 TEST_F(ScoreMetrics, WithoutResamplesTheIntervalIsNull) {
   EXPECT_TRUE(json({"--metric", "ew2026-l1", "--wheels", wheels, "--bootstrap", "0"}).at("ew2026-l1").at("interval").is_null());
 }
@@ -213,7 +230,8 @@ TEST_F(ScoreMetrics, RefuseClustersThatAreNotNamedEverywhere) {
 }
 
 TEST_F(ScoreMetrics, RefuseNumbersOfResamplesThatAreNone) {
-  expect_refused({"--metric", "war", "--bootstrap", "-1"}, ErrorKind::config, "--bootstrap");
+  for (const char* resamples : {"-1", "1.5", "x", "", "1e3", "1000001"})
+    expect_refused({"--metric", "war", "--bootstrap", resamples}, ErrorKind::config, "--bootstrap");
 }
 
 struct ScoreTexts : ScoreMetrics {};
@@ -240,6 +258,8 @@ TEST_F(ScoreTexts, OfExplanationsNeedNoJudge) {
   EXPECT_TRUE(json.at("clues").at("lexical").at("coverage").is_null());
   EXPECT_EQ(json.at("agreement").at("f"), 1.0);
   EXPECT_TRUE(json.at("judge").is_null());
+  EXPECT_THAT(score({"--explanations"}, "p.jsonl", "t.csv").standard_output,
+              HasSubstr("; extractor given labels; data " + sha256_file(place.path() / "t.csv").substr(0, 16) + "; split t.csv"));
 }
 
 TEST_F(ScoreTexts, TakeKeptAnswersOfAJudge) {

@@ -286,6 +286,8 @@ TEST_F(LabelTables, RefuseATwinInAnyOrderOfIds) {
   expect_refused("p.csv", lines({"a", "b", "a"}), "'a' stands on line 2 already", ", line 4");
   expect_refused("p.csv", lines({"b", "a", "c", "c"}), "'c' stands on line 4 already", ", line 5");
   expect_refused("p.csv", lines({"c", "b", "a", "c"}), "'c' stands on line 2 already", ", line 5");
+  expect_refused("p.csv", lines({"b", "a", "b", "c", "a", "b"}),
+                 "the id 'b' stands on line 2 already; 2 more stand twice: a (line 6), b (line 7)", ", line 4");
   EXPECT_EQ(read("p.csv", lines({"b", "c", "a", "d"})).size(), 4u);
 }
 
@@ -308,6 +310,21 @@ TEST_F(LabelTables, ATruthWithoutPredictionIsListedBesideWhatIsTooMuch) {
   expect_error(
       ErrorKind::data, [&] { match_tables(predictions, truths); },
       "1 of 2 truths have no prediction: c; 1 of 2 predictions have no truth: q", "p.csv against");
+}
+
+TEST_F(LabelTables, IdsThatDifferInCaseOrBlanksAreToldAndNotTakenForOneAnother) {
+  for (const auto& [truth, prediction] :
+       {std::pair("Clip1", "clip1"), std::pair("clip1", "clip1 "), std::pair("Ä", "ä"), std::pair("clip1", "\u3000clip1")})
+    expect_error(
+        ErrorKind::data,
+        [&, truth = truth, prediction = prediction] {
+          match_tables(read("p.csv", fmt::format("name,openset\nb,x\n{},y\n", prediction)),
+                       read("t.csv", fmt::format("name,openset\n{},x\nb,y\n", truth)));
+        },
+        "1 of 2 truths have no prediction", fmt::format("'{}' and '{}' differ in the case of letters", truth, prediction));
+  expect_error(
+      ErrorKind::data, [&] { match_tables(read("p.csv", "name,openset\nb,x\n"), read("t.csv", "name,openset\na,x\n")); },
+      "have no prediction", "score files of the same ids");
 }
 
 TEST(ClipIds, AreWhatStandsBeforeTheNumberOfAnUtterance) {
