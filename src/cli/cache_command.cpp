@@ -36,9 +36,10 @@ int verify(const Words& words) {
     damaged.push_back({{"file", entry.file.string()}, {"message", entry.message}});
   const bool mended = words.fix || check.damaged.empty();
   if (words.json) {
-    const Json json = {{"cache", words.cache}, {"entries", check.entries},
-                       {"bytes", check.bytes}, {"without_hash", check.unsigned_entries},
-                       {"damaged", damaged},   {"removed", words.fix ? check.damaged.size() : 0}};
+    const Json json = {{"cache", words.cache},    {"entries", check.entries},
+                       {"bytes", check.bytes},    {"without_hash", check.unsigned_entries},
+                       {"damaged", damaged},      {"removed", words.fix ? check.damaged.size() : 0},
+                       {"partial", check.partial}};
     std::printf("%s\n", json.dump(2).c_str());
     return mended ? 0 : exit_code(ErrorKind::data);
   }
@@ -48,6 +49,9 @@ int verify(const Words& words) {
   if (check.unsigned_entries > 0)
     std::printf("%s of an earlier version without a hash: layout and numbers are checked, not every byte\n",
                 counted(check.unsigned_entries, "entry", "entries").c_str());
+  if (check.partial > 0)
+    std::printf("%s of partial clips, whose files break off (prepare.partial=allow)\n",
+                counted(check.partial, "entry", "entries").c_str());
   if (!mended) std::printf("remove them with --fix, and run microemo prepare again\n");
   return mended ? 0 : exit_code(ErrorKind::data);
 }

@@ -284,7 +284,8 @@ media::Image as_high_as_shown(const media::Image& image) {
 /// Adds three frames of an utterance, at the middle of each third, and the face in each.
 void add_pictures(const data::Clip& clip, const data::Utterance& utterance, report::ComparedUtterance& shown) {
   if (clip.video.empty() || !media::probe(data::media_of(clip)).has_video) return;
-  media::FrameReader reader(data::media_of(clip));
+  // The evaluations have decided whether a clip may be partial.
+  media::FrameReader reader(data::media_of(clip), {.limits = {.partial = true}});
   std::vector<int64_t> frames;
   for (const double part : {1.0 / 6, 0.5, 5.0 / 6})
     frames.push_back(reader.shown_at(

@@ -21,7 +21,7 @@ constexpr size_t most_labels = 20, most_findings = 50;
 struct Words {
   std::vector<std::string> manifests;
   int workers = 0;
-  bool json = false;
+  bool json = false, partial = false;
 
   std::vector<std::filesystem::path> paths() const { return {manifests.begin(), manifests.end()}; }
 };
@@ -49,7 +49,8 @@ void print_findings(std::vector<data::Finding> findings) {
 }
 
 int check(const Words& words) {
-  const data::CheckReport report = data::check_manifests(words.paths(), words.workers);
+  const data::CheckReport report =
+      data::check_manifests(words.paths(), words.workers, words.partial ? data::Partial::allow : data::Partial::refuse);
   if (words.json) {
     print(json_text(to_json(report)));
   } else {
@@ -113,11 +114,15 @@ void add_data_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command = app.add_subcommand("data", "Audit manifests, take over public files");
   command->require_subcommand(1);
-  add(*command, "check",
+  CLI::App* checking = add(
+      *command, "check",
       "List everything that is wrong with manifests and their clips, with line and remedy; exit code 3 when there is an error",
-      *words)
-      ->footer("Example:\n  microemo data check data/train.jsonl data/test.jsonl")
-      ->callback([words, &status] { status = check(*words); });
+      *words);
+  checking->add_flag("--partial", words->partial,
+                     "Files that break off are warnings, for a preparation with prepare.partial=allow");
+  checking->footer("Example:\n  microemo data check data/train.jsonl data/test.jsonl")->callback([words, &status] {
+    status = check(*words);
+  });
   add(*command, "stats", "Count clips, utterances, labels, people and formats", *words)
       ->footer("Example:\n  microemo data stats data/train.jsonl --json")
       ->callback([words] { show_stats(*words); });

@@ -183,7 +183,7 @@ Json identity_of(const Evaluation& evaluation) {
           {"split", evaluation.options.split},
           {"clips", evaluation.clips.size()},
           {"ema", evaluation.options.ema},
-          {"prepare", options_to_json(evaluation.run.options.prepare)},
+          {"prepare", data::taken_options(evaluation.run.options.prepare)},
           {"controls", options_to_json(evaluation.options.controls)},
           {"max_new_tokens", evaluation.options.generate.max_new_tokens},
           {"sampling", options_to_json(evaluation.options.generate.sampling)},
@@ -245,9 +245,12 @@ std::pair<Json, std::string> write_scores(const Evaluation& evaluation, const st
                {"answers", answers.size()},
                {"answers_without_end", cut},
                {"controls", options_to_json(evaluation.options.controls)},
-               {"missing_clips", evaluation.dataset.missing}});
+               {"missing_clips", evaluation.dataset.missing},
+               {"partial_clips", evaluation.dataset.partial()}});
   std::string text = fmt::format("{} clips, {} answers, {} of them without an end after {} tokens\n", evaluation.clips.size(),
                                  answers.size(), cut, evaluation.options.generate.max_new_tokens);
+  if (const auto partial = evaluation.dataset.partial(); !partial.empty())
+    text += fmt::format("{} partial, read up to where the file breaks off: {}\n", partial.size(), fmt::join(partial, ", "));
   if (const std::string control = data::control_name(evaluation.options.controls); !control.empty())
     text += fmt::format("control: {}\n", control);
   const std::vector<eval::LabelPair> pairs = infer::label_pairs(evaluation.clips, answers);

@@ -68,16 +68,20 @@ class FramePrinter {
       std::printf("%7lld %12lld %10.4f %4s  %s%s\n", (long long)frame.index, (long long)frame.pts, rounded(frame.seconds, 4),
                   frame.key ? "key" : "", frame.md5.c_str(), frame.damaged ? "  damaged" : "");
   }
-  void finish(int64_t bad_packets, const std::optional<media::BadPacket>& first) const {
+  void finish(int64_t bad_packets, const std::optional<media::BadPacket>& first,
+              const std::optional<media::Damage>& damage) const {
     Json bad;
     if (first) bad = {{"packet", first->number}, {"seconds", rounded(first->seconds, 6)}, {"reason", first->reason}};
     if (words_.json)
-      print_json_lines(
-          {{"video", info_json(info_, words_.video)}, {"bad_packets", bad_packets}, {"first_bad_packet", std::move(bad)}},
-          "frames", frames_);
+      print_json_lines({{"video", info_json(info_, words_.video)},
+                        {"partial", damage_json(damage)},
+                        {"bad_packets", bad_packets},
+                        {"first_bad_packet", std::move(bad)}},
+                       "frames", frames_);
     else if (first)
       std::printf("%lld packets that the decoder refused, the first is packet %lld at %.3f s: %s\n", (long long)bad_packets,
                   (long long)first->number, rounded(first->seconds, 3), first->reason.c_str());
+    if (damage && !words_.json) std::printf("%s\n", damage_text(*damage).c_str());
   }
 
  private:
@@ -114,7 +118,7 @@ void show_chosen_frames(const Words& words) {
   media::FrameReader reader(words.input(), hashes_alone(words));
   FramePrinter printer(words, reader.info());
   for (const VideoFrame& frame : reader.read(chosen_frames(words, reader))) printer.add(frame);
-  printer.finish(0, std::nullopt);
+  printer.finish(0, std::nullopt, reader.damage());
 }
 
 void show_frames(const Words& words) {
@@ -123,7 +127,7 @@ void show_frames(const Words& words) {
   FramePrinter printer(words, reader.info());
   int64_t count = 0;
   for (; auto frame = reader.next(); ++count) printer.add(*frame);
-  printer.finish(reader.bad_packets(), reader.first_bad_packet());
+  printer.finish(reader.bad_packets(), reader.first_bad_packet(), reader.damage());
   if (!words.sheet.empty())
     write_sheet(words.input(), words.media.limits, words.sheet, count, words.cells, [](const VideoFrame& frame) {
       return media::Cell{shrunk(frame.rgb), caption(frame)};
@@ -156,13 +160,15 @@ void show_sound(const Words& words) {
                      {"duration_s", rounded(duration_s, 6)},
                      {"peak", rounded(peak, 6)},
                      {"rms", rounded(rms, 6)},
-                     {"bad_packets", sound.bad_packets}};
+                     {"bad_packets", sound.bad_packets},
+                     {"partial", damage_json(sound.damage)}};
   if (words.json)
     std::printf("%s\n", json.dump(2).c_str());
   else
     std::printf("%s: %zu samples at %d Hz, from %.4f s, %.4f s long; peak %.3f, rms %.4f; bad packets %lld\n",
                 words.video.c_str(), sound.samples.size(), sound.rate, rounded(sound.start_s, 4), duration_s, peak, rms,
                 (long long)sound.bad_packets);
+  if (sound.damage && !words.json) std::printf("%s\n", damage_text(*sound.damage).c_str());
   if (!words.wav.empty()) media::write_wav(words.wav, sound);
   if (!words.sheet.empty())
     media::write_png(words.sheet, report::draw_log_mel(media::log_mel(sound, words.bands), sound.rate,
@@ -178,6 +184,7 @@ CLI::App* add_view(CLI::App& media_command, const std::string& name, const std::
   add_media_options(*view, words->media);
   view->callback([words, show] {
     if (!words->sheet.empty()) media::check_png_name(words->sheet);
+    const auto guard = end_when_hung(words->video, words->media.limits);
     show(*words);
   });
   return view;

@@ -18,7 +18,6 @@
 #include "microemo/media/face_crops.h"
 #include "microemo/media/image.h"
 #include "microemo/media/repeats.h"
-#include "microemo/media/text_drawing.h"
 #include "microemo/media/video_reader.h"
 #include "microemo/report/face_sheet.h"
 
@@ -39,9 +38,6 @@ struct Words {
 
   VideoReader reader() const { return VideoReader(media.input(video), {.limits = media.limits}); }
 };
-
-constexpr int note_size = 15;
-constexpr media::Color watched_color{255, 220, 0}, other_color{120, 160, 255}, empty_color{56, 56, 56}, note_color{200, 200, 200};
 
 Json face_json(const media::Face& face) {
   Json points = Json::array();
@@ -72,37 +68,9 @@ bool is_watched(const media::Face& face, const std::optional<media::Face>& watch
   return watched && watched->track == face.track;
 }
 
-/// In place of the aligned crop of a frame that has none.
-Image note_picture(const std::string& note) {
-  Image picture{cell_height, cell_height, 3, std::vector<uint8_t>(size_t(cell_height) * cell_height * 3)};
-  media::fill_box(picture, 0, 0, cell_height, cell_height, empty_color);
-  const double left = (cell_height - media::text_width(note, note_size)) / 2.0;
-  media::draw_text(picture, note, {left, cell_height / 2.0 + 5}, note_size, note_color);
-  return picture;
-}
-
-/// The whole frame with boxes and points, beside it the aligned crop of the face that is watched.
-media::Cell face_cell(const VideoFrame& frame, const std::vector<media::Face>& faces, const std::optional<media::Face>& watched,
-                      const std::optional<media::Similarity>& alignment) {
-  Image marked = frame.rgb;
-  const int thickness = std::max(1, frame.rgb.height / 180);
-  for (const media::Face& face : faces) {
-    const media::Color color = is_watched(face, watched) ? watched_color : other_color;
-    media::draw_box(marked, face.box.left, face.box.top, face.box.right, face.box.bottom, color, thickness);
-    for (const media::Point& point : face.landmarks) media::draw_dot(marked, point, thickness, color);
-  }
-  const Image small = shrunk(marked);
-  Image picture{small.width + cell_height, cell_height, 3,
-                std::vector<uint8_t>(size_t(small.width + cell_height) * cell_height * 3)};
-  media::paste(picture, small, 0, 0);
-  const std::string note = faces.empty() ? "no face" : "face not followed";
-  media::paste(picture, alignment ? media::crop_face(frame.rgb, *alignment, cell_height) : note_picture(note), small.width, 0);
-  return {picture,
-          caption(frame) + (watched ? fmt::format("  track {}  score {:.2f}", watched->track, watched->score) : "  " + note)};
-}
-
 struct TrackedClip {
   VideoInfo info;
+  std::optional<media::Damage> damage;
   std::vector<double> seconds;
   std::vector<std::vector<media::Face>> faces;
   std::vector<std::optional<media::Face>> watched;
@@ -114,12 +82,13 @@ TrackedClip track(const Words& words) {
   media::FaceTracker tracker(words.tracking);
   media::RepeatFinder repeats;
   VideoReader reader = words.reader();
-  TrackedClip clip{reader.info(), {}, {}, {}, {}, {}};
+  TrackedClip clip{reader.info(), {}, {}, {}, {}, {}, {}};
   while (auto frame = reader.next()) {
     clip.seconds.push_back(frame->seconds);
     tracker.add(frame->rgb);
     repeats.add(frame->rgb);
   }
+  clip.damage = reader.damage();
   clip.faces = tracker.finish();
   clip.watched = media::watched_faces(clip.faces);
   clip.repeats = repeats.finish();
@@ -143,8 +112,11 @@ void print_faces_json(const TrackedClip& clip, const Words& words) {
                       {"watched", watched},
                       {"faces", faces}});
   }
-  print_json_lines({{"video", info_json(clip.info, words.video)}, {"main_track", main_track}, {"tracks", tracks}}, "frames",
-                   frames);
+  print_json_lines({{"video", info_json(clip.info, words.video)},
+                    {"partial", damage_json(clip.damage)},
+                    {"main_track", main_track},
+                    {"tracks", tracks}},
+                   "frames", frames);
 }
 
 void print_tracks(const TrackedClip& clip) {
@@ -171,6 +143,7 @@ void print_faces(const TrackedClip& clip, const Words& words) {
   }
   print_tracks(clip);
   std::printf("faces in %lld of %zu frames; * the face that is watched\n", (long long)with_face, clip.faces.size());
+  if (clip.damage) std::printf("%s\n", damage_text(*clip.damage).c_str());
 }
 
 void write_crops(const TrackedClip& clip, const Words& words) {
@@ -196,14 +169,11 @@ void show_faces(const Words& words) {
   words.json ? print_faces_json(clip, words) : print_faces(clip, words);
   if (!words.crops.empty()) write_crops(clip, words);
   if (!words.track_sheet.empty())
-    media::write_png(words.track_sheet, report::draw_face_sheet(words.media.input(words.video), clip.faces, words.cells));
-  if (words.sheet.empty()) return;
-  const auto alignment = media::align_tracks(clip.watched, cell_height);
-  write_sheet(words.media.input(words.video), words.media.limits, words.sheet, int64_t(clip.faces.size()), words.cells,
-              [&](const VideoFrame& frame) {
-                const auto i = size_t(frame.index);
-                return face_cell(frame, clip.faces[i], clip.watched[i], alignment[i]);
-              });
+    media::write_png(words.track_sheet, report::draw_face_sheet(words.media.input(words.video), clip.faces, words.cells,
+                                                                clip.watched, words.media.limits));
+  if (!words.sheet.empty())
+    media::write_png(words.sheet, report::draw_face_page(words.media.input(words.video), clip.faces, clip.watched, words.cells,
+                                                         words.media.limits));
 }
 
 }  // namespace
@@ -215,9 +185,10 @@ void add_faces_view(CLI::App& media_command) {
   view->add_option("VIDEO", words->video, "File to look at")->required()->type_name("");
   view->add_flag("--json", words->json, "Print JSON");
   add_media_options(*view, words->media);
-  view->add_option("--sheet", words->sheet, "Write a contact sheet: boxes and points, the watched face's aligned crop")
+  view->add_option("--sheet", words->sheet,
+                   "Write frames with boxes and track numbers, and under them the aligned crops of every track over time")
       ->type_name("PNG");
-  view->add_option("--track-sheet", words->track_sheet, "Write the aligned crops of every track over time")->type_name("PNG");
+  view->add_option("--track-sheet", words->track_sheet, "Write these crops alone")->type_name("PNG");
   view->add_option("--cells", words->cells, "Pictures on the contact sheet, spread over the clip")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -239,7 +210,10 @@ void add_faces_view(CLI::App& media_command) {
       ->check(CLI::IsMember({112, 224}))
       ->needs(crops)
       ->capture_default_str();
-  view->callback([words] { show_faces(*words); });
+  view->callback([words] {
+    const auto guard = end_when_hung(words->video, words->media.limits);
+    show_faces(*words);
+  });
 }
 
 }  // namespace microemo::cli

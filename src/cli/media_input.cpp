@@ -1,5 +1,7 @@
 #include "media_input.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <optional>
 
 #include <fmt/format.h>
@@ -42,25 +44,73 @@ media::MediaInput MediaWords::input(const std::string& file) const {
   return input;
 }
 
+namespace {
+
+constexpr double most = 1e9;
+constexpr const char* group = "Streams and limits";
+
+/// Calls add(name, member, meaning, least) for every limit.
+template <class Add>
+void each_limit(Add&& add) {
+  using Limits = media::ReadLimits;
+  add("--max-pixels", &Limits::max_pixels, "A file with larger pictures is refused", 1);
+  add("--max-seconds", &Limits::max_seconds, "A sound that is longer is refused", 0);
+  add("--max-streams", &Limits::max_streams, "A file with more streams is refused", 1);
+  add("--max-bad-packets", &Limits::max_bad_packets, "A file with more in a row that the decoder refuses is refused", 0);
+  add("--probe-mb", &Limits::probe_mb, "Megabytes that are read to learn about the streams", 0.001);
+  add("--probe-seconds", &Limits::probe_seconds, "Seconds of media that are read for it", 0.001);
+  add("--stall-seconds", &Limits::stall_seconds, "A file that gives nothing for so long is taken to hang", 0.001);
+}
+
+}  // namespace
+
 void add_media_options(CLI::App& command, MediaWords& words) {
   add_frame_rate(command, words.frame_rate);
-  constexpr double most = 1e9;
   const auto add = [&](const char* name, auto& value, const char* meaning, double least) {
     command.add_option(name, value, meaning)
         ->check(finite)
         ->check(CLI::Range(least, most).description(""))
-        ->group("Streams and limits")
+        ->group(group)
         ->capture_default_str();
   };
   add("--video-stream", words.video_stream, "Number of the video stream in the file, as ffprobe counts; -1: the best", -1);
   add("--audio-stream", words.audio_stream, "Number of the sound stream; -1: the best", -1);
-  add("--max-pixels", words.limits.max_pixels, "A file with larger pictures is refused", 1);
-  add("--max-seconds", words.limits.max_seconds, "A sound that is longer is refused", 0);
-  add("--max-streams", words.limits.max_streams, "A file with more streams is refused", 1);
-  add("--max-bad-packets", words.limits.max_bad_packets, "A file with more in a row that the decoder refuses is refused", 0);
-  add("--probe-mb", words.limits.probe_mb, "Megabytes that are read to learn about the streams", 0.001);
-  add("--probe-seconds", words.limits.probe_seconds, "Seconds of media that are read for it", 0.001);
-  add("--stall-seconds", words.limits.stall_seconds, "A file that gives nothing for so long is taken to hang", 0.001);
+  each_limit(
+      [&](const char* name, auto member, const char* meaning, double least) { add(name, words.limits.*member, meaning, least); });
+  add_partial_option(command, words.limits);
+}
+
+void add_limit_options(CLI::App& command, NamedLimits& limits) {
+  each_limit([&]<class Value>(const char* name, Value media::ReadLimits::*member, const char* meaning, double least) {
+    command
+        .add_option_function<Value>(
+            name,
+            [&limits, member](const Value& value) {
+              limits.set.push_back([member, value](media::ReadLimits& into) { into.*member = value; });
+            },
+            meaning)
+        ->check(finite)
+        ->check(CLI::Range(least, most).description(""))
+        ->group("Limits, in place of the run's prepare.limits");
+  });
+}
+
+std::unique_ptr<media::HangGuard> end_when_hung(const std::string& file, const media::ReadLimits& limits) {
+  const double limit_s = media::hang_stalls * limits.stall_seconds;
+  return std::make_unique<media::HangGuard>(limit_s, [file, limit_s] {
+    const Error error = DataError(
+                            "a call of the decoder has lasted for {:g} s: the file is taken to hang, by {:g} times the limit "
+                            "stall_seconds",
+                            limit_s, media::hang_stalls)
+                            .where(file)
+                            .hint("look at the disk or network that it lies on, or convert it with ffmpeg");
+    std::fprintf(stderr, "%s\n", error.what());
+    std::_Exit(exit_code(error.kind()));
+  });
+}
+
+void add_partial_option(CLI::App& command, media::ReadLimits& limits) {
+  command.add_flag("--partial", limits.partial, "Read a file that breaks off up to there, and say so, instead of refusing it");
 }
 
 }  // namespace microemo::cli

@@ -1,8 +1,12 @@
 #pragma once
+#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "microemo/media/hang.h"
 #include "microemo/media/input.h"
 
 namespace microemo::cli {
@@ -22,5 +26,22 @@ media::MediaInput media_input(const std::string& name, double frame_rate);
 void add_frame_rate(CLI::App& command, double& rate);
 /// Their options. `words` has to live as long as the command.
 void add_media_options(CLI::App& command, MediaWords& words);
+
+/// The limits that a command line names.
+struct NamedLimits {
+  std::vector<std::function<void(media::ReadLimits&)>> set;
+  void apply(media::ReadLimits& limits) const {
+    for (const auto& change : set) change(limits);
+  }
+};
+/// Options for them; `limits` has to live as long as the command.
+void add_limit_options(CLI::App& command, NamedLimits& limits);
+
+/// While it lives, a reader of this thread that hangs ends the process, with a message about `file` and the exit code of an
+/// Error(data): nothing else can end such a call.
+std::unique_ptr<media::HangGuard> end_when_hung(const std::string& file, const media::ReadLimits& limits);
+
+/// --partial alone.
+void add_partial_option(CLI::App& command, media::ReadLimits& limits);
 
 }  // namespace microemo::cli

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "media_input.h"
+#include "media_view.h"
 #include "microemo/base/error.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
@@ -29,6 +29,7 @@ constexpr double same_duration_s = 0.5;
 struct Words {
   std::string video, out, transcript, labels;
   double threshold = media::FaceTrackOptions{}.threshold, frame_rate = 0;
+  media::ReadLimits limits;
 };
 
 Error not_a_prediction(const fs::path& path, const std::string& why) {
@@ -53,7 +54,8 @@ std::vector<Json> utterances_of(const fs::path& path) {
   return utterances;
 }
 
-void check_is_about(const Json& prediction, const fs::path& path, const media::MediaInput& video) {
+void check_is_about(const Json& prediction, const fs::path& path, const media::MediaInput& video,
+                    const media::ReadLimits& limits) {
   const fs::path named = json_get<std::string>(prediction, "video", path);
   const auto refuse = [&](const std::string& why) {
     return DataError("these labels are those of another clip: {}", why)
@@ -62,7 +64,7 @@ void check_is_about(const Json& prediction, const fs::path& path, const media::M
   };
   if (named.filename() != video.path.filename())
     throw refuse(fmt::format("{} and not {}", named.filename().string(), video.path.filename().string()));
-  const media::FrameReader reader(video);
+  const media::FrameReader reader(video, {.limits = limits});
   const double told_s = json_get<double>(prediction, "duration_s", path);
   const double end_s = std::max(reader.end_s(), reader.info().duration_s);
   if (!(std::abs(told_s - reader.end_s()) <= same_duration_s || std::abs(told_s - end_s) <= same_duration_s))
@@ -90,10 +92,10 @@ std::vector<TimedText> words_of(const fs::path& path) {
 }
 
 int run(const Words& words) {
-  report::OverlayVideo job{media_input(words.video, words.frame_rate), words.out, {}, {}};
+  report::OverlayVideo job{media_input(words.video, words.frame_rate), words.out, {}, {}, words.limits};
   job.faces.threshold = words.threshold;
   report::check_overlay_place(job.video.path, job.out);
-  if (!words.labels.empty()) job.overlay.labels = read_labels(words.labels, job.video);
+  if (!words.labels.empty()) job.overlay.labels = read_labels(words.labels, job.video, words.limits);
   if (!words.transcript.empty())
     job.overlay.words = read_words(words.transcript);
   else if (!words.labels.empty())
@@ -103,14 +105,10 @@ int run(const Words& words) {
     return exit_code_interrupted;
   }
   std::printf("overlay: %s\n", words.out.c_str());
+  if (!words.limits.partial) return 0;
+  if (const auto damage = media::find_damage(media_input(words.video, words.frame_rate), words.limits))
+    std::printf("%s\n", damage_text(*damage).c_str());
   return 0;
-}
-
-std::string finite(const std::string& text) {
-  const char* const end = text.data() + text.size();
-  char* rest = nullptr;
-  const double value = std::strtod(text.c_str(), &rest);
-  return !text.empty() && rest == end && std::isfinite(value) ? "" : text + " is not a number";
 }
 
 }  // namespace
@@ -119,9 +117,9 @@ std::string label_text(const std::vector<std::string>& labels) {
   return labels.empty() ? "no label" : fmt::format("{}", fmt::join(labels, ", "));
 }
 
-std::vector<TimedText> read_labels(const fs::path& path, const media::MediaInput& video) {
+std::vector<TimedText> read_labels(const fs::path& path, const media::MediaInput& video, const media::ReadLimits& limits) {
   const std::vector<Json> utterances = utterances_of(path);
-  check_is_about(read_json(path), path, video);
+  check_is_about(read_json(path), path, video, limits);
   std::vector<TimedText> labels;
   for (const Json& utterance : utterances)
     labels.push_back(text_of(utterance, path, label_text(json_get<std::vector<std::string>>(utterance, "labels", path))));
@@ -144,8 +142,10 @@ void add_media_overlay(CLI::App& media_command, int& status) {
   view->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
       ->check(finite)
       ->capture_default_str();
+  add_partial_option(*view, words->limits);
   view->callback([words, &status] {
     install_stop_signals();
+    const auto guard = end_when_hung(words->video, words->limits);
     status = run(*words);
   });
 }

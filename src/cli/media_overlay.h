@@ -16,8 +16,9 @@ inline constexpr int exit_code_interrupted = 130;
 void add_media_overlay(CLI::App& media_command, int& status);
 
 /// The labels of each utterance in a file that `predict` wrote. Throws Error(data) with the file when it is not of that form, or
-/// tells of a video of another name or length than `video`.
-std::vector<report::TimedText> read_labels(const std::filesystem::path& prediction, const media::MediaInput& video);
+/// tells of a video of another name or length than `video`, which is read within the limits.
+std::vector<report::TimedText> read_labels(const std::filesystem::path& prediction, const media::MediaInput& video,
+                                           const media::ReadLimits& limits = {});
 
 /// A list of labels as it is shown.
 std::string label_text(const std::vector<std::string>& labels);

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "media_input.h"
+#include "media_view.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -20,6 +22,7 @@ namespace {
 struct Words {
   std::string file, srt;
   text::UtteranceRules rules;
+  media::ReadLimits limits;
   media::VoiceOptions voice;
   bool json = false;
 };
@@ -57,9 +60,10 @@ void show_transcript(const Words& words) {
 }
 
 void show_voice(const Words& words) {
+  const media::Sound sound = media::read_sound(words.file, {.limits = words.limits});
+  if (sound.damage) std::fprintf(stderr, "%s\n", damage_text(*sound.damage).c_str());
   std::vector<text::Cue> cues;
-  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.file), words.voice))
-    cues.push_back({start_s, end_s, {}});
+  for (const auto& [start_s, end_s] : media::voiced_stretches(sound, words.voice)) cues.push_back({start_s, end_s, {}});
   show(cues, words);
 }
 
@@ -91,7 +95,11 @@ void add_speech_views(CLI::App& media_command) {
   voice->add_option("VIDEO", words->file, "File to listen to")->required()->type_name("");
   add_outputs(*voice, *words);
   add_voice_options(*voice, words->voice);
-  voice->callback([words] { show_voice(*words); });
+  add_partial_option(*voice, words->limits);
+  voice->callback([words] {
+    const auto guard = end_when_hung(words->file, words->limits);
+    show_voice(*words);
+  });
 }
 
 }  // namespace microemo::cli

@@ -28,6 +28,16 @@ Json info_json(const media::VideoInfo& info, const std::string& path) {
   return json;
 }
 
+Json damage_json(const std::optional<media::Damage>& damage) {
+  if (!damage) return nullptr;
+  return {{"until_s", rounded(damage->until_s, 6)}, {"reason", damage->reason}};
+}
+
+std::string damage_text(const media::Damage& damage) {
+  return fmt::format("partial: the file is truncated or damaged, and was read up to {:.3f} s only ({})",
+                     rounded(damage.until_s, 3), damage.reason);
+}
+
 void print_json_lines(const Json& head, const char* name, const std::vector<Json>& items) {
   std::string text = head.dump();
   text.pop_back();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ constexpr int cell_height = 160;
 /// Never -0, which people do not write.
 double rounded(double value, int decimals);
 Json info_json(const media::VideoInfo& info, const std::string& path);
+/// null for a whole file.
+Json damage_json(const std::optional<media::Damage>& damage);
+/// For people: that the file is read in part, how far and why.
+std::string damage_text(const media::Damage& damage);
 void print_info(const media::VideoInfo& info, const std::string& path);
 /// One item a line: a clip has hundreds of frames, and 68 points each. `head` is an object, without its last brace.
 void print_json_lines(const Json& head, const char* name, const std::vector<Json>& items);

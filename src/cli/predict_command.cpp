@@ -16,6 +16,7 @@
 
 #include "media_input.h"
 #include "media_overlay.h"
+#include "media_view.h"
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
@@ -55,7 +56,8 @@ struct Words {
   infer::GenerateOptions generate;
   text::UtteranceRules rules;
   double frame_rate = 0;
-  bool json = false, ema = false, stream = false, voice = false, overlay = false;
+  NamedLimits limits;
+  bool json = false, ema = false, stream = false, voice = false, overlay = false, partial = false;
 
   media::MediaInput input() const { return media_input(video, frame_rate); }
   /// Folders may have dots in their names.
@@ -94,10 +96,10 @@ std::vector<text::Cue> cues_of(const text::Transcript& transcript, const Words& 
   return text::utterances_of(transcript.cues, words.rules, words.transcript);
 }
 
-std::vector<text::Cue> cues_of_voice(const Words& words) {
+std::vector<text::Cue> cues_of_voice(const Words& words, const media::ReadLimits& limits) {
   std::vector<text::Cue> cues;
-  if (!media::probe(words.input()).has_audio) return cues;
-  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.input())))
+  if (!media::probe(words.input(), limits).has_audio) return cues;
+  for (const auto& [start_s, end_s] : media::voiced_stretches(media::read_sound(words.input(), {.limits = limits})))
     cues.push_back({start_s, end_s, {}});
   return text::utterances_of(std::move(cues), words.rules, words.video);
 }
@@ -124,7 +126,8 @@ data::Sample read_clip(const Words& words, const train::RunOptions& options) {
   sample.clip.video = words.input().path;
   sample.clip.frame_rate = words.frame_rate;
   const text::Transcript transcript = words.transcript.empty() ? text::Transcript() : text::read_transcript(words.transcript);
-  const std::vector<text::Cue> cues = words.voice ? cues_of_voice(words) : cues_of(transcript, words);
+  const std::vector<text::Cue> cues =
+      words.voice ? cues_of_voice(words, data::read_limits(options.prepare)) : cues_of(transcript, words);
   refuse_too_many(cues, words.voice ? words.video : words.transcript, options.model.decoder.utterances);
   sample.clip.utterances = utterances_of(cues, words);
   sample.clip.features = named_features(words, options.model.features.names);
@@ -151,6 +154,7 @@ std::vector<std::string> remarks_on(const data::PreparedClip& clip, const Words&
   else if (clip.faces_found == 0)
     remarks.push_back("no face was found: the model has seen whole frames only");
   if (!clip.has_sound()) remarks.push_back("no sound in this file");
+  if (clip.damage) remarks.push_back(damage_text(*clip.damage));
   return remarks;
 }
 
@@ -235,7 +239,8 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
       fmt::format("{}   {:.2f} s, {}", prediction.sample.clip.video.filename().string(), clip.duration_s, face_count(clip));
   timeline.duration_s = clip.duration_s;
   if (clip.face_times_N.size(0) > 0)
-    timeline.frames = report::sample_frames(data::media_of(prediction.sample.clip), clip.duration_s, shown_frames);
+    timeline.frames = report::sample_frames(data::media_of(prediction.sample.clip), clip.duration_s, shown_frames,
+                                            data::read_limits(run.options.prepare));
   timeline.face_times = numbers(clip.face_times_N);
   for (const double found : numbers(clip.face_mask_N)) timeline.face_found.push_back(found != 0);
   hide_unseen_faces(timeline);
@@ -250,8 +255,8 @@ report::Timeline timeline_of(const Prediction& prediction, const train::LoadedRu
 }
 
 /// False when a signal ended it early.
-bool write_overlay(const Prediction& prediction, const fs::path& out) {
-  report::OverlayVideo job{data::media_of(prediction.sample.clip), out, {}, {}};
+bool write_overlay(const Prediction& prediction, const media::ReadLimits& limits, const fs::path& out) {
+  report::OverlayVideo job{data::media_of(prediction.sample.clip), out, {}, {}, limits};
   job.overlay.duration_s = prediction.sample.prepared.duration_s;
   for (size_t i = 0; i < prediction.labels.size(); ++i) {
     const data::Utterance& utterance = prediction.sample.clip.utterances[i];
@@ -264,7 +269,10 @@ bool write_overlay(const Prediction& prediction, const fs::path& out) {
 
 void check_overlay(const Words& words, const fs::path& folder) {
   if (!words.overlay) return;
-  if (!media::probe(words.input()).has_video)
+  media::ReadLimits limits;
+  words.limits.apply(limits);
+  const auto guard = end_when_hung(words.video, limits);
+  if (!media::probe(words.input(), limits).has_video)
     throw DataError("there is no picture in this file to write an overlay of").where(words.video).hint("leave --overlay out");
   report::check_overlay_place(words.input().path, folder / "overlay.mp4");
 }
@@ -280,6 +288,7 @@ Json to_json(const Prediction& prediction, const train::LoadedRun& run, const in
                {"face_frames", clip.face_times_N.size(0)},
                {"faces_found", clip.faces_found},
                {"sound", clip.has_sound()},
+               {"partial", damage_json(clip.damage)},
                {"extractor", eval::rules_extractor_name(eval::own_lexicon())},
                {"generate", options_to_json(generate)},
                {"remarks", prediction.remarks},
@@ -336,8 +345,11 @@ int run(const Words& words) {
   const fs::path folder = words.out.empty() ? fs::path("predictions") / words.name() : fs::path(words.out);
   check_overlay(words, folder);
   const at::Device device = train::torch_device(choose_device(words.device));
-  const train::LoadedRun run = train::load_run(words.run, words.ema, device);
+  train::LoadedRun run = train::load_run(words.run, words.ema, device);
+  if (words.partial) run.options.prepare.partial = data::Partial::allow;
+  words.limits.apply(run.options.prepare.limits);
   at::set_num_threads(int(std::max<int64_t>(run.options.train.threads, 1)));
+  const auto guard = end_when_hung(words.video, run.options.prepare.limits);
   const Prediction prediction = predict(words, run);
   const data::PreparedClip& clip = prediction.sample.prepared;
   const report::Timeline timeline = timeline_of(prediction, run);
@@ -349,7 +361,7 @@ int run(const Words& words) {
     json["seen_frames"] = (folder / "frames.png").string();
   }
   write_json(folder / "prediction.json", json);
-  const bool whole = !words.overlay || write_overlay(prediction, folder / "overlay.mp4");
+  const bool whole = !words.overlay || write_overlay(prediction, data::read_limits(run.options.prepare), folder / "overlay.mp4");
   if (words.overlay && whole) {
     json["overlay"] = (folder / "overlay.mp4").string();
     write_json(folder / "prediction.json", json);
@@ -386,6 +398,7 @@ void add_predict_command(CLI::App& app, int& status) {
   command->add_flag("--voice", words->voice, "No transcript: an utterance wherever the sound is loud enough to be speech")
       ->excludes(transcript);
   add_rule_options(*command, words->rules);
+  add_limit_options(*command, words->limits);
   command->add_option("--question", words->question,
                       "Asked about every utterance; without it what the emotion is, with the times");
   command
@@ -405,6 +418,7 @@ void add_predict_command(CLI::App& app, int& status) {
   command->add_flag("--ema", words->ema, "Answer with the averaged weights of a run that has them (train.ema)");
   command->add_flag("--overlay", words->overlay,
                     "Also write overlay.mp4: the video with its sound, faces, words and labels over time");
+  command->add_flag("--partial", words->partial, "Read a file that breaks off up to there, and say so, instead of refusing it");
   command->add_flag("--json", words->json, "Print JSON");
   command->footer(
       "Examples:\n  microemo predict dialogue.mp4 --run runs/one --transcript dialogue.srt\n"

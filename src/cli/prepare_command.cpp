@@ -1,5 +1,7 @@
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,7 +59,8 @@ Json to_json(const data::PrepareReport& report, const std::string& cache) {
           {"faces_found", report.faces_found},
           {"without_picture", report.without_picture},
           {"without_sound", report.without_sound},
-          {"without_face", report.without_face}};
+          {"without_face", report.without_face},
+          {"partial", report.partial}};
 }
 
 void print_text(const data::PrepareReport& report, const std::string& cache) {
@@ -72,10 +75,37 @@ void print_text(const data::PrepareReport& report, const std::string& cache) {
   if (report.without_face > 0) line(fmt::format("{} in which no face was found", clips(report.without_face)));
   if (report.without_sound > 0) line(fmt::format("{} without sound", clips(report.without_sound)));
   if (report.without_picture > 0) line(fmt::format("{} without a picture", clips(report.without_picture)));
+  if (report.partial > 0)
+    line(fmt::format("{} partial, read up to where the file breaks off: {}/partial.jsonl", clips(report.partial), cache));
   for (const auto& [reason, count] : report.reasons) line(fmt::format("skipped, {}: {}", reason, clips(count)));
   if (report.skipped > 0) line(fmt::format("skipped clips and why: {}/skipped.jsonl", cache));
   line(fmt::format("{} at {:.2f} clips/s", duration_text(report.elapsed_s), clips_per_second(report)));
   if (report.stopped) line("stopped before the end; the same command goes on from here");
+}
+
+void print(const data::PrepareReport& report, const Words& words, const std::string& cache) {
+  if (words.json)
+    std::printf("%s\n", to_json(report, cache).dump(2).c_str());
+  else
+    print_text(report, cache);
+}
+
+/// Everything is saved, and threads hang that nothing can end but the process.
+[[noreturn]] void end_process(const data::PrepareReport& report, const std::exception_ptr& failure, const Words& words,
+                              const std::string& cache) {
+  int code = report.stopped ? exit_code_resumable : 0;
+  try {
+    if (failure) std::rethrow_exception(failure);
+    print(report, words, cache);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    code = exit_code(error.kind());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", InternalError("{}", error.what()).what());
+    code = exit_code(ErrorKind::internal);
+  }
+  std::fflush(stdout);
+  std::_Exit(code);
 }
 
 int run(const Words& words) {
@@ -87,11 +117,11 @@ int run(const Words& words) {
   data::PrepareRun run = words.run;
   run.memory_bytes = words.megabytes << 20;
   if (const std::optional<Shard> shard = shard_of_word(words.shard)) run.shard = *shard;
+  run.on_hang = [&](const data::PrepareReport& report, const std::exception_ptr& failure) {
+    end_process(report, failure, words, cache);
+  };
   const auto report = data::prepare_manifest(manifest, cache, options.prepare, run);
-  if (words.json)
-    std::printf("%s\n", to_json(report, cache).dump(2).c_str());
-  else
-    print_text(report, cache);
+  print(report, words, cache);
   return report.stopped ? exit_code_resumable : 0;
 }
 

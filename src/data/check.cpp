@@ -13,8 +13,11 @@
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
 #include "microemo/data/prepared.h"
+#include "microemo/media/face_crops.h"
+#include "microemo/media/frame_reader.h"
 #include "microemo/media/picture_folder.h"
 #include "microemo/media/video_reader.h"
+#include "prepare_faces.h"
 #include "prepared_hash.h"
 
 namespace microemo::data {
@@ -27,7 +30,9 @@ struct Examined {
   fs::path manifest;
   Clip clip;
   std::optional<media::VideoInfo> info;  ///< nothing when the file cannot be opened or the clip is words alone
-  std::string content;                   ///< SHA-256
+  std::optional<media::Damage> damage;
+  std::string content;  ///< SHA-256
+  bool crops_are_black = false;
 };
 
 class Findings {
@@ -49,16 +54,36 @@ class Findings {
   std::vector<Finding> list_;
 };
 
+/// What prepare will make of given crops. Throws Error(data).
+void examine_crops(Examined& clip) {
+  if (clip.clip.face_crops.empty()) return;
+  const std::vector<media::Image> crops = media::read_face_crops(clip.clip.face_crops);
+  clip.crops_are_black = std::ranges::all_of(crops, [](const media::Image& crop) { return crop.pixels.empty(); });
+  // Of a video that cannot be read something else is said.
+  if (!clip.info || !clip.info->has_video || clip.damage) return;
+  const media::FrameReader reader(media_of(clip.clip), {.limits = {}, .rgb = false});
+  std::vector<double> times;
+  for (const media::IndexedFrame& frame : reader.frames()) times.push_back(frame.seconds);
+  crop_times(clip.clip, crops.size(), times, reader.end_s());
+}
+
 void examine(Examined& clip, Findings& findings, std::mutex& mutex) {
   if (clip.clip.video.empty()) return;
-  try {
+  const auto attempt = [&](const char* code, auto&& look) {
+    try {
+      look();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      const std::lock_guard lock(mutex);
+      findings.add(code, clip.manifest, clip.clip.line, clip.clip.id, error);
+    }
+  };
+  attempt("media", [&] {
     clip.content = clip.clip.frame_rate > 0 ? pictures_hash(media::picture_files(clip.clip.video)) : sha256_file(clip.clip.video);
     clip.info = media::probe(media_of(clip.clip));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    const std::lock_guard lock(mutex);
-    findings.add("media", clip.manifest, clip.clip.line, clip.clip.id, error);
-  }
+    clip.damage = media::find_damage(media_of(clip.clip));
+  });
+  attempt("face-crops", [&] { examine_crops(clip); });
 }
 
 void check_streams(const Examined& clip, Findings& findings) {
@@ -70,15 +95,33 @@ void check_streams(const Examined& clip, Findings& findings) {
                  "nothing if that is so; the visual branches then see nothing of it");
 }
 
-void check_times(const Examined& clip, Findings& findings) {
+void check_crops(const Examined& clip, Findings& findings) {
+  if (!clip.crops_are_black) return;
+  findings.add(Severity::warning, "face-crops", clip,
+               fmt::format("all face crops are black, so no frame has a face: {}", clip.clip.face_crops.string()),
+               "nothing if no face was found in the video; otherwise name the right file");
+}
+
+void check_whole(const Examined& clip, Partial partial, Findings& findings) {
+  if (!clip.damage) return;
+  const std::string found = fmt::format("the file is truncated or damaged: it can be read up to {:.3f} s only ({})",
+                                        clip.damage->until_s, clip.damage->reason);
+  if (partial == Partial::allow)
+    findings.add(Severity::warning, "truncated", clip, found, "nothing if that part is enough; it will be a partial clip");
+  else
+    findings.add(Severity::error, "truncated", clip, found,
+                 "copy or download it again, or use what is there: --partial, for prepare prepare.partial=allow");
+}
+
+void check_times(const Examined& clip, Partial partial, Findings& findings) {
   if (clip.clip.utterances.empty()) return;
-  if (clip.info->duration_s <= 0) {
+  if (clip.info->duration_s <= 0 && !clip.damage) {
     findings.add(Severity::warning, "unknown-length", clip, "the container does not say how long the clip is",
                  "run microemo prepare, which compares the utterances with what it decodes");
     return;
   }
   try {
-    check_utterances(clip.clip, clip.info->duration_s);
+    check_utterances(clip.clip, clip.info->duration_s, partial == Partial::allow ? clip.damage : std::nullopt);
   } catch (const Error& error) {
     findings.add("outside", clip.manifest, clip.clip.line, clip.clip.id, error);
   }
@@ -150,7 +193,7 @@ std::vector<Examined> read_all(const std::vector<fs::path>& manifests, Findings&
       findings.add("manifest", path, line, "", mistake);
       ++lines;
     };
-    for (Clip& clip : read_manifest(path, on_error).clips) clips.push_back({path, std::move(clip), {}, {}});
+    for (Clip& clip : read_manifest(path, on_error).clips) clips.push_back({path, std::move(clip), {}, {}, {}, {}});
   }
   lines += int64_t(clips.size());
   return clips;
@@ -177,16 +220,18 @@ int64_t CheckReport::errors() const {
 
 int64_t CheckReport::warnings() const { return int64_t(findings.size()) - errors(); }
 
-CheckReport check_manifests(const std::vector<fs::path>& manifests, int workers) {
+CheckReport check_manifests(const std::vector<fs::path>& manifests, int workers, Partial partial) {
   CheckReport report;
   Findings findings;
   std::vector<Examined> clips = read_all(manifests, findings, report.lines);
   report.stopped = examine_all(clips, workers, findings) < int64_t(clips.size());
   for (const Examined& clip : clips) {
     check_labels(clip, findings);
+    check_crops(clip, findings);
     if (!clip.info) continue;
     check_streams(clip, findings);
-    check_times(clip, findings);
+    check_whole(clip, partial, findings);
+    check_times(clip, partial, findings);
   }
   check_ids(clips, findings);
   check_duplicates(clips, findings);

@@ -7,14 +7,20 @@
 namespace microemo::data {
 namespace {
 
-/// What microemo prepare needs on its command line to take the same from the clips: the options that are not at their defaults.
-std::string prepare_words(const PrepareOptions& options) {
-  const Json defaults = options_to_json(PrepareOptions()), values = options_to_json(options);
+/// The options that are not at their defaults, as words of a command line.
+std::string changed_words(const Json& values, const Json& defaults, const std::string& above) {
   std::string words;
   for (const auto& [key, value] : values.items())
-    if (!defaults.contains(key) || defaults[key] != value)
-      words += fmt::format(" prepare.{}={}", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (value.is_object())
+      words += changed_words(value, defaults[key], above + key + ".");
+    else if (!defaults.contains(key) || defaults[key] != value)
+      words += fmt::format(" {}{}={}", above, key, value.is_string() ? value.get<std::string>() : value.dump());
   return words;
+}
+
+/// What microemo prepare needs on its command line to take the same from the clips.
+std::string prepare_words(const PrepareOptions& options) {
+  return changed_words(options_to_json(options), options_to_json(PrepareOptions()), "prepare.");
 }
 
 std::string prepare_command(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options) {
@@ -22,6 +28,13 @@ std::string prepare_command(const Manifest& manifest, const std::filesystem::pat
 }
 
 }  // namespace
+
+std::vector<std::string> Dataset::partial() const {
+  std::vector<std::string> ids;
+  for (const Sample& sample : samples)
+    if (sample.prepared.damage) ids.push_back(sample.clip.id);
+  return ids;
+}
 
 Dataset load_words(const Manifest& manifest) {
   Dataset dataset;

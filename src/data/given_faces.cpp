@@ -8,8 +8,6 @@
 #include "prepare_sampling.h"
 
 namespace microemo::data {
-namespace {
-
 std::vector<double> crop_times(const Clip& clip, size_t crops, const std::vector<double>& frame_times, double end_s) {
   if (clip.face_crop_rate == 0) {
     if (crops == frame_times.size()) return frame_times;
@@ -26,8 +24,6 @@ std::vector<double> crop_times(const Clip& clip, size_t crops, const std::vector
         .hint("correct \"face_crop_rate\" in the manifest, or name the right file");
   return times;
 }
-
-}  // namespace
 
 GivenFaces given_faces(const Clip& clip, const PrepareOptions& options, const std::vector<double>& frame_times, double end_s) {
   const std::vector<media::Image> crops = media::read_face_crops(clip.face_crops);
@@ -47,11 +43,12 @@ GivenFaces given_faces(const Clip& clip, const PrepareOptions& options, const st
 std::vector<std::optional<media::Face>> chosen_faces(const Clip& clip, const PrepareOptions& options,
                                                      const std::vector<std::vector<media::Face>>& faces,
                                                      const std::vector<double>& seconds) {
-  if (options.face_choice == FaceChoice::watched || clip.utterances.empty() || !media::probe(media_of(clip)).has_audio)
+  if (options.face_choice == FaceChoice::watched || clip.utterances.empty() ||
+      !media::probe(media_of(clip), read_limits(options)).has_audio)
     return media::watched_faces(faces);
   std::vector<media::Stretch> stretches;
   for (const Utterance& utterance : clip.utterances) stretches.push_back({utterance.start_s, utterance.end_s});
-  return media::speaking_faces(faces, seconds, media::read_sound(media_of(clip)), stretches);
+  return media::speaking_faces(faces, seconds, media::read_sound(media_of(clip), {.limits = read_limits(options)}), stretches);
 }
 
 }  // namespace microemo::data

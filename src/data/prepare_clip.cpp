@@ -47,28 +47,36 @@ struct Pictures {
   std::vector<std::optional<media::Face>> faces;  ///< of each face time
   double end_s = 0;
   int64_t decoded = 0;
+  std::optional<media::Damage> damage;
 };
 
 void report_repairs(const Clip& clip, const char* what, int64_t count) {
   if (count > 0) log_warning(fmt::format("clip {}: {} damaged {} in {}", clip.id, count, what, clip.video.string()));
 }
 
+/// A clip is whole up to the first place where something is missing.
+void note_damage(PreparedClip& prepared, const std::optional<media::Damage>& damage) {
+  if (damage && (!prepared.damage || damage->until_s < prepared.damage->until_s)) prepared.damage = damage;
+}
+
+media::VideoReader reader_of(const Clip& clip, const PrepareOptions& options) {
+  return media::VideoReader(media_of(clip), {.limits = read_limits(options)});
+}
+
 /// Frames of the clip, counted where the rule needs to know before the first is seen.
 int64_t frame_count(const Clip& clip, const PrepareOptions& options) {
   if (options.frame_rule == FrameRule::rate) return 0;
-  media::VideoReader::Options times_only;
-  times_only.rgb = false;
-  media::VideoReader reader(media_of(clip), times_only);
+  media::VideoReader reader(media_of(clip), {.limits = read_limits(options), .rgb = false});
   int64_t count = 0;
   while (reader.next()) ++count;
   return count;
 }
 
 Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count) {
-  media::VideoReader reader(media_of(clip));
+  media::VideoReader reader = reader_of(clip, options);
   media::FaceTracker tracker;
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}};
+  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}, 0, 0, {}};
   const bool faces_are_given = !clip.face_crops.empty();
   size_t counted = 0;
   const double claimed_s = reader.info().duration_s;
@@ -91,7 +99,10 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory
   }
   // The length of the last frame is in no packet: it is taken to be shown as long as the one before it, and a single one as the
   // container says.
-  pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s : std::max(last_s, reader.info().duration_s);
+  pictures.damage = reader.damage();
+  pictures.end_s = last_interval_s > 0 ? last_s + last_interval_s
+                   : pictures.damage   ? last_s
+                                       : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
   pictures.faces = chosen_faces(clip, options, tracker.finish(), pictures.face_times);
   const auto found = std::ranges::count_if(pictures.faces, [](const auto& face) { return face.has_value(); });
@@ -108,7 +119,7 @@ void visit_sources(const Clip& clip, const PrepareOptions& options, const KeptFr
     for (size_t i = 0; i < count; ++i) visit(i, kept.at(i));
     return;
   }
-  media::VideoReader reader(media_of(clip));
+  media::VideoReader reader = reader_of(clip, options);
   FaceClock clock(options);
   for (size_t i = 0; i < count;) {
     const auto frame = reader.next();
@@ -154,14 +165,17 @@ void read_pictures(const Clip& clip, const PrepareOptions& options, const ClipMe
     prepared.faces_found += found;
   }
   prepared.source_frames = pictures.decoded;
+  note_damage(prepared, pictures.damage);
   prepared.duration_s = std::max(prepared.duration_s, pictures.end_s);
 }
 
 void read_sound(const Clip& clip, const PrepareOptions& options, MemoryCount& count, PreparedClip& prepared) {
-  const media::Sound sound = media::read_sound(media_of(clip), {.resampling = options.sound_resampler, .limits = {}});
+  const media::Sound sound =
+      media::read_sound(media_of(clip), {.resampling = options.sound_resampler, .limits = read_limits(options)});
   count.add(sound_bytes(double(sound.samples.size()) / sound.rate, options), sound.end_s());
   add_sound(sound, options, prepared);
   prepared.duration_s = std::max(prepared.duration_s, sound.end_s());
+  note_damage(prepared, sound.damage);
   report_repairs(clip, "packets of sound", sound.bad_packets);
 }
 
@@ -180,24 +194,32 @@ PreparedClip empty_clip(const std::string& id, const PrepareOptions& options) {
 
 }  // namespace
 
+media::ReadLimits read_limits(const PrepareOptions& options) {
+  media::ReadLimits limits = options.limits;
+  limits.partial = options.partial == Partial::allow;
+  return limits;
+}
+
 PreparedClip prepare_clip(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory) {
-  const media::VideoInfo info = media::probe(media_of(clip));
+  const media::VideoInfo info = media::probe(media_of(clip), read_limits(options));
   MemoryCount count(clip, memory);
   count.expect(claimed_bytes(info, options), info.duration_s);
   PreparedClip prepared = empty_clip(clip.id, options);
   if (info.has_video) read_pictures(clip, options, memory, count, prepared);
   if (info.has_audio) read_sound(clip, options, count, prepared);
-  check_utterances(clip, prepared.duration_s);
+  check_utterances(clip, prepared.duration_s, prepared.damage);
   return prepared;
 }
 
-void check_utterances(const Clip& clip, double duration_s) {
+void check_utterances(const Clip& clip, double duration_s, const std::optional<media::Damage>& damage) {
+  const double end_s = damage ? std::min(duration_s, damage->until_s) : duration_s;
   for (size_t i = 0; i < clip.utterances.size(); ++i)
-    if (clip.utterances[i].end_s > duration_s + utterance_tolerance_s)
-      throw DataError("utterance {} of clip \"{}\" ends at {:.3f} s, after the clip ({:.3f} s)", i + 1, clip.id,
-                      clip.utterances[i].end_s, duration_s)
+    if (clip.utterances[i].end_s > end_s + utterance_tolerance_s)
+      throw DataError("utterance {} of clip \"{}\" ends at {:.3f} s, after the clip ({:.3f} s{})", i + 1, clip.id,
+                      clip.utterances[i].end_s, end_s, damage ? ", where its file breaks off" : "")
           .where(clip.video)
-          .hint("correct the times in the manifest or transcript, or name the right video");
+          .hint(damage ? "copy or download the video again, or take the utterance out of the manifest"
+                       : "correct the times in the manifest or transcript, or name the right video");
 }
 
 }  // namespace microemo::data

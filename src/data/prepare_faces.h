@@ -60,9 +60,10 @@ struct GivenFaces {
   std::vector<FaceCrop> crops;
   std::vector<double> times;
 };
-/// Reads Clip::face_crops, scaled to face_size. Their times are those of the video's frames, or follow from Clip::face_crop_rate.
-/// Throws Error(data): as media::read_face_crops does, another number of crops than of frames without a rate, or crops that go on
-/// behind `end_s`, where the video ends.
+/// The time of each of so many crops: those of the video's frames, or by Clip::face_crop_rate. Throws Error(data) for another
+/// number of crops than of frames without a rate, or crops that go on behind `end_s`, where the video ends.
+std::vector<double> crop_times(const Clip& clip, size_t crops, const std::vector<double>& frame_times, double end_s);
+/// Reads Clip::face_crops, scaled to face_size. Throws Error(data) as media::read_face_crops and crop_times do.
 GivenFaces given_faces(const Clip& clip, const PrepareOptions& options, const std::vector<double>& frame_times, double end_s);
 
 /// PreparedClip::faces_NCSS of a clip's crops, in order; the neutral face of differences and flow is that of each track. Frames

@@ -18,13 +18,15 @@ struct Reason {
 
 constexpr std::string_view copy_again = "copy or download these videos again";
 constexpr std::array reasons{
+    Reason{"hang", "taken to hang", "convert these videos with ffmpeg, or take them out of the manifest"},
     Reason{"over_memory", "of memory", "allow more with --memory, or lower prepare.frame_rate, prepare.face_rate or their sizes"},
     Reason{"utterance_outside", "after the clip (", "correct the times in the manifest or transcripts, or name the right videos"},
     Reason{"no_video", "has no video, so", "keep clips of words alone in a manifest of their own"},
     Reason{"missing", "there is no such file", "correct the paths in the manifest, or copy the videos there"},
     Reason{"missing", "No such file", "correct the paths in the manifest, or copy the videos there"},
     Reason{"empty", "the file is empty", copy_again},
-    Reason{"truncated", "truncated or damaged", copy_again},
+    Reason{"truncated", "truncated or damaged",
+           "copy or download these videos again, or use what is there with prepare.partial=allow"},
     Reason{"bad_pictures", "the folder of pictures",
            "number the pictures of each folder without gaps, and keep nothing else in it"},
     Reason{"not_media", "not a media file", "give the videos themselves; a download may have left an error page in their place"},

@@ -12,7 +12,7 @@ using SkipCounts = std::map<std::string, int64_t>;
 
 /// A stable name for what is wrong with a clip, for counts and scripts: missing, unreadable, not_a_file, empty, not_media,
 /// truncated, bad_pictures, no_stream, no_sound, over_limit, not_decodable, size_changes, utterance_outside, no_video,
-/// over_memory; "other" for what has no name. Pure.
+/// over_memory, hang; "other" for what has no name. Pure.
 std::string skip_reason(const Error& error);
 /// What a user can do about clips that were skipped for this reason, in the form of Error::hint. Pure.
 std::string skip_advice(const std::string& reason);

@@ -17,6 +17,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* layout_key = "format";
 constexpr const char* layout_name = "microemo-prepared-1";
+/// Only a partial clip has them.
+constexpr const char* until_key = "partial_until_s";
+constexpr const char* reason_key = "partial_reason";
 
 /// One tensor member: its name in the file, how it is stored there, and the count that its first dimension has to be.
 struct Member {
@@ -119,6 +122,10 @@ PreparedFacts facts_of(const formats::SafetensorsFile& file) {
   facts.duration_s = number_of<double>(file.metadata(), "duration_s", file.path());
   facts.source_frames = number_of<int64_t>(file.metadata(), "source_frames", file.path());
   facts.faces_found = number_of<int64_t>(file.metadata(), "faces_found", file.path());
+  const auto reason = file.metadata().find(reason_key);
+  if (reason != file.metadata().end() || file.metadata().contains(until_key))
+    facts.damage = {number_of<double>(file.metadata(), until_key, file.path()),
+                    reason == file.metadata().end() ? "" : reason->second};
   return facts;
 }
 
@@ -136,6 +143,10 @@ void write_prepared(const fs::path& file, const PreparedClip& clip) {
                                               {"duration_s", fmt::format("{}", clip.duration_s)},
                                               {"source_frames", std::to_string(clip.source_frames)},
                                               {"faces_found", std::to_string(clip.faces_found)}};
+  if (clip.damage) {
+    metadata[until_key] = fmt::format("{}", clip.damage->until_s);
+    metadata[reason_key] = clip.damage->reason;
+  }
   metadata[entry_hash_key] = entry_hash(tensors, metadata);
   formats::write_safetensors(file, tensors, metadata);
 }
@@ -151,6 +162,7 @@ PreparedClip read_prepared(const fs::path& path) {
   clip.duration_s = facts.duration_s;
   clip.source_frames = facts.source_frames;
   clip.faces_found = facts.faces_found;
+  clip.damage = facts.damage;
   return clip;
 }
 

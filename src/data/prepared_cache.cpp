@@ -45,7 +45,7 @@ bool is_unfinished(const fs::path& file) {
 
 bool is_list(const fs::path& file) {
   const std::string name = file.filename().string();
-  return name == "index.jsonl" || name == "index.lock" || name == "skipped.jsonl";
+  return name == "index.jsonl" || name == "index.lock" || name == "skipped.jsonl" || name == "partial.jsonl";
 }
 
 /// All files in the folder and those in it, in the order of their names.
@@ -88,18 +88,24 @@ void check_numbers(const fs::path& file, const PreparedClip& clip) {
   for (const auto& [name, values] : all)
     if (!at::isfinite(*values).all().item<bool>())
       throw damaged(file, fmt::format("its {} has numbers that are not finite", name));
+  if (clip.damage && !std::isfinite(clip.damage->until_s)) throw damaged(file, "the end of its partial clip is not finite");
   if (!std::isfinite(clip.duration_s) || clip.duration_s < 0)
     throw damaged(file, fmt::format("its duration is {:g} s", clip.duration_s));
 }
 
-/// Throws Error(data) for an entry that is not whole; false for one that has no hash.
-bool check_entry(const fs::path& file) {
-  check_numbers(file, read_prepared(file));
+struct EntryKind {
+  bool is_signed = true, is_partial = false;
+};
+
+/// Throws Error(data) for an entry that is damaged.
+EntryKind check_entry(const fs::path& file) {
+  const PreparedClip clip = read_prepared(file);
+  check_numbers(file, clip);
   const formats::SafetensorsFile opened(file);
   const auto recorded = opened.metadata().find(entry_hash_key);
-  if (recorded == opened.metadata().end()) return false;
+  if (recorded == opened.metadata().end()) return {false, clip.damage.has_value()};
   if (recorded->second != entry_hash(opened)) throw damaged(file, "its contents are not those that were written");
-  return true;
+  return {true, clip.damage.has_value()};
 }
 
 }  // namespace
@@ -114,16 +120,17 @@ CacheCheck verify_cache(const fs::path& cache, bool fix, int workers) {
   for_each_parallel(check.entries, workers, [&](int64_t index, int) {
     const fs::path& file = entries[size_t(index)];
     const int64_t bytes = size_of(file);
-    bool is_signed = true;
+    EntryKind kind;
     std::string why;
     try {
-      is_signed = check_entry(file);
+      kind = check_entry(file);
     } catch (const Error& error) {
       why = error.message();
     }
     const std::lock_guard lock(mutex);
     check.bytes += bytes;
-    check.unsigned_entries += !is_signed;
+    check.unsigned_entries += !kind.is_signed;
+    check.partial += kind.is_partial;
     if (!why.empty()) check.damaged.push_back({file, why});
     progress.add();
   });

@@ -206,12 +206,19 @@ ContentHashes& content_hashes(const fs::path& cache) {
   return *hashes;
 }
 
+Json taken_options(const PrepareOptions& options) {
+  Json taken = options_to_json(options);
+  taken.erase("limits");
+  if (options.partial == Partial::refuse) taken.erase("partial");
+  return taken;
+}
+
 fs::path cache_file(const fs::path& cache, const Clip& clip, const PrepareOptions& options) {
   const bool pictures = clip.frame_rate > 0;
   ContentHashes& hashes = content_hashes(cache);
   Json key = {{"layout", layout_version},
               {"content", pictures ? hashes.of_pictures(clip.video) : hashes.of(clip.video)},
-              {"options", options_to_json(options)}};
+              {"options", taken_options(options)}};
   if (pictures) key["frame_rate"] = clip.frame_rate;
   if (options.faces && !clip.face_crops.empty())
     key["face_crops"] = {hashes.of(clip.face_crops), clip.face_crop_rate};

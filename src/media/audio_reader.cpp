@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "audio_mix.h"
+#include "in_call.h"
 #include "media_file.h"
 #include "microemo/base/error.h"
 #include "microemo/media/sound.h"
@@ -29,8 +30,9 @@ class Decoding {
   const VideoInfo& info() const { return file_.info; }
   double start_s() const { return start_s_; }
   int64_t bad_packets() const { return bad_packets_; }
+  const std::optional<Damage>& damage() const { return damage_; }
   /// The file read to its end before its time.
-  Error without_sound() const { return truncated(file_, 0, "no sound could be decoded"); }
+  Error without_sound() const { return truncated(file_, {0, "no sound could be decoded"}); }
 
  private:
   void receive(std::vector<float>& samples);
@@ -51,6 +53,7 @@ class Decoding {
   int64_t taken_ = 0;  ///< mono samples since the last hole or change of rate, at the file's rate
   double taken_from_s_ = 0, start_s_ = 0;
   int64_t bad_packets_ = 0;
+  std::optional<Damage> damage_;  ///< known at the end
   bool started_ = false, more_ = true;
 };
 
@@ -70,20 +73,21 @@ Decoding::Decoding(const MediaInput& input, const SoundOptions& options)
 
 bool Decoding::next(std::vector<float>& samples) {
   more_ = packets_.next(file_.audio_stream, *packet_);
-  const int code = avcodec_send_packet(decoder_.get(), more_ ? packet_.get() : nullptr);
+  const int code = in_call([&] { return avcodec_send_packet(decoder_.get(), more_ ? packet_.get() : nullptr); });
   av_packet_unref(packet_.get());
   if (code < 0) ++bad_packets_;
   receive(samples);
   if (more_) return true;
   finish(samples);
-  packets_.check_complete();
+  if (!file_.limits.partial) packets_.check_complete();
+  damage_ = packets_.damage(file_.audio_stream, packets_.stream_end_s());
   return false;
 }
 
 /// Everything that the decoder has ready.
 void Decoding::receive(std::vector<float>& samples) {
   for (;;) {
-    const int code = avcodec_receive_frame(decoder_.get(), frame_.get());
+    const int code = in_call([&] { return avcodec_receive_frame(decoder_.get(), frame_.get()); });
     file_.watch->passed();
     if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
     if (code < 0) {
@@ -221,6 +225,7 @@ Sound AudioReader::window(double begin_s, double end_s) {
   sound.start_s = start_s() + double(from) / rate;
   sound.samples.assign(state.samples.begin() + (from - state.first), state.samples.begin() + (to - state.first));
   sound.bad_packets = state.decoding->bad_packets();
+  sound.damage = state.decoding->damage();
   return sound;
 }
 
@@ -239,6 +244,7 @@ Sound read_sound(const MediaInput& input, const SoundOptions& options) {
   if (sound.samples.empty()) throw decoding.without_sound();
   sound.start_s = decoding.start_s();
   sound.bad_packets = decoding.bad_packets();
+  sound.damage = decoding.damage();
   return sound;
 }
 

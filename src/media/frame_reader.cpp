@@ -19,6 +19,7 @@ struct Index {
   std::vector<EntryPoint> entries;  ///< ascending
   bool jumps = false;               ///< the packets have all times, so that what follows a jump can be recognised
   double end_s = 0;
+  std::optional<Damage> damage;
 };
 
 struct PacketFacts {
@@ -26,11 +27,16 @@ struct PacketFacts {
   bool key = false, shown = true;
 };
 
-std::vector<PacketFacts> packets_of(MediaFile& file) {
+struct Packets {
+  std::vector<PacketFacts> facts;
+  std::optional<Damage> damage;
+};
+
+Packets packets_of(MediaFile& file) {
   std::vector<PacketFacts> facts;
   // Pictures need not be read to know their times.
   for (int64_t i = 0; file.pictures && i < file.pictures->count(); ++i) facts.push_back({.pts = i, .duration = 1, .key = true});
-  if (file.pictures) return facts;
+  if (file.pictures) return {std::move(facts), std::nullopt};
   PacketReader packets(file);
   const Packet packet = new_packet();
   while (packets.next(file.video_stream, *packet)) {
@@ -38,8 +44,12 @@ std::vector<PacketFacts> packets_of(MediaFile& file) {
                      (packet->flags & AV_PKT_FLAG_DISCARD) == 0});
     av_packet_unref(packet.get());
   }
-  packets.check_complete();
-  return facts;
+  if (!file.limits.partial) packets.check_complete();
+  std::optional<Damage> damage = packets.damage(file.video_stream, packets.stream_end_s());
+  // As VideoReader ends: what is shown later follows frames that are missing.
+  if (damage && packets.last_dts() != AV_NOPTS_VALUE)
+    std::erase_if(facts, [&](const PacketFacts& one) { return one.pts > packets.last_dts(); });
+  return {std::move(facts), std::move(damage)};
 }
 
 /// Where the last frame ends: its packet's duration, else that of the frame before.
@@ -51,9 +61,11 @@ double end_of(const MediaFile& file, const std::vector<IndexedFrame>& frames, in
 }
 
 /// Nothing when the packets do not have all times, or the same time twice.
-std::optional<Index> index_of_packets(const MediaFile& file, std::vector<PacketFacts> packets) {
+std::optional<Index> index_of_packets(const MediaFile& file, Packets read) {
+  std::vector<PacketFacts>& packets = read.facts;
   Index index;
   index.jumps = true;
+  index.damage = std::move(read.damage);
   for (const PacketFacts& packet : packets) {
     if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
     if (packet.key) index.entries.push_back({packet.pts, packet.position});
@@ -83,6 +95,7 @@ Index index_of_frames(const MediaInput& input, VideoReader::Options options) {
     duration = decoder.last_duration;
   }
   decoder.check_end(int64_t(index.frames.size()));
+  index.damage = decoder.damage;
   index.end_s = end_of(decoder.file, index.frames, duration);
   return index;
 }
@@ -101,7 +114,7 @@ struct FrameReader::State {
     info = opened->file.info;
     std::optional<Index> packets = index_of_packets(opened->file, packets_of(opened->file));
     index = packets ? std::move(*packets) : index_of_frames(input, options);
-    if (index.frames.empty()) throw truncated(opened->file, 0, "no picture could be decoded");
+    if (index.frames.empty()) throw truncated(opened->file, {0, "no picture could be decoded"});
     // What was opened to read the packets goes on as the decoder.
     if (index.jumps) decoder = std::move(opened);
   }
@@ -204,6 +217,7 @@ FrameReader::FrameReader(FrameReader&&) noexcept = default;
 const VideoInfo& FrameReader::info() const { return state_->info; }
 const std::vector<IndexedFrame>& FrameReader::frames() const { return state_->index.frames; }
 double FrameReader::end_s() const { return state_->index.end_s; }
+const std::optional<Damage>& FrameReader::damage() const { return state_->index.damage; }
 int64_t FrameReader::decoded() const { return state_->decoded; }
 
 int64_t FrameReader::shown_at(double seconds) const {

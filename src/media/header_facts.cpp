@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "in_call.h"
+
 namespace microemo::media {
 
 using namespace libav;
@@ -52,7 +54,7 @@ std::vector<const AVPacket*> read_first_packets(MediaFile& file, int video_strea
   std::vector<const AVPacket*> pictures;
   while (pictures.size() < pictures_ahead || !all_have_begun(*file.format)) {
     Packet packet = new_packet();
-    const int code = av_read_frame(file.format.get(), packet.get());
+    const int code = in_call([&] { return av_read_frame(file.format.get(), packet.get()); });
     if (code == AVERROR_EXIT) throw stalled(file.path, file.limits);
     file.watch->passed();
     if (code == AVERROR_EOF && all_have_begun(*file.format)) break;
@@ -96,6 +98,7 @@ bool header_tells(MediaFile& file, int video_stream) {
   if (held_back < 0) return false;
   // Streams of H.264 need not say it, and a decoder that does not know gives the first pictures out of order.
   header.video_delay = std::max(header.video_delay, held_back);
+  file.format->duration_estimation_method = AVFMT_DURATION_FROM_STREAM;
   return true;
 }
 

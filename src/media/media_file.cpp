@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include <fmt/ranges.h>
 
 #include "header_facts.h"
+#include "in_call.h"
 #include "microemo/base/error.h"
 
 namespace microemo::media {
@@ -76,7 +78,7 @@ int asks_to_end(void* watch) { return static_cast<const Watch*>(watch)->stalled(
 
 void open_input(MediaFile& file, const MediaInput& input) {
   AVFormatContext* context = allocated(avformat_alloc_context());
-  context->max_streams = file.limits.max_streams;
+  context->max_streams = int(file.limits.max_streams);
   context->probesize = int64_t(file.limits.probe_mb * 1e6);
   context->max_analyze_duration = int64_t(file.limits.probe_seconds * AV_TIME_BASE);
   context->interrupt_callback = {asks_to_end, file.watch.get()};
@@ -86,7 +88,7 @@ void open_input(MediaFile& file, const MediaInput& input) {
   av_dict_set(&options, "protocol_whitelist", "file", 0);
   // The prefix keeps a name such as "http:x" from being taken for an address.
   const std::string name = file.memory ? std::string() : "file:" + input.path.string();
-  const int code = avformat_open_input(&context, name.c_str(), nullptr, &options);
+  const int code = in_call([&] { return avformat_open_input(&context, name.c_str(), nullptr, &options); });
   av_dict_free(&options);
   if (code < 0) throw unreadable(input, code, file.limits);
   file.format.reset(context);
@@ -110,7 +112,7 @@ void find_streams(AVFormatContext& format, const ReadLimits& limits, const Media
     av_dict_set_int(&option, "max_pixels", limits.max_pixels, 0);
     av_dict_set(&option, "threads", "1", 0);
   }
-  const int code = avformat_find_stream_info(&format, options.data());
+  const int code = in_call([&] { return avformat_find_stream_info(&format, options.data()); });
   for (AVDictionary*& option : options) av_dict_free(&option);
   if (code < 0) throw unreadable(input, code, limits);
 }
@@ -163,6 +165,8 @@ double earliest_start(const AVFormatContext& format) {
   return std::isinf(earliest) ? 0 : earliest;
 }
 
+bool is_avi(const AVFormatContext& format) { return std::string_view(format.iformat->name) == "avi"; }
+
 VideoInfo info_of(const MediaFile& file) {
   const AVFormatContext& format = *file.format;
   VideoInfo info;
@@ -173,6 +177,11 @@ VideoInfo info_of(const MediaFile& file) {
   info.start_s = earliest_start(format);
   const bool is_guess = format.duration_estimation_method == AVFMT_DURATION_FROM_BITRATE;
   if (format.duration != AV_NOPTS_VALUE && !is_guess) info.duration_s = std::max(0.0, double(format.duration) / AV_TIME_BASE);
+  if (is_avi(format))
+    for (const int index : {file.video_stream, file.audio_stream})
+      if (index >= 0 && claimed_duration(format, file.stream(index)) != AV_NOPTS_VALUE)
+        info.duration_s = std::max(info.duration_s,
+                                   double(claimed_duration(format, file.stream(index))) * av_q2d(file.stream(index).time_base));
   info.has_video = file.video_stream >= 0;
   info.has_audio = file.audio_stream >= 0;
   if (info.has_audio) info.audio_codec = avcodec_get_name(file.stream(file.audio_stream).codecpar->codec_id);
@@ -218,6 +227,13 @@ void choose_streams(MediaFile& file, const MediaInput& input) {
 }
 
 }  // namespace
+
+int64_t claimed_duration(const AVFormatContext& format, const AVStream& stream) {
+  if (format.duration_estimation_method != AVFMT_DURATION_FROM_STREAM) return AV_NOPTS_VALUE;
+  // Where bytes are missing, libav takes the same share of the length away; the number of frames stays.
+  const bool is_shortened = is_avi(format) && stream.duration != AV_NOPTS_VALUE && stream.nb_frames > stream.duration;
+  return is_shortened ? stream.nb_frames : stream.duration;
+}
 
 Error stalled(const std::filesystem::path& path, const ReadLimits& limits) {
   return DataError("nothing could be read or decoded for {:.0f} s: the file is taken to hang, by the limit stall_seconds",
@@ -269,12 +285,18 @@ void PacketReader::note(const AVPacket& packet, int stream_index) {
   if (begin == AV_NOPTS_VALUE) return;
   const double end = file_.seconds(packet.stream_index, begin + std::max<int64_t>(packet.duration, 0));
   end_s_ = std::max(end_s_, end);
-  if (packet.stream_index == stream_index) stream_end_s_ = std::max(stream_end_s_, end);
+  if (packet.stream_index != stream_index) return;
+  stream_end_s_ = std::max(stream_end_s_, end);
+  last_dts_ = packet.dts;
+}
+
+bool PacketReader::is_cut(const AVPacket& packet) const {
+  return file_.limits.partial && (packet.flags & AV_PKT_FLAG_CORRUPT) && file_.format->pb->eof_reached && damage();
 }
 
 int PacketReader::read_next(AVPacket& packet) {
   if (file_.pictures) return file_.pictures->next(packet);
-  if (file_.read_ahead.empty()) return av_read_frame(file_.format.get(), &packet);
+  if (file_.read_ahead.empty()) return in_call([&] { return av_read_frame(file_.format.get(), &packet); });
   av_packet_move_ref(&packet, file_.read_ahead.front().get());
   file_.read_ahead.pop_front();
   return 0;
@@ -289,8 +311,9 @@ bool PacketReader::next(int stream_index, AVPacket& packet) {
       failure_ = code == AVERROR_EOF ? 0 : code;
       return false;
     }
-    note(packet, stream_index);
-    if (packet.stream_index == stream_index) {
+    const bool is_whole = !is_cut(packet);
+    if (is_whole) note(packet, stream_index);
+    if (is_whole && packet.stream_index == stream_index) {
       ++count_;
       return true;
     }
@@ -298,18 +321,40 @@ bool PacketReader::next(int stream_index, AVPacket& packet) {
   }
 }
 
-void PacketReader::check_complete() const {
-  if (failure_ != 0) throw truncated(file_, end_s_, reason(failure_));
+std::optional<Damage> PacketReader::damage() const {
+  if (failure_ != 0) return Damage{end_s_, reason(failure_)};
   // Some containers count the duration from their first packet, others from time zero.
   const double latest_end_s = end_s_ + std::max(0.0, file_.info.start_s);
-  if (latest_end_s + end_tolerance_s < file_.info.duration_s)
-    throw truncated(file_, end_s_, fmt::format("the container announces {:.3f} s", file_.info.duration_s));
+  if (latest_end_s + end_tolerance_s >= file_.info.duration_s) return std::nullopt;
+  return Damage{end_s_, fmt::format("the container announces {:.3f} s", file_.info.duration_s)};
 }
 
-Error truncated(const MediaFile& file, double reached_s, const std::string& why) {
-  return DataError("the file is truncated or damaged: it can be read up to {:.3f} s only ({})", reached_s, why)
+/// Whether the stream had come to its own end where the file breaks off.
+bool PacketReader::has_ended(int stream_index) const {
+  const AVStream& stream = file_.stream(stream_index);
+  const int64_t claimed = claimed_duration(*file_.format, stream);
+  if (claimed != AV_NOPTS_VALUE && stream.start_time != AV_NOPTS_VALUE)
+    return stream_end_s_ + end_tolerance_s >= file_.seconds(stream_index, stream.start_time + claimed);
+  // Files that say nothing of a stream's length hold all streams side by side.
+  constexpr double interleaving_s = 1;
+  return stream_end_s_ + interleaving_s < end_s_;
+}
+
+std::optional<Damage> PacketReader::damage(int stream_index, double reached_s) const {
+  std::optional<Damage> found = damage();
+  const bool all_is_here = has_ended(stream_index) && reached_s + end_tolerance_s >= stream_end_s_;
+  if (found && !all_is_here) found->until_s = reached_s;
+  return found;
+}
+
+void PacketReader::check_complete() const {
+  if (const auto found = damage()) throw truncated(file_, *found);
+}
+
+Error truncated(const MediaFile& file, const Damage& damage) {
+  return DataError("the file is truncated or damaged: it can be read up to {:.3f} s only ({})", damage.until_s, damage.reason)
       .where(file.path)
-      .hint("copy or download it again, or cut it there with ffmpeg");
+      .hint("copy or download it again, or use what is there: --partial, for prepare prepare.partial=allow");
 }
 
 }  // namespace microemo::media

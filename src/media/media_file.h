@@ -3,6 +3,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "libav.h"
 #include "memory_input.h"
@@ -44,6 +45,9 @@ struct MediaFile {
   }
 };
 
+/// What the container says about a stream's length, in its time base; AV_NOPTS_VALUE where it says nothing.
+int64_t claimed_duration(const AVFormatContext& format, const AVStream& stream);
+
 /// Opens a local file, bytes in memory, or a folder of pictures within the limits and finds its streams. Throws Error(data) as
 /// probe does.
 MediaFile open_media(const MediaInput& input, const ReadLimits& limits);
@@ -61,9 +65,18 @@ class PacketReader {
   explicit PacketReader(MediaFile& file) : file_(file) {}
 
   /// Reads the next packet of the stream; false at the end. Packets of other streams are skipped, but their times are noted.
+  /// Where a file that breaks off may be read (ReadLimits::partial), a packet whose rest is missing is left out.
   bool next(int stream_index, AVPacket& packet);
-  /// Throws Error(data) when the packets ended long before the end that the container announces, or could not be read on.
+  /// Where and why the packets of all streams ended, when that was long before the end that the container announces, or when they
+  /// could not be read on; nothing for a whole file. At the end.
+  std::optional<Damage> damage() const;
+  /// The same as it concerns one stream, of which `reached_s` is where what was decoded ends.
+  std::optional<Damage> damage(int stream_index, double reached_s) const;
+  /// Throws Error(data) when there is damage.
   void check_complete() const;
+  /// Decoding time of the last packet of the stream: what is shown later may follow pictures that are missing. AV_NOPTS_VALUE
+  /// where packets have none.
+  int64_t last_dts() const { return last_dts_; }
   /// Packets that were read of the stream.
   int64_t count() const { return count_; }
   /// Where the last packet of the stream that was read ends, on the clip's clock.
@@ -72,17 +85,19 @@ class PacketReader {
  private:
   int read_next(AVPacket& packet);
   void note(const AVPacket& packet, int stream_index);
+  bool is_cut(const AVPacket& packet) const;
+  bool has_ended(int stream_index) const;
 
   MediaFile& file_;
   double end_s_ = 0, stream_end_s_ = 0;
   int failure_ = 0;
-  int64_t count_ = 0;
+  int64_t count_ = 0, last_dts_ = AV_NOPTS_VALUE;
 };
 
 /// What may be missing at the end before a file counts as truncated, in seconds: rounding of times, the last frame's length.
 inline constexpr double end_tolerance_s = 0.3;
 
 Error stalled(const std::filesystem::path& path, const ReadLimits& limits);
-Error truncated(const MediaFile& file, double reached_s, const std::string& why);
+Error truncated(const MediaFile& file, const Damage& damage);
 
 }  // namespace microemo::media

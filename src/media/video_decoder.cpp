@@ -9,6 +9,7 @@ extern "C" {
 #include <libavutil/md5.h>
 }
 
+#include "in_call.h"
 #include "microemo/base/error.h"
 
 namespace microemo::media {
@@ -47,11 +48,14 @@ bool enters_by_byte(const MediaFile& file) {
 bool VideoDecoder::enter(const EntryPoint& entry) {
   const bool by_byte = !file.pictures && enters_by_byte(file);
   if (by_byte && entry.position < 0) return false;
-  const int code = file.pictures ? file.pictures->seek(entry.pts)
-                   : by_byte     ? avformat_seek_file(file.format.get(), -1, std::numeric_limits<int64_t>::min(), entry.position,
-                                                      entry.position, AVSEEK_FLAG_BYTE)
-                                 : avformat_seek_file(file.format.get(), file.video_stream, std::numeric_limits<int64_t>::min(),
-                                                      entry.pts, entry.pts, 0);
+  const auto seek = [&](int stream, int64_t place, int flags) {
+    return avformat_seek_file(file.format.get(), stream, std::numeric_limits<int64_t>::min(), place, place, flags);
+  };
+  const auto go = [&] {
+    if (file.pictures) return file.pictures->seek(entry.pts);
+    return by_byte ? seek(-1, entry.position, AVSEEK_FLAG_BYTE) : seek(file.video_stream, entry.pts, 0);
+  };
+  const int code = in_call(go);
   if (code < 0) return false;
   file.read_ahead.clear();
   avcodec_flush_buffers(decoder.get());
@@ -70,7 +74,7 @@ bool VideoDecoder::feed() {
   const bool unwanted =
       !draining && unwanted_before != AV_NOPTS_VALUE && packet->pts != AV_NOPTS_VALUE && packet->pts < unwanted_before;
   decoder->skip_frame = unwanted ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
-  const int code = avcodec_send_packet(decoder.get(), draining ? nullptr : packet.get());
+  const int code = in_call([&] { return avcodec_send_packet(decoder.get(), draining ? nullptr : packet.get()); });
   av_packet_unref(packet.get());
   if (code < 0 && code != AVERROR_EOF) note_bad(code);
   return true;
@@ -89,12 +93,14 @@ void VideoDecoder::note_bad(int code) {
 
 bool VideoDecoder::receive() {
   for (;;) {
-    const int code = avcodec_receive_frame(decoder.get(), frame.get());
+    const int code = in_call([&] { return avcodec_receive_frame(decoder.get(), frame.get()); });
     file.watch->passed();
     if (code >= 0) {
       bad_in_a_row = 0;
       if (file.pictures) file.pictures->check(*frame);
-      return true;
+      if (!is_behind_a_gap()) return true;
+      av_frame_unref(frame.get());
+      return false;
     }
     if (code == AVERROR_EOF) return false;
     if (code != AVERROR(EAGAIN)) note_bad(code);
@@ -102,16 +108,24 @@ bool VideoDecoder::receive() {
   }
 }
 
-void VideoDecoder::check_end(int64_t frames) const {
-  packets.check_complete();
+/// Where a file breaks off, pictures are in the decoder's hands that follow others whose packets are missing.
+bool VideoDecoder::is_behind_a_gap() const {
+  return draining && options.limits.partial && packets.last_dts() != AV_NOPTS_VALUE && timestamp() > packets.last_dts() &&
+         packets.damage();
+}
+
+void VideoDecoder::check_end(int64_t frames) {
+  const bool partial = options.limits.partial;
+  if (!partial) packets.check_complete();
   const std::string bad = first_bad ? fmt::format("; packet {} at {:.3f} s was the first that the decoder refused: {}",
                                                   first_bad->number, first_bad->seconds, first_bad->reason)
                                     : std::string();
-  if (frames == 0) throw truncated(file, 0, "no picture could be decoded" + bad);
+  if (frames == 0) throw truncated(file, {0, "no picture could be decoded" + bad});
   const double reached = file.seconds(file.video_stream, last_pts + last_duration);
-  if (reached + end_tolerance_s < packets.stream_end_s())
-    throw truncated(file, reached,
-                    fmt::format("later pictures, up to {:.3f} s, cannot be decoded{}", packets.stream_end_s(), bad));
+  damage = packets.damage(file.video_stream, reached);
+  if (damage || reached + end_tolerance_s >= packets.stream_end_s()) return;
+  damage = Damage{reached, fmt::format("later pictures, up to {:.3f} s, cannot be decoded{}", packets.stream_end_s(), bad)};
+  if (!partial) throw truncated(file, *damage);
 }
 
 int64_t VideoDecoder::timestamp() const {

@@ -24,8 +24,9 @@ struct VideoDecoder {
   VideoFrame take(int64_t index);
   /// Goes on from there: the container may land on an earlier or a later frame. False when it cannot go there at all.
   bool enter(const EntryPoint& entry);
-  /// Throws Error(data) when the pictures ended long before the file announces.
-  void check_end(int64_t frames) const;
+  /// Throws Error(data) when the pictures ended long before the file announces; where that is allowed, notes it as damage when
+  /// there are any.
+  void check_end(int64_t frames);
 
   VideoReader::Options options;
   MediaFile file;
@@ -37,6 +38,7 @@ struct VideoDecoder {
   bool draining = false;
   int64_t bad_packets = 0, bad_in_a_row = 0;
   std::optional<BadPacket> first_bad;
+  std::optional<Damage> damage;  ///< known at the end
   int64_t last_pts = AV_NOPTS_VALUE, last_duration = 0;
   /// Pictures before this time that no other picture refers to need not be decoded.
   int64_t unwanted_before = AV_NOPTS_VALUE;
@@ -44,6 +46,7 @@ struct VideoDecoder {
  private:
   bool feed();
   void note_bad(int code);
+  bool is_behind_a_gap() const;
 
   double packet_s_ = 0;  ///< time of the last packet
 };

@@ -12,6 +12,15 @@ struct VideoReader::State : VideoDecoder {
 
 VideoInfo probe(const MediaInput& input, const ReadLimits& limits) { return open_media(input, limits).info; }
 
+std::optional<Damage> find_damage(const MediaInput& input, const ReadLimits& limits) {
+  MediaFile file = open_media(input, limits);
+  PacketReader packets(file);
+  const libav::Packet packet = libav::new_packet();
+  const int stream = file.info.has_video ? file.video_stream : file.audio_stream;
+  while (packets.next(stream, *packet)) av_packet_unref(packet.get());
+  return packets.damage();
+}
+
 VideoReader::VideoReader(const MediaInput& input) : VideoReader(input, Options()) {}
 
 VideoReader::VideoReader(const MediaInput& input, const Options& options) : state_(std::make_unique<State>(input, options)) {}
@@ -22,6 +31,7 @@ VideoReader::VideoReader(VideoReader&&) noexcept = default;
 const VideoInfo& VideoReader::info() const { return state_->file.info; }
 int64_t VideoReader::bad_packets() const { return state_->bad_packets; }
 const std::optional<BadPacket>& VideoReader::first_bad_packet() const { return state_->first_bad; }
+const std::optional<Damage>& VideoReader::damage() const { return state_->damage; }
 
 std::optional<VideoFrame> VideoReader::next() {
   State& s = *state_;

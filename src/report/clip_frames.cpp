@@ -35,10 +35,11 @@ Image best_face(const Image& frame) {
   return cut_out(frame, corner(box.left, box.right, frame.width), corner(box.top, box.bottom, frame.height), side);
 }
 
-std::vector<TimelineFrame> sample_frames(const media::MediaInput& video, double duration_s, int count) {
+std::vector<TimelineFrame> sample_frames(const media::MediaInput& video, double duration_s, int count,
+                                         const media::ReadLimits& limits) {
   MICROEMO_CHECK(duration_s > 0 && count > 0, "{} frames of {} s", count, duration_s);
   const auto wanted = [&](size_t i) { return (double(i) + 0.5) * duration_s / count; };
-  media::VideoReader reader(video);
+  media::VideoReader reader(video, {.limits = limits});
   std::vector<TimelineFrame> frames;
   std::optional<media::VideoFrame> shown, next = reader.next();
   // A frame is shown until the next one begins.

@@ -38,7 +38,7 @@ void check_size(const media::Image& frame, const media::VideoInfo& info, const O
 /// Nothing when a stop is requested.
 std::optional<FacesOfClip> follow_faces(const OverlayVideo& job, int64_t frames) {
   media::FaceTracker tracker(job.faces);
-  media::VideoReader reader(job.video);
+  media::VideoReader reader(job.video, {.limits = job.limits});
   Progress progress("faces", "frames", frames);
   while (const auto frame = reader.next()) {
     if (stop_requested()) return std::nullopt;
@@ -99,12 +99,12 @@ std::optional<media::Sound> announce_sound(const OverlayVideo& job, const media:
   }
   options.sound = true;
   options.sound_rate = new_sound_rate;
-  return media::read_sound(job.video, {.rate = new_sound_rate, .limits = {}});
+  return media::read_sound(job.video, {.rate = new_sound_rate, .limits = job.limits});
 }
 
 bool write_frames(const OverlayVideo& job, const OverlayPainter& painter, const FrameClock& clock, const FacesOfClip& clip,
                   media::VideoWriter& writer) {
-  media::VideoReader reader(job.video);
+  media::VideoReader reader(job.video, {.limits = job.limits});
   Progress progress("overlay", "frames", int64_t(clock.count()));
   while (const auto frame = reader.next()) {
     if (stop_requested()) return false;
@@ -132,7 +132,7 @@ void check_overlay_place(const fs::path& video, const fs::path& out) {
 }
 
 bool write_overlay_video(const OverlayVideo& job) {
-  const media::FrameReader index(job.video);
+  const media::FrameReader index(job.video, {.limits = job.limits});
   const media::VideoInfo& info = index.info();
   check_overlay_place(job.video.path, job.out);
   OverlayVideo whole = job;

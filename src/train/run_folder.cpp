@@ -45,10 +45,10 @@ void write_description(const fs::path& run, const ResolvedConfig& config, const 
 }
 
 /// Limits and pieces of the communication; how many ranks there are is recorded with the environment.
-constexpr std::string_view ranks_section = "train.ranks.";
+constexpr std::string_view ranks_section = "train.ranks.", limits_section = "prepare.limits.";
 
 bool decides_result(const std::string& key) {
-  return !key.starts_with(ranks_section) &&
+  return !key.starts_with(ranks_section) && !key.starts_with(limits_section) &&
          std::find(without_effect_on_result.begin(), without_effect_on_result.end(), key) == without_effect_on_result.end();
 }
 

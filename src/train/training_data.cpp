@@ -59,6 +59,9 @@ std::vector<data::Sample> load_samples(const data::Manifest& manifest, const Run
   data::read_features(dataset, options.model.features);
   hash = dataset.manifest_hash;
   for (const std::string& id : dataset.missing) log_warning(fmt::format("clip '{}' is not in the cache and left out", id));
+  if (const auto partial = dataset.partial(); !partial.empty())
+    log_warning(fmt::format("{} of {} clips are partial, as their files break off: {}", partial.size(), dataset.samples.size(),
+                            fmt::join(partial, ", ")));
   loaded.missing.insert(loaded.missing.end(), dataset.missing.begin(), dataset.missing.end());
   return std::move(dataset.samples);
 }

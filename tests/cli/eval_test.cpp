@@ -1,10 +1,12 @@
 #include <fstream>
 
+#include "infer/tiny_model.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/base/lock.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/data/manifest.h"
+#include "microemo/data/prepared.h"
 #include "microemo/eval/metrics.h"
 #include "support/command.h"
 #include "support/disk.h"
@@ -501,6 +503,23 @@ TEST_F(EvalCommand, RefusesAWheelThatIsNotThere) {
   const test::CommandResult result = eval_run({"--wheel", place.path() / "wheel.csv"});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::data));
   EXPECT_THAT(result.standard_error, HasSubstr("wheel.csv"));
+}
+
+TEST_F(EvalCommand, NamesTheClipsThatArePartial) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  EXPECT_TRUE(read_json(out / "scores.json")["partial_clips"].empty());
+  const std::filesystem::path cache = place.path() / "cache";
+  std::filesystem::copy(tiny->cache, cache, std::filesystem::copy_options::recursive);
+  const data::Clip clip = data::read_manifest(tiny->manifest).clips.at(1);
+  const std::filesystem::path entry = data::cache_file(cache, clip, tiny->tiny->prepare);
+  data::PreparedClip prepared = data::read_prepared(entry);
+  prepared.damage = {0.5, "the container announces 0.800 s"};
+  data::write_prepared(entry, prepared);
+  const test::CommandResult result =
+      eval({tiny->run, tiny->manifest, "--out", place.path() / "other", "cache=" + cache.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(read_json(place.path() / "other/scores.json")["partial_clips"], Json::array({clip.id}));
+  EXPECT_THAT(result.standard_output, HasSubstr("1 partial, read up to where the file breaks off: " + clip.id));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "microemo/base/json.h"
 #include "microemo/media/face_crops.h"
 #include "microemo/media/image.h"
+#include "support/held_file.h"
 
 namespace microemo::cli {
 namespace {
@@ -145,7 +146,7 @@ TEST_F(MediaCommand, PrintsFacesWithTheirLandmarks) {
   EXPECT_EQ(track["coverage"], 1.0);
   EXPECT_GE(track["duplicated"], 8);
   EXPECT_GT(track["mean_confidence"].get<double>(), 0.5);
-  EXPECT_GT(media::read_image(sheet).width, 4 * 320);
+  EXPECT_EQ(media::read_image(sheet).width, media::read_image(tracks).width);
   EXPECT_GT(media::read_image(tracks).height, 200);
 }
 
@@ -298,6 +299,44 @@ TEST_F(MediaCommand, HelpHasExamples) {
   const CommandResult result = microemo({"--help"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.standard_output, HasSubstr("Examples:"));
+}
+
+TEST_F(MediaCommand, ReadsAFileThatBreaksOffOnlyWhereThatIsAllowed) {
+  const std::string cut = clips.cut(clips.make("whole.mkv"), "cut.mkv", 0.6).string();
+  const std::string why = "truncated or damaged";
+  for (const std::string view : {"frames", "faces", "audio", "voice"}) {
+    SCOPED_TRACE(view);
+    const CommandResult refused = microemo({view, cut}), allowed = microemo({view, cut, "--partial"});
+    EXPECT_EQ(refused.exit_code, 3);
+    EXPECT_THAT(refused.standard_error, HasSubstr(why));
+    EXPECT_EQ(allowed.exit_code, 0) << allowed.standard_error;
+    EXPECT_THAT(allowed.standard_output + allowed.standard_error, HasSubstr("partial: the file is truncated or damaged"));
+  }
+  for (const std::string view : {"frames", "faces", "audio"}) {
+    SCOPED_TRACE(view);
+    const Json json = json_of({view, cut, "--partial"});
+    EXPECT_LT(json["partial"]["until_s"].get<double>(), 1.9);
+    EXPECT_THAT(json["partial"]["reason"].get<std::string>(), HasSubstr("the container announces"));
+    EXPECT_TRUE(json_of({view, clips.path("whole.mkv").string(), "--partial"})["partial"].is_null());
+  }
+  EXPECT_EQ(microemo({"faces", cut, "--partial", "--sheet", clips.path("a.png").string(), "--track-sheet",
+                      clips.path("b.png").string()})
+                .exit_code,
+            0);
+}
+
+TEST_F(MediaCommand, EndsWhenAFileHangs) {
+  const std::string video = clip();
+  const test::HeldFile held(video);
+  if (!held.is_held()) GTEST_SKIP() << "no leases on this file system";
+  for (const std::string view : {"frames", "faces", "audio"}) {
+    SCOPED_TRACE(view);
+    const CommandResult result = microemo({view, video, "--stall-seconds", "0.2"});
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_EQ(result.standard_output, "");
+    EXPECT_THAT(result.standard_error, HasSubstr("error (data): a call of the decoder has lasted for 1 s"));
+    EXPECT_THAT(result.standard_error, HasSubstr("where  " + video));
+  }
 }
 
 }  // namespace

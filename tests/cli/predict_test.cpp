@@ -10,6 +10,7 @@
 #include "support/command.h"
 #include "support/disk.h"
 #include "support/errors.h"
+#include "support/held_file.h"
 #include "tiny_run.h"
 
 namespace microemo {
@@ -375,6 +376,40 @@ TEST_F(PredictCommand, AsksForARun) {
   const test::CommandResult result = test::run_command({MICROEMO_BINARY, "predict", video});
   EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
   EXPECT_THAT(result.standard_error + result.standard_output, HasSubstr("--run"));
+}
+
+TEST_F(PredictCommand, SaysThatItHasReadAPart) {
+  fs::path whole = place.path() / "whole.mkv";
+  const test::CommandResult made =
+      test::run_command({"ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=2", "-c:v", "libx264", whole});
+  ASSERT_EQ(made.exit_code, 0) << made.standard_error;
+  const std::string bytes = read_file(whole);
+  const fs::path part = place.path() / "part.mkv";
+  write_file_atomic(part, bytes.substr(0, bytes.size() / 2));
+  expect_nothing_written(predict(part), ErrorKind::data, "truncated or damaged");
+  const test::CommandResult result = predict(part, {"--partial", "--overlay"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, HasSubstr("note: partial: the file is truncated or damaged"));
+  EXPECT_LT(prediction()["partial"]["until_s"].get<double>(), 1.9);
+  EXPECT_NEAR(prediction()["partial"]["until_s"].get<double>(), prediction()["duration_s"].get<double>(), 1e-6);
+  EXPECT_TRUE(fs::exists(out / "overlay.mp4"));
+  ASSERT_EQ(predict(whole, {"--partial"}).exit_code, 0);
+  EXPECT_TRUE(prediction()["partial"].is_null());
+}
+
+TEST_F(PredictCommand, RefusesAVideoOverALimit) {
+  write_video(video, true);
+  expect_nothing_written(predict(video, {"--max-pixels", "100"}), ErrorKind::data, "over the limit max_pixels = 100");
+  expect_nothing_written(predict(video, {"--max-seconds", "0.5", "--voice"}), ErrorKind::data, "max_seconds = 0.5");
+  expect_nothing_written(predict(video, {"--max-pixels", "0"}), ErrorKind::config, "--max-pixels");
+  EXPECT_EQ(predict(video, {"--max-pixels", "12288"}).exit_code, 0);
+}
+
+TEST_F(PredictCommand, EndsWhenAFileHangs) {
+  write_video(video, true);
+  const test::HeldFile held(video);
+  if (!held.is_held()) GTEST_SKIP() << "no leases on this file system";
+  expect_nothing_written(predict(video, {"--stall-seconds", "0.2"}), ErrorKind::data, "a call of the decoder has lasted");
 }
 
 }  // namespace

@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 
 #include "media/media.h"
+#include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
+#include "support/held_file.h"
 
 namespace microemo::cli {
 namespace {
@@ -194,6 +196,43 @@ TEST_F(PrepareCommand, RefusesAnEmptyManifest) {
   const CommandResult result = prepare("cache");
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.standard_error, HasSubstr("the manifest is empty"));
+}
+
+TEST_F(PrepareCommand, TellsPartialClipsFromWholeOnes) {
+  test::ffmpeg({"-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", "-c:v", "libx264", "-preset", "ultrafast", path("c.mkv")});
+  const std::string bytes = read_file(path("c.mkv"));
+  write_file_atomic(path("c.mp4"), bytes.substr(0, bytes.size() / 2));
+  EXPECT_EQ(prepare("cache").exit_code, 3);
+  const CommandResult text = prepare("cache", {"prepare.partial=allow"});
+  ASSERT_EQ(text.exit_code, 0) << text.standard_error;
+  EXPECT_THAT(text.standard_output, HasSubstr("1 clip partial, read up to where the file breaks off"));
+  EXPECT_THAT(text.standard_output, HasSubstr("partial.jsonl"));
+  const CommandResult json = prepare("cache", {"prepare.partial=allow", "--json"});
+  EXPECT_EQ(parse_json(json.standard_output, "output")["partial"], 1);
+  const CommandResult verified = run_command({MICROEMO_BINARY, "cache", "verify", path("cache")});
+  EXPECT_THAT(verified.standard_output, HasSubstr("1 entry of partial clips"));
+}
+
+TEST_F(PrepareCommand, ARunThatHangsEndsAndTheNextOneGoesOn) {
+  ASSERT_EQ(prepare("cache", {"prepare.faces=false"}).exit_code, 0);
+  test::HeldFile held(path("a.mp4"));
+  if (!held.is_held()) GTEST_SKIP() << "no leases on this file system";
+  const std::vector<std::string> more = {"prepare.limits.stall_seconds=0.2", "--json"};
+  const CommandResult hung = prepare("cache", more);
+  EXPECT_EQ(hung.exit_code, exit_code_resumable) << hung.standard_error;
+  const Json report = parse_json(hung.standard_output, "output");
+  EXPECT_EQ(report["reasons"]["hang"], 1);
+  EXPECT_EQ(report["stopped"], true);
+  EXPECT_THAT(hung.standard_error, HasSubstr("a call of the decoder of clip \"a\" does not come back"));
+  const CommandResult again = prepare("cache", more);
+  EXPECT_EQ(again.exit_code, 3) << again.standard_output;
+  EXPECT_THAT(again.standard_error, HasSubstr("1 of 4 clips cannot be prepared (hang 1)"));
+  EXPECT_EQ(entries(path("cache")).size(), 7u);
+  held.release();
+  const CommandResult whole = prepare("cache", more);
+  EXPECT_EQ(whole.exit_code, 0) << whole.standard_error;
+  EXPECT_EQ(parse_json(whole.standard_output, "output")["already_there"], 3);
+  EXPECT_FALSE(fs::exists(path("cache/skipped.jsonl")));
 }
 
 }  // namespace

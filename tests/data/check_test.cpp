@@ -3,6 +3,8 @@
 #include "media/media.h"
 #include "microemo/base/files.h"
 #include "microemo/data/manifest.h"
+#include "microemo/formats/npy.h"
+#include "microemo/media/frame_reader.h"
 #include "support/errors.h"
 
 namespace microemo::data {
@@ -234,6 +236,74 @@ TEST_F(Check, CountsForStatistics) {
   EXPECT_EQ(stats.pictures.at("160x120"), 2);
   EXPECT_EQ(stats.codecs.at("h264 + aac"), 2);
   EXPECT_NEAR(stats.media_s, 1.0, 0.2);
+}
+
+/// Clip a with face crops of its own.
+class CheckCrops : public Check {
+ protected:
+  Clip with_crops(int64_t count, double rate = 0, int value = 90) const {
+    formats::NpyArray array;
+    array.kind = formats::NpyKind::unsigned_integer;
+    array.item_bytes = 1;
+    array.shape = {count, 32, 32, 3};
+    array.bytes.assign(size_t(count) * 32 * 32 * 3, char(value));
+    return with_array(array, rate);
+  }
+  Clip with_array(const formats::NpyArray& array, double rate = 0) const {
+    formats::write_npy(root() / "crops.npy", array);
+    Clip result = clip("a");
+    result.face_crops = root() / "crops.npy";
+    result.face_crop_rate = rate;
+    return result;
+  }
+  static int64_t frames() { return int64_t(media::FrameReader(video("a.mp4")).frames().size()); }
+};
+
+TEST_F(CheckCrops, FindsNothingWrongWithOneForEachFrameOrByRate) {
+  EXPECT_TRUE(check({with_crops(frames())}).findings.empty());
+  EXPECT_TRUE(check({with_crops(5, 10)}).findings.empty());
+}
+
+TEST_F(CheckCrops, CountsThemAgainstTheFrames) {
+  const Finding finding = only({with_crops(frames() + 1)}, Severity::error, "face-crops");
+  EXPECT_THAT(finding.message, HasSubstr(fmt::format("has {} face crops, and its video {} frames", frames() + 1, frames())));
+  EXPECT_THAT(finding.place, HasSubstr("crops.npy"));
+}
+
+TEST_F(CheckCrops, ComparesTheLastOneByItsRateWithTheEnd) {
+  EXPECT_THAT(only({with_crops(50, 25)}, Severity::error, "face-crops").message, HasSubstr("after the video"));
+}
+
+TEST_F(CheckCrops, LooksAtShapeAndType) {
+  formats::NpyArray numbers = formats::make_npy(std::vector<float>(4 * 32 * 32 * 3, 1), {4, 32, 32, 3});
+  EXPECT_THAT(only({with_array(numbers, 10)}, Severity::error, "face-crops").message, HasSubstr("does not hold bytes"));
+  formats::NpyArray narrow;
+  narrow.kind = formats::NpyKind::unsigned_integer;
+  narrow.item_bytes = 1;
+  narrow.shape = {4, 32, 16, 3};
+  narrow.bytes.assign(4 * 32 * 16 * 3, 'x');
+  EXPECT_THAT(only({with_array(narrow, 10)}, Severity::error, "face-crops").message, HasSubstr("another shape"));
+}
+
+TEST_F(CheckCrops, RefusesWhatIsNoArray) {
+  Clip broken = clip("a");
+  broken.face_crops = root() / "crops.npy";
+  write_file_atomic(broken.face_crops, "not an array");
+  EXPECT_THAT(only({broken}, Severity::error, "face-crops").place, HasSubstr("crops.npy"));
+}
+
+TEST_F(CheckCrops, WarnsWhenAllAreBlack) {
+  EXPECT_THAT(only({with_crops(frames(), 0, 0)}, Severity::warning, "face-crops").message, HasSubstr("all face crops are black"));
+}
+
+TEST_F(CheckCrops, OneThatIsNotBlackIsEnough) {
+  formats::NpyArray array;
+  array.kind = formats::NpyKind::unsigned_integer;
+  array.item_bytes = 1;
+  array.shape = {5, 32, 32, 3};
+  array.bytes.assign(size_t(5) * 32 * 32 * 3, '\0');
+  array.bytes.back() = 'x';
+  EXPECT_TRUE(check({with_array(array, 10)}).findings.empty());
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Containers and codecs of video, from memory: decoded from start to end, then single frames. Error(data) is a right answer;
-// anything else, and a frame that differs from that of the sequential decode, are findings.
+// anything else, and a frame that differs from that of the sequential decode, are findings. Files that break off are read up to
+// there.
 #include <cstdlib>
 #include <map>
 
@@ -13,7 +14,8 @@ using namespace microemo::media;
 
 VideoReader::Options small_and_hashed() {
   VideoReader::Options options;
-  options.limits = {.max_pixels = 1 << 16, .max_seconds = 60, .max_streams = 16, .stall_seconds = 10, .max_bad_packets = 100};
+  options.limits = {
+      .max_pixels = 1 << 16, .max_seconds = 60, .max_streams = 16, .stall_seconds = 10, .max_bad_packets = 100, .partial = true};
   options.md5 = true;
   options.rgb = true;
   return options;

@@ -66,5 +66,76 @@ TEST_F(FaceSheets, RefuseAVideoThatCannotBeRead) {
       ErrorKind::data, [&] { draw_face_sheet(clips.write("words.mp4", "words"), faces, 8); }, "words.mp4");
 }
 
+struct FacePages : FaceSheets {
+  static std::vector<std::vector<media::Face>> crowd(int count) {
+    std::vector<media::Face> faces;
+    for (int i = 0; i < count; ++i) faces.push_back(face_at(20 * (i % 5), 20 * (i / 5), i));
+    return std::vector<std::vector<media::Face>>(50, faces);
+  }
+  media::Image page(const std::vector<std::vector<media::Face>>& faces, int frames = 8) const {
+    return draw_face_page(video, faces, watched_of(faces), frames);
+  }
+  static WatchedFaces watched_of(const std::vector<std::vector<media::Face>>& faces) {
+    WatchedFaces watched;
+    for (const auto& frame : faces) watched.push_back(frame.empty() ? std::nullopt : std::optional(frame.front()));
+    return watched;
+  }
+};
+
+TEST_F(FacePages, HaveTheFramesAboveTheTracks) {
+  for (const int count : {1, 3, 12}) {
+    SCOPED_TRACE(count);
+    const auto faces = crowd(count);
+    const media::Image all = page(faces), tracks = draw_face_sheet(video, faces, 8, watched_of(faces));
+    EXPECT_EQ(all.width, tracks.width);
+    const std::vector<uint8_t> lower(all.pixels.end() - std::ptrdiff_t(tracks.pixels.size()), all.pixels.end());
+    EXPECT_EQ(lower, tracks.pixels);
+  }
+}
+
+TEST_F(FacePages, MarkTheWatchedFaceInYellowAndOthersInBlue) {
+  const auto count = [](const media::Image& image, int rows, std::array<int, 3> color) {
+    int64_t found = 0;
+    for (int y = 34; y < rows; ++y)
+      for (int x = 0; x < image.width; ++x)
+        found += image.row(y)[3 * x] == color[0] && image.row(y)[3 * x + 1] == color[1] && image.row(y)[3 * x + 2] == color[2];
+    return found;
+  };
+  const auto one = page(crowd(1)), two = page(crowd(2));
+  const int rows = one.height - draw_face_sheet(video, crowd(1), 8).height;
+  EXPECT_GT(count(one, rows, {255, 220, 0}), 100);
+  EXPECT_EQ(count(one, rows, {120, 190, 255}), 0);
+  EXPECT_GT(count(two, rows, {120, 190, 255}), 100);
+}
+
+TEST_F(FacePages, TheHeadingOfATrackThatIsNeverWatchedIsBlue) {
+  const auto faces = crowd(2);
+  const media::Image told = draw_face_sheet(video, faces, 8, watched_of(faces)), untold = draw_face_sheet(video, faces, 8);
+  const auto has_blue = [](const media::Image& image, int from, int to) {
+    for (int y = from; y < to; ++y)
+      for (int x = 0; x < image.width; ++x)
+        if (image.row(y)[3 * x + 2] > 200 && image.row(y)[3 * x] < 150) return true;
+    return false;
+  };
+  EXPECT_FALSE(has_blue(told, 0, 34));
+  EXPECT_TRUE(has_blue(told, row, row + 34));
+  EXPECT_FALSE(has_blue(untold, row, row + 34));
+}
+
+TEST_F(FacePages, ShowAsManyFramesAsAreAskedFor) {
+  const auto faces = crowd(1);
+  const auto frames_height = [&](int frames) {
+    return page(faces, frames).height - draw_face_sheet(video, faces, frames).height;
+  };
+  const int row_height = (frames_height(8) - frames_height(4));
+  EXPECT_EQ(frames_height(12), frames_height(8) + row_height);
+  EXPECT_EQ(frames_height(1000), frames_height(52)) << "the clip has 50 frames";
+}
+
+TEST_F(FacePages, OfAClipWithoutAFaceSayIt) {
+  const media::Image none = page(std::vector<std::vector<media::Face>>(50));
+  EXPECT_GT(none.height, 68);
+}
+
 }  // namespace
 }  // namespace microemo::report

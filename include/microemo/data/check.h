@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "microemo/base/json.h"
+#include "microemo/data/prepared.h"
 
 namespace microemo::data {
 
@@ -16,7 +17,7 @@ const char* name_of(Severity severity);
 struct Finding {
   Severity severity = Severity::error;
   std::string code;  ///< for programs: "manifest", "media", "no-sound", "no-picture", "no-utterances", "no-labels", "outside",
-                     ///< "unknown-length", "duplicate", "leak"
+                     ///< "unknown-length", "truncated", "face-crops", "duplicate", "leak"
   std::filesystem::path manifest;
   int64_t line = 0;  ///< in the manifest; 0: the whole of it
   std::string id;    ///< of the clip; empty when it has none
@@ -31,12 +32,15 @@ struct CheckReport {
   int64_t warnings() const;
 };
 
-/// Looks at everything that `prepare` and `train` will need, without decoding: every line, transcript and video header;
-/// utterances against the length that the container claims; labels; the same content twice; the same content, identity, speaker
-/// or dialogue in two splits. Several manifests (train and test, say) are looked at together. A mistake is a finding, not an
-/// exception; throws Error(data) only for a manifest that cannot be read or is empty. Reads every video once, for its hash, on
-/// `workers` threads (0: as many as the machine allows).
-CheckReport check_manifests(const std::vector<std::filesystem::path>& manifests, int workers = 0);
+/// Looks at everything that `prepare` and `train` will need, without decoding: every line, transcript and video header; files
+/// that break off; given face crops (shape, type, their number or times against the video, whether any is not black); utterances
+/// against the length that the container claims; labels; the same content twice; the same content, identity, speaker or
+/// dialogue in two splits. Several manifests (train and test, say) are looked at together. A mistake is a finding, not an
+/// exception; throws Error(data) only for a manifest that cannot be read or is empty. Reads every video for its hash and for its
+/// packets, on `workers` threads (0: as many as the machine allows). Partial::allow, for a prepare.partial of that name, makes a
+/// file that breaks off a warning, and compares the utterances with what can be read of it.
+CheckReport check_manifests(const std::vector<std::filesystem::path>& manifests, int workers = 0,
+                            Partial partial = Partial::refuse);
 
 struct SplitStats {
   int64_t clips = 0, utterances = 0, labelled = 0;  ///< labelled: utterances with labels or an answer

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "microemo/base/json.h"
 #include "microemo/base/shard.h"
 #include "microemo/data/manifest.h"
+#include "microemo/media/input.h"
 #include "microemo/media/resample.h"
 
 // Shapes: T sampled whole frames, C channels, H height, W width, N native-rate face frames, S side of a face input, F log-mel
@@ -63,6 +66,10 @@ constexpr auto names_of(SoundInput) {
                     std::pair{SoundInput::samples, "samples"}, std::pair{SoundInput::whisper, "whisper"}};
 }
 
+/// What becomes of a clip whose file breaks off.
+enum class Partial { refuse, allow };
+constexpr auto names_of(Partial) { return std::array{std::pair{Partial::refuse, "refuse"}, std::pair{Partial::allow, "allow"}}; }
+
 /// What is taken from a clip; part of the cache's key, so a change makes new entries and leaves the old.
 struct PrepareOptions {
   FrameRule frame_rule = FrameRule::rate;
@@ -79,7 +86,31 @@ struct PrepareOptions {
   SoundInput sound = SoundInput::log_mel;
   media::Resampling sound_resampler = media::Resampling::swresample;
   int64_t mel_bands = 40, sound_pieces = 0;
+  Partial partial = Partial::refuse;
+  media::ReadLimits limits = {};  ///< not part of the key
 };
+
+template <class Visitor>
+void describe_sound(Visitor& option, PrepareOptions& o) {
+  option("sound", o.sound,
+         "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
+         "(hubert) "
+         "or whisper.");
+  option(
+      "sound_resampler", o.sound_resampler,
+      "How a sound comes to 16 kHz: swresample, as ffmpeg does it (Whisper, MERTools); sinc, as torchaudio does it (ImageBind); "
+      "soxr, the cleanest.");
+  option("mel_bands", o.mel_bands, "Mel bands of the sound; ImageBind has 128, Whisper 80 or 128.")
+      .min(8)
+      .max(256)
+      .only_if(o.sound != SoundInput::samples, "prepare.sound is not samples");
+  option(
+      "sound_pieces", o.sound_pieces,
+      "So many pieces of 2 s, evenly over the clip (the public code: 8, which overlap or leave gaps); 0 cuts it without a gap.")
+      .min(0)
+      .max(4096)
+      .only_if(o.sound == SoundInput::imagebind || o.sound == SoundInput::samples, "prepare.sound is imagebind or samples");
+}
 
 template <class Visitor>
 void describe(Visitor& option, PrepareOptions& o) {
@@ -122,25 +153,22 @@ void describe(Visitor& option, PrepareOptions& o) {
          "What holds the crops still while the head moves: its landmarks averaged over time, which lag behind a quick head; a "
          "parabola through them (followed); or that and the registration of each crop with the ones before (registered).")
       .only_if(o.faces, faces);
-  option("sound", o.sound,
-         "What the audio encoder reads: one log-mel spectrogram (model.audio.style plain), or pieces for imagebind, samples "
-         "(hubert) "
-         "or whisper.");
+  describe_sound(option, o);
   option(
-      "sound_resampler", o.sound_resampler,
-      "How a sound comes to 16 kHz: swresample, as ffmpeg does it (Whisper, MERTools); sinc, as torchaudio does it (ImageBind); "
-      "soxr, the cleanest.");
-  option("mel_bands", o.mel_bands, "Mel bands of the sound; ImageBind has 128, Whisper 80 or 128.")
-      .min(8)
-      .max(256)
-      .only_if(o.sound != SoundInput::samples, "prepare.sound is not samples");
+      "partial", o.partial,
+      "A clip whose file is truncated or damaged: skip it (refuse), or take what can be read up to there (allow). Such a clip is "
+      "marked wherever it is used; utterances that end later are an error still.");
   option(
-      "sound_pieces", o.sound_pieces,
-      "So many pieces of 2 s, evenly over the clip (the public code: 8, which overlap or leave gaps); 0 cuts it without a gap.")
-      .min(0)
-      .max(4096)
-      .only_if(o.sound == SoundInput::imagebind || o.sound == SoundInput::samples, "prepare.sound is imagebind or samples");
+      "limits", o.limits,
+      "Limits against hostile and broken files; a clip over one is skipped. They change nothing of what is taken, so entries of "
+      "other limits are kept.");
 }
+
+/// The options that decide what is taken from a clip, as in the cache's key: without the limits, and without `partial` where it
+/// refuses, as whole clips had the same entries before there was that option.
+Json taken_options(const PrepareOptions& options);
+/// Within which a clip is read.
+media::ReadLimits read_limits(const PrepareOptions& options);
 
 /// One clip as the model reads it. CPU tensors; times are seconds on the clip's clock: presentation times of the frames that were
 /// taken, never index / rate. A clip without sound has F = 0, one without a video stream T = N = 0.
@@ -161,6 +189,9 @@ struct PreparedClip {
   at::Tensor piece_times_K;   ///< float64, middle of each
   int64_t source_frames = 0;  ///< decoded frames, for reports
   int64_t faces_found = 0;    ///< face frames with a face
+  /// Of a partial clip: up to where pictures and sound are both whole, and what is wrong with its file. What reaches further of
+  /// one of them is kept.
+  std::optional<media::Damage> damage = {};
 
   bool has_sound() const { return mel_times_F.size(0) > 0 || (piece_times_K.defined() && piece_times_K.size(0) > 0); }
 };
@@ -186,8 +217,8 @@ PreparedClip pattern_clip(const PrepareOptions& options, double seconds);
 
 /// Utterances may end this much after the clip: transcripts are rounded, and encoders cut the last frame of sound.
 inline constexpr double utterance_tolerance_s = 0.1;
-/// Throws Error(data) for an utterance that ends later than that after the clip.
-void check_utterances(const Clip& clip, double duration_s);
+/// Throws Error(data) for an utterance that ends later than that after the clip, or after what could be read of a partial one.
+void check_utterances(const Clip& clip, double duration_s, const std::optional<media::Damage>& damage = {});
 
 /// The cache's file of a clip: CACHE/ab/abcdef….safetensors, where the name is the hash of the video's content, of the options
 /// and of the layout's version; of given face crops too, and of the utterances' times where they choose the face; for a folder of
@@ -204,8 +235,21 @@ struct PreparedFacts {
   double duration_s = 0;
   int64_t frames = 0, face_frames = 0, mel_frames = 0, pieces = 0;  ///< T, N, F and K
   int64_t source_frames = 0, faces_found = 0;
+  std::optional<media::Damage> damage = {};
 };
 PreparedFacts read_prepared_facts(const std::filesystem::path& file);
+
+struct PrepareReport {
+  int64_t clips = 0, done = 0, already_there = 0, skipped = 0;
+  std::map<std::string, int64_t> reasons;  ///< skipped clips by reason: missing, truncated, … (docs/prepare.md names them all)
+  bool stopped = false;                    ///< by a signal; what is done stays
+  double elapsed_s = 0;                    ///< on the clock
+  double seconds = 0;                      ///< of media, in all clips that are in the cache now
+  int64_t source_frames = 0, face_frames = 0, faces_found = 0;
+  int64_t without_picture = 0, without_sound = 0;  ///< clips
+  int64_t without_face = 0;                        ///< clips with a picture in which no frame has a face
+  int64_t partial = 0;                             ///< clips whose files break off
+};
 
 /// How a manifest is prepared; nothing of it is part of the cache's key.
 struct PrepareRun {
@@ -218,25 +262,20 @@ struct PrepareRun {
   /// Bytes that all clips at work may take together, beside what the program takes without any; 0: 80 MiB for each worker. A clip
   /// that needs more than a worker's part of it is prepared after the others, alone, and is skipped when it needs more than all.
   int64_t memory_bytes = 0;
-};
-
-struct PrepareReport {
-  int64_t clips = 0, done = 0, already_there = 0, skipped = 0;
-  std::map<std::string, int64_t> reasons;  ///< skipped clips by reason: missing, truncated, … (docs/prepare.md names them all)
-  bool stopped = false;                    ///< by a signal; what is done stays
-  double elapsed_s = 0;                    ///< on the clock
-  double seconds = 0;                      ///< of media, in all clips that are in the cache now
-  int64_t source_frames = 0, face_frames = 0, faces_found = 0;
-  int64_t without_picture = 0, without_sound = 0;  ///< clips
-  int64_t without_face = 0;                        ///< clips with a picture in which no frame has a face
+  /// Called, on a thread of its own, when a decoder hangs (media::HangGuard) and nothing else is left to do: all workers that are
+  /// at work hang, and no other one can begin a clip. Everything is saved then; it has to end the process, as threads that hang
+  /// cannot be ended. `report` is that of the run so far, stopped where clips are left; `failure` is what prepare_manifest would
+  /// throw, or null. Without it the run waits for the decoder.
+  std::function<void(const PrepareReport& report, std::exception_ptr failure)> on_hang = {};
 };
 
 /// Prepares the clips of a manifest, or those of a shard, into the cache. Resumable: entries that exist are kept, a damaged one
-/// is made again, skipped clips are tried again. Several processes may share a cache at the same time. Clips that cannot be read,
-/// and clips whose utterances lie outside them, are listed in CACHE/skipped.jsonl, one object a line: manifest, line, id, video,
-/// reason, kind, message, where, next; lines of other manifests and shards stay. Throws Error(data) when more are skipped than
-/// `run` allows, naming the commonest reasons, and Error(environment) when the cache cannot be written; the entries that were
-/// finished stay.
+/// is made again, skipped clips are tried again, those whose decoder hung behind all others. Several processes may share a cache
+/// at the same time. Clips that cannot be read, and clips whose utterances lie outside them, are listed in CACHE/skipped.jsonl,
+/// one object a line: manifest, line, id, video, reason, kind, message, where, next; lines of other manifests and shards stay. In
+/// the same way CACHE/partial.jsonl lists the clips that are partial: manifest, line, id, video, until_s, reason. Throws
+/// Error(data) when more are skipped than `run` allows, naming the commonest reasons, and Error(environment) when the cache
+/// cannot be written; the entries that were finished stay.
 PrepareReport prepare_manifest(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                                const PrepareRun& run = {});
 

@@ -18,7 +18,8 @@ struct DamagedEntry {
 struct CacheCheck {
   int64_t entries = 0, bytes = 0;
   int64_t unsigned_entries =
-      0;  ///< of earlier versions, without a hash of their contents: checked for layout and finiteness alone
+      0;                ///< of earlier versions, without a hash of their contents: checked for layout and finiteness alone
+  int64_t partial = 0;  ///< of clips whose files break off
   std::vector<DamagedEntry> damaged;  ///< in the order of their names
 };
 

@@ -27,7 +27,8 @@ struct Sample {
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> missing;
-  std::string manifest_hash;  ///< of the manifest, and of all features that were read
+  std::vector<std::string> partial() const;  ///< samples whose files break off (prepare.partial)
+  std::string manifest_hash;                 ///< of the manifest, and of all features that were read
 };
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
                      bool allow_missing);

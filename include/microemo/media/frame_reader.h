@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "microemo/media/video_reader.h"
@@ -25,7 +26,8 @@ struct IndexedFrame {
 /// with B-frames) are decoded once to know them, and are then read without jumps. Thread rule: one reader per thread.
 class FrameReader {
  public:
-  /// Throws Error(data) as VideoReader does, at once also for a file that ends too early.
+  /// Throws Error(data) as VideoReader does, at once also for a file that ends too early, if its limits do not allow that. Of
+  /// such a file the frames up to the damage are there; pictures that cannot be decoded are found when they are read.
   explicit FrameReader(const MediaInput& input, const VideoReader::Options& options = {});
   ~FrameReader();
   FrameReader(FrameReader&&) noexcept;
@@ -35,6 +37,8 @@ class FrameReader {
   const std::vector<IndexedFrame>& frames() const;
   /// End of the last frame, in seconds.
   double end_s() const;
+  /// As VideoReader::damage.
+  const std::optional<Damage>& damage() const;
   /// The frame that is shown at a time: the last one that begins no later, or the first. Throws Error(data) for times before 0
   /// and behind the end, naming it.
   int64_t shown_at(double seconds) const;

@@ -27,10 +27,32 @@ struct MediaInput {
 struct ReadLimits {
   int64_t max_pixels = 4096 * 4096;  ///< of one frame
   double max_seconds = 4 * 3600;     ///< of sound read as a whole
-  int max_streams = 64;
+  int64_t max_streams = 64;
   double probe_mb = 5, probe_seconds = 5;  ///< that are read to learn about the streams
   double stall_seconds = 60;               ///< without a packet or a frame, by the clock: the file is taken to hang
   int64_t max_bad_packets = 1000;          ///< in a row that give no frame
+  bool partial = false;  ///< a file that breaks off is read up to there, and tells its Damage, instead of refused
+};
+
+template <class Visitor>
+void describe(Visitor& option, ReadLimits& o) {
+  constexpr double most = 1e9;
+  option("max_pixels", o.max_pixels, "A file with larger pictures is refused.").min(1).max(most);
+  option("max_seconds", o.max_seconds, "A sound that is longer is refused.").min(0).max(most);
+  option("max_streams", o.max_streams, "A file with more streams is refused.").min(1).max(1e6);
+  option("max_bad_packets", o.max_bad_packets, "A file with more in a row that the decoder refuses is refused.").min(0).max(most);
+  option("probe_mb", o.probe_mb, "Megabytes that are read to learn about the streams.").min(0.001).max(most);
+  option("probe_seconds", o.probe_seconds, "Seconds of media that are read for it.").min(0.001).max(most);
+  option("stall_seconds", o.stall_seconds,
+         "A file that gives nothing for so long is taken to hang; five times as long within one call of the decoder.")
+      .min(0.001)
+      .max(most);
+}
+
+/// Where a file breaks off: it is truncated, or what follows cannot be decoded.
+struct Damage {
+  double until_s = 0;  ///< up to here nothing is missing, on the clip's clock
+  std::string reason;
 };
 
 /// A packet that the decoder refused.

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "microemo/media/resample.h"
@@ -15,6 +16,9 @@ struct Sound {
   double start_s = 0;  ///< of the first sample on the clip's clock (VideoFrame::seconds)
   std::vector<float> samples;
   int64_t bad_packets = 0;  ///< of the file, up to the last sample
+  /// Of a file that breaks off and was read to its end: until_s is where the sound ends, or the file when the sound had ended
+  /// before. Only with ReadLimits::partial.
+  std::optional<Damage> damage = {};
 
   double end_s() const { return start_s + double(samples.size()) / rate; }
 };
@@ -49,7 +53,8 @@ class AudioReader {
   /// The samples of [begin_s, end_s) on the clip's clock: those that read_sound gives from round((begin_s - start_s) rate) to
   /// round((end_s - start_s) rate), bit for bit, as far as the sound goes. Decodes on from the window before, or again from the
   /// start when this one begins earlier. Throws Error(config) when it ends before it begins, is not finite or longer than
-  /// limits.max_seconds; Error(data) for a file that ends before its time, when the window reaches so far.
+  /// limits.max_seconds; Error(data) for a file that ends before its time, when the window reaches so far and limits.partial does
+  /// not allow it.
   Sound window(double begin_s, double end_s);
 
  private:

@@ -22,10 +22,14 @@ struct VideoInfo {
   int streams = 0;                           ///< of any kind
 };
 
-/// Facts of a file without decoding it; of a folder of pictures by its first. Throws Error(data): missing, empty, a folder without
-/// a frame rate or the reverse, not media, over a limit, no stream that can be read, no such stream as was asked for; as
+/// Facts of a file without decoding it; of a folder of pictures by its first. Throws Error(data): missing, empty, a folder
+/// without a frame rate or the reverse, not media, over a limit, no stream that can be read, no such stream as was asked for; as
 /// picture_files does.
 VideoInfo probe(const MediaInput& input, const ReadLimits& limits = {});
+
+/// Reads a file's packets to the end without decoding them: where and why it breaks off, or nothing. What cannot be decoded is
+/// not found. Throws Error(data) as probe does.
+std::optional<Damage> find_damage(const MediaInput& input, const ReadLimits& limits = {});
 
 struct VideoFrame {
   int64_t index = 0;   ///< 0, 1, … in presentation order
@@ -56,8 +60,13 @@ class VideoReader {
 
   const VideoInfo& info() const;
   /// The next frame, or nothing at the end. Throws Error(data) "truncated or damaged" naming the second when packets cannot be
-  /// decoded up to the end that the container announces; single bad packets inside are counted and go on.
+  /// decoded up to the end that the container announces; single bad packets inside are counted and go on. With
+  /// ReadLimits::partial such a file ends there, with the last frame before which none is missing, and tells its damage; without
+  /// a frame it is an error still.
   std::optional<VideoFrame> next();
+  /// Of a file that was read to its end: until_s is where the pictures end, or where the file breaks off when the pictures had
+  /// ended before.
+  const std::optional<Damage>& damage() const;
   int64_t bad_packets() const;
   /// The first of them; nothing while there is none.
   const std::optional<BadPacket>& first_bad_packet() const;

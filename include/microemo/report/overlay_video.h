@@ -13,6 +13,7 @@ struct OverlayVideo {
   /// Its duration is found by itself when it is 0.
   Overlay overlay;
   media::FaceTrackOptions faces;
+  media::ReadLimits limits = {};
 };
 
 /// Checks a name and place for an overlay before long work: throws Error(config) when it does not end in ".mp4" or is the video
