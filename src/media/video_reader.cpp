@@ -14,6 +14,8 @@ VideoInfo probe(const MediaInput& input, const ReadLimits& limits) { return open
 
 std::optional<Damage> find_damage(const MediaInput& input, const ReadLimits& limits) {
   MediaFile file = open_media(input, limits);
+  // A folder of pictures has no length of its own.
+  if (file.pictures) return std::nullopt;
   PacketReader packets(file);
   const libav::Packet packet = libav::new_packet();
   const int stream = file.info.has_video ? file.video_stream : file.audio_stream;
