@@ -34,9 +34,11 @@ struct Packets {
 
 Packets packets_of(MediaFile& file) {
   std::vector<PacketFacts> facts;
-  // Pictures need not be read to know their times.
-  for (int64_t i = 0; file.pictures && i < file.pictures->count(); ++i) facts.push_back({.pts = i, .duration = 1, .key = true});
-  if (file.pictures) return {std::move(facts), std::nullopt};
+  if (file.pictures) {
+    // Pictures need not be read to know their times.
+    for (int64_t i = 0; i < file.pictures->count(); ++i) facts.push_back({.pts = i, .duration = 1, .key = true});
+    return {std::move(facts), std::nullopt};
+  }
   PacketReader packets(file);
   const Packet packet = new_packet();
   while (packets.next(file.video_stream, *packet)) {

@@ -17,8 +17,8 @@ namespace {
 constexpr int columns = 8, side = 128, heading_size = 18, heading_height = 34, margin = 8;
 constexpr int frame_columns = 4, highest_frame = 200, tag_size = 12, tag_height = 15, tag_inset = 3;
 constexpr double least_with_points = 60;
-constexpr Color ground{24, 24, 24}, heading_ink{255, 220, 0}, watched_color{255, 220, 0}, other_color{120, 190, 255},
-    tag_ink{16, 16, 16}, title_ink{238, 240, 242};
+constexpr Color ground{24, 24, 24}, heading_ink{255, 220, 0}, watched_color = heading_ink, other_color{120, 190, 255},
+                                                              tag_ink{16, 16, 16}, title_ink{238, 240, 242};
 
 struct Track {
   int number = 0;
