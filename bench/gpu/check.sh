@@ -54,6 +54,9 @@ check "$build/bin/gpu_bench" kernels
 section "20 updates of a small decoder on the GPU against the CPU"
 check "$build/bin/gpu_bench" curve
 
+section "answers of a small decoder on the GPU, in batches and orders of any kind, against the CPU's"
+check "$build/bin/gpu_bench" answers
+
 section "LLaMA-2-7B's shape (of $layers layers), LoRA on queries and values, 4,096 packed tokens, bf16"
 ours=(timeout 150 "$build/bin/gpu_bench" decoder --layers "$layers" --steps 10)
 check "${ours[@]}"

@@ -2,6 +2,7 @@
 //
 //   gpu_bench kernels [--device cuda|cpu]
 //   gpu_bench curve [--device cuda|cpu]
+//   gpu_bench answers [--device cuda|cpu]
 //   gpu_bench decoder [--device cuda|cpu] [--layers N --width N --hidden N --heads N --vocabulary N --rows N --tokens N --steps
 //   N]
 //                     [--frozen bf16|int8|nf4] [--recompute] [--without-kernels]
@@ -10,7 +11,9 @@
 // operations on the same device; it exits with 1 when one differs. "decoder" trains a decoder of random weights with adapters
 // (rank 16 on queries and values) on rows of random tokens, of which the last eighth is learned, and prints tokens a second and
 // the share of the arithmetic peak of an H100 (989 TFLOP/s in bf16), counting 4 operations for each weight and token, or 6 with
-// --recompute.
+// --recompute; then how long a checkpoint stops it (adapters and their optimizer's state are copied to the CPU; the rest is
+// written while it goes on).
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -28,6 +31,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
+#include "answers.h"
 #include "curve.h"
 #include "microemo/base/device.h"
 #include "microemo/base/device_kernels.h"
@@ -40,6 +44,7 @@
 #include "microemo/nn/linear.h"
 #include "microemo/nn/loss.h"
 #include "microemo/nn/rotary.h"
+#include "microemo/train/checkpoints.h"
 #include "microemo/train/device.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/optimizer.h"
@@ -215,6 +220,21 @@ std::shared_ptr<model::Decoder> random_decoder(const Words& words, const train::
   return decoder;
 }
 
+/// How long training stands still for a checkpoint, in seconds, the median of five.
+double stall_of(model::Decoder& decoder, train::AdamW& optimizer, const train::TrainOptions& options, const at::Device& device) {
+  train::WeightAverage average(decoder, 0);
+  train::Checkpoints checkpoints(".", options);
+  std::vector<double> seconds;
+  for (int round = 0; round < 6; ++round) {
+    wait(device);
+    const double began = now_s();
+    checkpoints.prepare({decoder, optimizer, average});
+    if (round > 0) seconds.push_back(now_s() - began);  // the first makes the buffers
+  }
+  std::ranges::sort(seconds);
+  return seconds[seconds.size() / 2];
+}
+
 int train_decoder(const Words& words, const at::Device& device) {
   if (words.contains("without-kernels")) set_device_kernels(nullptr);
   train::TrainOptions options;
@@ -256,12 +276,13 @@ int train_decoder(const Words& words, const at::Device& device) {
   std::printf("%.0f tokens/s, %.1f ms a step, %.1f %% of 989 TFLOP/s, loss %.4f -> %.4f", per_second, 1e3 * seconds,
               100 * operations / 989e12, first, loss.item<double>());
   if (device.is_cuda()) std::printf(", %.1f GB at most", double(cuda_memory(device.index()).peak_allocated) / 1e9);
-  std::printf("\n");
+  const double stall = stall_of(*decoder, optimizer, options, device);
+  std::printf("\na checkpoint stops it for %.2f ms, %.2f %% of a step\n", 1e3 * stall, 100 * stall / seconds);
   return 0;
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw ConfigError("no task").hint("give kernels, curve or decoder");
+  if (arguments.empty()) throw ConfigError("no task").hint("give kernels, curve, answers or decoder");
   Words words;
   for (size_t i = 1; i < arguments.size(); ++i) {
     const std::string key = arguments[i].substr(arguments[i].find_first_not_of('-'));
@@ -273,8 +294,9 @@ int run(const std::vector<std::string>& arguments) {
   std::printf("device: %s\n", chosen.cuda ? chosen.reason.c_str() : "the CPU");
   if (arguments[0] == "kernels") return check_kernels(device);
   if (arguments[0] == "curve") return same_curve(device) ? 0 : 1;
+  if (arguments[0] == "answers") return same_answers(device) ? 0 : 1;
   if (arguments[0] == "decoder") return train_decoder(words, device);
-  throw ConfigError("there is no task '{}'", arguments[0]).hint("give kernels, curve or decoder");
+  throw ConfigError("there is no task '{}'", arguments[0]).hint("give kernels, curve, answers or decoder");
 }
 
 }  // namespace

@@ -55,10 +55,11 @@ std::string part_file(int64_t rank, int64_t parts) {
   return parts == 1 ? "optimizer.safetensors" : fmt::format("optimizer-rank-{}-of-{}.safetensors", rank, parts);
 }
 
-/// Row-major in memory that is kept from one checkpoint to the next: new pages cost more than the copy.
+/// Row-major in memory that is kept from one checkpoint to the next: new pages cost more than the copy. From a device it is on
+/// its way on return.
 void copy_into(at::Tensor& buffer, const at::Tensor& values) {
   if (!buffer.defined()) buffer = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(values.is_cuda()));
-  buffer.copy_(values);
+  buffer.copy_(values, /*non_blocking=*/true);
 }
 
 void copy_into(checkpoint::NamedTensors& buffers, const checkpoint::NamedTensors& tensors) {
@@ -68,6 +69,11 @@ void copy_into(checkpoint::NamedTensors& buffers, const checkpoint::NamedTensors
 at::Device device_of(const torch::nn::Module& module) {
   const auto parameters = module.parameters();
   return parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
+}
+
+/// Until all that was asked of the device is done.
+void wait_for(const at::Device& device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
 }
 
 Json to_json(const TrainState& state, int64_t parts) {
@@ -204,7 +210,12 @@ void Checkpoints::take(const TrainState& state, const Trained& trained) {
   const at::NoGradGuard no_grad;
   snapshot_.state = state;
   copy_into(snapshot_.optimizer, trained.optimizer.state());
-  if (rank_ > 0) return;
+  if (rank_ == 0) take_weights(trained);
+  // Once for all copies: the next update changes what they read.
+  wait_for(device_of(trained.module));
+}
+
+void Checkpoints::take_weights(const Trained& trained) {
   snapshot_.shards = trained.shards;
   for (const auto& item : trained.module.named_parameters())
     if (item.value().requires_grad())

@@ -78,7 +78,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream next) const override { return c10::Stream(c10::Stream::DEFAULT, next.device()); }
   c10::DeviceIndex deviceCount() const noexcept override { return count_of_devices; }
   bool queryStream(const c10::Stream&) const override { return true; }
-  void synchronizeStream(const c10::Stream&) const override {}
+  void synchronizeStream(const c10::Stream&) const override { ++waits; }
   void synchronizeDevice(c10::DeviceIndex) const override {}
   void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
   void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
@@ -249,9 +249,9 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
   return at::detail::empty_strided_generic(size, stride, &memory_of(device), device_keys, c10::dtype_or_default(type));
 }
 
-at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   if (from.device() != to.device()) ++copies;
-  if (to.is_cpu()) ++waits;
+  if (to.is_cpu() && !non_blocking) ++waits;
   const auto copy = [from, to] { on_cpu(to).copy_(on_cpu(from)); };
   copy();
   record_call(copy);

@@ -25,7 +25,8 @@ void record_call(std::function<void()> call);
 int64_t second_device_graph_runs();
 
 /// How often the program waited for what was computed on the device: for numbers (Tensor::item and the like), for how many
-/// elements a result has (nonzero and the like), and for copies to the CPU.
+/// elements a result has (nonzero and the like), for copies to the CPU unless they are non-blocking, and for all that was asked
+/// of it.
 int64_t second_device_waits();
 
 /// How often data went from the second device to the CPU or back, item() not counted.

@@ -3,6 +3,7 @@
 #include "infer/tiny_model.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/infer/generate.h"
+#include "microemo/train/checkpoints.h"
 #include "microemo/train/cost.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/flops.h"
@@ -199,6 +200,19 @@ TEST_F(OnASecondDevice, AStepWaitsOnceAtItsEnd) {
   options_.model.audio.pooling = model::Pooling::attention;
   options_.model.fusion.enabled = true;
   expect_one_wait("pools and their fusion");
+}
+
+TEST_F(OnASecondDevice, ACheckpointWaitsOnceForItsCopies) {
+  options_.train.ema = 0.9;
+  const Task one = task(test::second_device());
+  one.module->to(one.device);
+  AdamW optimizer(*one.module, options_.train);
+  WeightAverage average(*one.module, options_.train.ema);
+  Checkpoints checkpoints(folder_.path(), options_.train);
+  const int64_t waits = test::second_device_waits(), copies = test::second_device_copies();
+  checkpoints.prepare({*one.module, optimizer, average});
+  EXPECT_EQ(test::second_device_waits() - waits, 1);
+  EXPECT_GT(test::second_device_copies() - copies, 40);
 }
 
 TEST_F(OnASecondDevice, AnswersAreThoseOfTheCpu) {

@@ -81,6 +81,7 @@ class Checkpoints {
     const parallel::FrozenShards* shards = nullptr;
   };
   void take(const TrainState& state, const Trained& trained);
+  void take_weights(const Trained& trained);
   void write_first(const std::stop_token& stop) const;
   void write_model(const std::filesystem::path& file) const;
   void write_part(const std::stop_token& stop) const;
