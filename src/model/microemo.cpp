@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
@@ -235,13 +236,30 @@ void MicroEmo::replay_shapes() {
   if (sound_encoder_) sound_encoder_->replay_shapes();
 }
 
-MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& pictures_n3HW) const {
-  const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1);
+at::Tensor MicroEmo::encoded_frames(const ClipBatch& clips) const {
+  if (clips.encoded_BTSC.defined()) {
+    MICROEMO_CHECK(clips.encoded_BTSC.dim() == 4 && clips.encoded_BTSC.sizes().slice(0, 2) == clips.frame_mask_BT.sizes(),
+                   "frames that were encoded before do not fit the frames of the batch");
+    const auto parameters = visual_encoder_->parameters();
+    const bool learns = std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
+    MICROEMO_CHECK(!learns || !at::GradMode::is_enabled(), "frames that were encoded before cannot teach the picture encoder");
+    return clips.encoded_BTSC.flatten(0, 1).to(at::kFloat);
+  }
+  const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, clips.frames_BTCHW.flatten(0, 1));
+  return in_part("visual_encoder", [&] {
+    return has_image_qformer(options_) || options_.video_qformer.pooling == VideoPooling::patches
+               ? visual_encoder_->forward(pictures_n3HW)
+               : visual_encoder_->features(pictures_n3HW).unsqueeze(1);
+  });
+}
+
+MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips) const {
+  const int64_t batch = clips.frame_mask_BT.size(0), frames = clips.frame_mask_BT.size(1);
   require_moments(clips.frame_mask_BT, clips.ids);
   if (frames > 1)
     throw DataError("{} frames of a clip, and the model takes the patches of one", frames)
         .hint("set prepare.frame_rule=uniform and prepare.frame_count=1, and prepare again");
-  const at::Tensor tokens_nSC = in_part("visual_encoder", [&] { return visual_encoder_->forward(pictures_n3HW); });
+  const at::Tensor tokens_nSC = encoded_frames(clips);
   const at::Tensor patches_nPC = tokens_nSC.slice(1, tokens_nSC.size(1) - visual_encoder_->patches());
   const at::Tensor merged_BTQM = patches_nPC.reshape({batch, frames, options_.video_qformer.queries, -1});
   return {{merged_BTQM, clips.frame_times_BT, clips.frame_mask_BT},
@@ -249,10 +267,9 @@ MicroEmo::Seen MicroEmo::see_patches(const ClipBatch& clips, const at::Tensor& p
 }
 
 MicroEmo::Seen MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignment) const {
-  const int64_t batch = clips.frames_BTCHW.size(0), frames = clips.frames_BTCHW.size(1), width = frame_token_width(options_);
-  const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, clips.frames_BTCHW.flatten(0, 1));
+  const int64_t batch = clips.frame_mask_BT.size(0), frames = clips.frame_mask_BT.size(1), width = frame_token_width(options_);
   if (options_.video_qformer.pooling == VideoPooling::patches) {
-    Seen seen = see_patches(clips, pictures_n3HW);
+    Seen seen = see_patches(clips);
     if (for_alignment) for_alignment->frames_BTC = seen.frames.tokens_BTPM.mean(2);
     return seen;
   }
@@ -260,13 +277,12 @@ MicroEmo::Seen MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignm
   if (image_qformer_) {
     const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
     const nn::DropoutKeys keys_n = clips.clip_keys.at(Place::image_qformer).parts(frames);
-    const at::Tensor patches_nSC = in_part("visual_encoder", [&] { return visual_encoder_->forward(pictures_n3HW); });
+    const at::Tensor patches_nSC = encoded_frames(clips);
     frames_BTQC = in_part("image_qformer", [&] {
                     return image_qformer_->forward(patches_nSC, text_nL, nullptr, keys_n);
                   }).view({batch, frames, -1, width});
   } else {
-    frames_BTQC =
-        in_part("visual_encoder", [&] { return visual_encoder_->features(pictures_n3HW); }).view({batch, frames, 1, width});
+    frames_BTQC = encoded_frames(clips).view({batch, frames, 1, width});
   }
   if (local_branch_) {
     const at::Tensor faces_BNC = in_part("local_branch", [&] {

@@ -1,7 +1,9 @@
 // Whole models of the public lineages, loaded from files as their public code keeps them (tests/reference/lineages.py).
 #include "microemo/base/files.h"
 #include "microemo/model/microemo.h"
+#include "microemo/model/pictures.h"
 #include "microemo/model/public_weights.h"
+#include "microemo/model/vit.h"
 #include "microemo/nn/init.h"
 #include "microemo/nn/loss.h"
 #include "public_reference.h"
@@ -198,6 +200,50 @@ TEST_F(AffectGpt2025, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_th
 
 TEST_F(EmotionLlama, AnswersAsItsPublicWiringDoes) { expect_what_the_public_code_computes(); }
 TEST_F(EmotionLlama, HasTheGradientsOfItsPublicWiring) { expect_gradients_of_the_public_code(); }
+
+/// What the frames' ViT gives, in the batch in place of the frames.
+void encode_frames(const MicroEmo& model, ClipBatch& batch) {
+  const at::NoGradGuard no_grad;
+  const ModelOptions& o = model.options();
+  const at::Tensor pictures = normalised_pictures(o.visual.style, batch.frames_BTCHW.flatten(0, 1));
+  const at::Tensor encoded = o.visual.style == VisualStyle::clip ? model.visual_encoder()->features(pictures).unsqueeze(1)
+                                                                 : model.visual_encoder()->forward(pictures);
+  batch.encoded_BTSC = encoded.view({batch.frames_BTCHW.size(0), batch.frames_BTCHW.size(1), encoded.size(1), encoded.size(2)});
+  batch.frames_BTCHW = at::Tensor();
+}
+
+void expect_the_same_from_encoded_frames(MicroEmo& model, ClipBatch batch) {
+  for (const at::Tensor& parameter : model.visual_encoder()->parameters()) parameter.set_requires_grad(false);
+  const at::Tensor from_pictures_nD = model.media_tokens(batch);
+  encode_frames(model, batch);
+  EXPECT_TRUE(model.media_tokens(batch).equal(from_pictures_nD));
+  batch.encoded_BTSC = batch.encoded_BTSC + 1;
+  EXPECT_GT(error_of(model.media_tokens(batch), from_pictures_nD), 1e-3) << "they are not what is read";
+}
+
+TEST_F(TimeChat, ReadsFramesThatWereEncodedBefore) { expect_the_same_from_encoded_frames(*model_, batch_); }
+TEST_F(AffectGpt2025, ReadsFramesThatWereEncodedBefore) { expect_the_same_from_encoded_frames(*model_, batch_); }
+TEST_F(EmotionLlama, ReadsFramesThatWereEncodedBefore) { expect_the_same_from_encoded_frames(*model_, batch_); }
+
+TEST_F(TimeChat, RefusesEncodedFramesWhereTheirEncoderLearns) {
+  for (const at::Tensor& parameter : model_->visual_encoder()->parameters()) parameter.set_requires_grad(true);
+  encode_frames(*model_, batch_);
+  expect_error(
+      ErrorKind::internal, [&] { model_->media_tokens(batch_); }, "cannot teach the picture encoder");
+  const at::NoGradGuard no_grad;
+  EXPECT_NO_THROW(model_->media_tokens(batch_)) << "nothing learns here";
+}
+
+TEST_F(TimeChat, RefusesEncodedFramesOfAnotherNumber) {
+  for (const at::Tensor& parameter : model_->visual_encoder()->parameters()) parameter.set_requires_grad(false);
+  encode_frames(*model_, batch_);
+  const at::Tensor right_BTSC = batch_.encoded_BTSC;
+  for (const at::Tensor& wrong : {right_BTSC.slice(1, 1), right_BTSC.slice(0, 1), right_BTSC.flatten(0, 1)}) {
+    batch_.encoded_BTSC = wrong;
+    expect_error(
+        ErrorKind::internal, [&] { model_->media_tokens(batch_); }, "do not fit the frames of the batch");
+  }
+}
 
 TEST_F(EmotionLlama, RefusesAClipWithoutAPicture) {
   batch_.frame_mask_BT = at::tensor({1, 0}).view({2, 1}).to(at::kBool);

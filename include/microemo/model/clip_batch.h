@@ -19,6 +19,9 @@ namespace microemo::model {
 /// labels_RL and lengths_R.
 struct ClipBatch {
   at::Tensor frames_BTCHW;     ///< uint8 RGB
+  at::Tensor encoded_BTSC;     ///< floats: what the ViT of whole frames gave for them earlier ([B, T, 1, C] of CLIP's projected
+                               ///< tokens), so that it is not run; undefined where it is to be run. Right for a frozen one alone,
+                               ///< and for frames that are not changed at random
   at::Tensor frame_times_BT;   ///< float32 seconds
   at::Tensor frame_mask_BT;    ///< bool, false is padding
   at::Tensor time_text_BTL;    ///< int64 ids of "This frame is sampled at t second.", padded with -1

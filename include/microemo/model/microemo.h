@@ -93,8 +93,10 @@ class MicroEmo : public torch::nn::Module {
     TimedTokens frames;
     at::Tensor class_BTC;
   };
+  /// What the ViT of whole frames gives for each, [B * T, S, C], or what the batch brings of it.
+  at::Tensor encoded_frames(const ClipBatch& batch) const;
   Seen look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
-  Seen see_patches(const ClipBatch& batch, const at::Tensor& pictures) const;
+  Seen see_patches(const ClipBatch& batch) const;
   at::Tensor video_tokens(const ClipBatch& batch, const TimedTokens& frames, AlignmentInput* for_alignment) const;
   at::Tensor audio_tokens(const ClipBatch& batch, const TimedTokens& sound, AlignmentInput* for_alignment) const;
   at::Tensor feature_tokens(const ClipBatch& batch, const at::Tensor& class_BTC) const;
