@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 
 #include <ATen/ops/empty.h>
@@ -12,6 +13,7 @@
 #include "microemo/data/prepared.h"
 #include "microemo/media/crops.h"
 #include "microemo/media/face.h"
+#include "microemo/media/frame_reader.h"
 #include "microemo/media/sound.h"
 #include "microemo/media/video_reader.h"
 #include "prepare_faces.h"
@@ -46,7 +48,7 @@ struct Pictures {
   std::vector<double> face_times;
   std::vector<std::optional<media::Face>> faces;  ///< of each face time
   double end_s = 0;
-  int64_t decoded = 0;
+  int64_t decoded = 0, bad_packets = 0, damaged = 0;
   std::optional<media::Damage> damage;
 };
 
@@ -59,25 +61,27 @@ void note_damage(PreparedClip& prepared, const std::optional<media::Damage>& dam
   if (damage && (!prepared.damage || damage->until_s < prepared.damage->until_s)) prepared.damage = damage;
 }
 
-media::VideoReader reader_of(const Clip& clip, const PrepareOptions& options) {
-  return media::VideoReader(media_of(clip), {.limits = read_limits(options)});
+/// Where frames of certain numbers alone are looked at, `rgb_of` spares the others their colours.
+media::VideoReader reader_of(const Clip& clip, const PrepareOptions& options, std::function<bool(int64_t)> rgb_of = {}) {
+  return media::VideoReader(media_of(clip), {.limits = read_limits(options), .rgb_of = std::move(rgb_of)});
 }
 
-/// Frames of the clip, counted where the rule needs to know before the first is seen.
-int64_t frame_count(const Clip& clip, const PrepareOptions& options) {
-  if (options.frame_rule == FrameRule::rate) return 0;
+int64_t counted_frames(const Clip& clip, const PrepareOptions& options) {
   media::VideoReader reader(media_of(clip), {.limits = read_limits(options), .rgb = false});
   int64_t count = 0;
   while (reader.next()) ++count;
   return count;
 }
 
-Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count) {
-  media::VideoReader reader = reader_of(clip, options);
-  media::FaceTracker tracker;
+/// `total` is the number of frames where the rule needs to know it before the first is seen, else 0.
+Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count, int64_t total) {
+  Pictures pictures{WholeFrames(options, total), KeptFrames(memory.kept_frames), {}, {}, {}, 0, 0, 0, 0, {}};
+  const bool faces_are_given = !clip.face_crops.empty(), looks_for_faces = options.faces && !faces_are_given;
+  media::VideoReader reader = reader_of(clip, options, [&](int64_t) { return looks_for_faces || pictures.whole.wants_next(); });
+  // It loads a landmark model of 100 MB.
+  std::optional<media::FaceTracker> tracker;
+  if (looks_for_faces) tracker.emplace();
   FaceClock clock(options);
-  Pictures pictures{WholeFrames(options, frame_count(clip, options)), KeptFrames(memory.kept_frames), {}, {}, {}, 0, 0, {}};
-  const bool faces_are_given = !clip.face_crops.empty();
   size_t counted = 0;
   const double claimed_s = reader.info().duration_s;
   double last_interval_s = 0, last_s = 0;
@@ -87,8 +91,8 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory
     last_s = frame->seconds;
     damaged += frame->damaged;
     if (faces_are_given) pictures.frame_times.push_back(frame->seconds);
-    if (options.faces && !faces_are_given && clock.takes(frame->seconds)) {
-      tracker.add(frame->rgb);
+    if (looks_for_faces && clock.takes(frame->seconds)) {
+      tracker->add(frame->rgb);
       const double seen = claimed_s > 0 ? std::min(1.0, (last_s + last_interval_s) / claimed_s) : 1;
       if (pictures.kept.complete()) pictures.kept.add(face_source(frame->rgb, options), seen);
       pictures.face_times.push_back(frame->seconds);
@@ -104,12 +108,29 @@ Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory
                    : pictures.damage   ? last_s
                                        : std::max(last_s, reader.info().duration_s);
   pictures.whole.finish(pictures.end_s);
-  pictures.faces = chosen_faces(clip, options, tracker.finish(), pictures.face_times);
+  pictures.faces =
+      chosen_faces(clip, options, tracker ? tracker->finish() : std::vector<std::vector<media::Face>>(), pictures.face_times);
   const auto found = std::ranges::count_if(pictures.faces, [](const auto& face) { return face.has_value(); });
   count.add(found * face_crop_bytes(options), last_s);
-  report_repairs(clip, "packets of video", reader.bad_packets());
-  report_repairs(clip, "frames", damaged);
+  pictures.bad_packets = reader.bad_packets();
+  pictures.damaged = damaged;
   return pictures;
+}
+
+/// A clip is decoded once where its packets tell the number of its frames, and again where fewer of them can be decoded.
+Pictures watch(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count) {
+  if (options.frame_rule == FrameRule::rate) return watch(clip, options, memory, count, 0);
+  std::optional<int64_t> total = media::announced_frames(media_of(clip), read_limits(options));
+  if (total > 0) {
+    MemoryCount tried = count;
+    Pictures pictures = watch(clip, options, memory, tried, *total);
+    if (pictures.decoded == *total) {
+      count = tried;
+      return pictures;
+    }
+    total = pictures.decoded;
+  }
+  return watch(clip, options, memory, count, total > 0 ? *total : counted_frames(clip, options));
 }
 
 /// Calls visit(index, source) for the face frames before `count`, in order; decodes the clip again where they were not kept.
@@ -149,6 +170,8 @@ std::vector<FaceCrop> crop_faces(const Clip& clip, const PrepareOptions& options
 void read_pictures(const Clip& clip, const PrepareOptions& options, const ClipMemory& memory, MemoryCount& count,
                    PreparedClip& prepared) {
   Pictures pictures = watch(clip, options, memory, count);
+  report_repairs(clip, "packets of video", pictures.bad_packets);
+  report_repairs(clip, "frames", pictures.damaged);
   const GivenFaces faces = options.faces && !clip.face_crops.empty()
                                ? given_faces(clip, options, pictures.frame_times, pictures.end_s)
                                : GivenFaces{crop_faces(clip, options, pictures), pictures.face_times};

@@ -37,8 +37,8 @@ void MemoryCount::add(int64_t bytes, double seconds) {
 
 void MemoryCount::expect(int64_t bytes, double seconds) const {
   if (bytes <= most_ - used_) return;
-  throw DataError("clip \"{}\" takes more than {} MiB of memory up to {:.1f} s", clip_.id, most_ >> 20, seconds)
-      .where(clip_.video)
+  throw DataError("clip \"{}\" takes more than {} MiB of memory up to {:.1f} s", clip_->id, most_ >> 20, seconds)
+      .where(clip_->video)
       .hint("allow more with --memory, cut the video into parts, or lower prepare.frame_rate, prepare.face_rate or their sizes");
 }
 

@@ -11,7 +11,7 @@ namespace microemo::data {
 /// Counts what a clip takes against ClipMemory::most.
 class MemoryCount {
  public:
-  MemoryCount(const Clip& clip, const ClipMemory& memory) : clip_(clip), most_(memory.most) {}
+  MemoryCount(const Clip& clip, const ClipMemory& memory) : clip_(&clip), most_(memory.most) {}
 
   /// Throws Error(data) when the clip takes more than it may; `seconds` is how far it was read.
   void add(int64_t bytes, double seconds);
@@ -19,7 +19,7 @@ class MemoryCount {
   void expect(int64_t bytes, double seconds) const;
 
  private:
-  const Clip& clip_;
+  const Clip* clip_;
   int64_t most_;
   int64_t used_ = 0;
 };

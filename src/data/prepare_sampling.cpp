@@ -36,7 +36,8 @@ double WholeFrames::due_s() const { return first_s_ + double(next_) / rate_; }
 
 void WholeFrames::add(media::VideoFrame&& frame) {
   if (total_ > 0) {
-    if (next_ < count_ && next_ * total_ / count_ == seen_++) take(frame), ++next_;
+    if (wants_next()) take(frame), ++next_;
+    ++seen_;
     return;
   }
   if (last_)

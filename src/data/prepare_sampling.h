@@ -28,6 +28,8 @@ class FaceClock {
 class WholeFrames {
  public:
   WholeFrames(const PrepareOptions& options, int64_t total);
+  /// Whether add() looks at the pixels of the frame that comes next.
+  bool wants_next() const { return total_ == 0 || (next_ < count_ && next_ * total_ / count_ == seen_); }
   void add(media::VideoFrame&& frame);
   /// `end_s` is the end of the last frame.
   void finish(double end_s);

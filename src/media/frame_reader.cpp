@@ -256,6 +256,15 @@ std::vector<VideoFrame> FrameReader::read(const std::vector<int64_t>& indices) {
   return frames;
 }
 
+std::optional<int64_t> announced_frames(const MediaInput& input, const ReadLimits& limits) {
+  ReadLimits any_end = limits;
+  any_end.partial = true;
+  MediaFile file = open_media(input, any_end);
+  if (!file.info.has_video) return std::nullopt;
+  const std::optional<Index> index = index_of_packets(file, packets_of(file));
+  return index ? std::optional(int64_t(index->frames.size())) : std::nullopt;
+}
+
 std::vector<int64_t> uniform_frames(int64_t total, int64_t count) {
   std::vector<int64_t> frames;
   const int64_t taken = std::min(count, total);

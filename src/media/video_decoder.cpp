@@ -147,7 +147,8 @@ VideoFrame VideoDecoder::take(int64_t index) {
   result.key = frame->key_frame != 0;
   result.damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT);
   if (options.md5) add_md5(*frame, result);
-  if (options.rgb) result.rgb = rotated(to_rgb(*frame, file.path), file.info.rotation);
+  if (options.rgb && (!options.rgb_of || options.rgb_of(index)))
+    result.rgb = rotated(to_rgb(*frame, file.path), file.info.rotation);
   last_pts = result.pts;
   last_duration = frame->pkt_duration;
   av_frame_unref(frame.get());

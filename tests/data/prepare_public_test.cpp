@@ -2,10 +2,13 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
 
 #include "media/media.h"
 #include "microemo/base/files.h"
 #include "microemo/data/prepared.h"
+#include "microemo/media/frame_reader.h"
 #include "microemo/media/sound.h"
 #include "microemo/model/whisper_mel.h"
 #include "support/errors.h"
@@ -57,10 +60,64 @@ TEST_F(PublicInputs, AShortClipGivesAllItsFramesOnce) {
   EXPECT_EQ(clip.source_frames, 5);
 }
 
+/// Fifty pictures, each whole in itself, of which the headers of numbers 20 to 24 are zeros.
+void make_damaged_video(const fs::path& path) {
+  ffmpeg({"-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=2", "-c:v", "mjpeg", "-threads", "1", path.string()});
+  std::string bytes = read_file(path);
+  const std::string marker = "\xff\xd8\xff";
+  constexpr size_t headers = 600;
+  size_t picture = 0;
+  for (size_t at = bytes.find(marker); at != std::string::npos; at = bytes.find(marker, at + 1), ++picture)
+    if (picture >= 20 && picture < 25) bytes.replace(at, headers, headers, '\0');
+  write_file_atomic(path, bytes);
+}
+
+TEST_F(PublicInputs, PicturesThatCannotBeDecodedAreNotCounted) {
+  make_damaged_video(file("damaged.avi"));
+  ASSERT_EQ(media::announced_frames(file("damaged.avi")), 50);
+  std::vector<double> times;
+  media::VideoReader reader(file("damaged.avi"));
+  while (const auto frame = reader.next()) times.push_back(frame->seconds);
+  ASSERT_EQ(times.size(), 45u);
+  const PreparedClip clip = prepare("damaged.avi", {.frame_rule = FrameRule::uniform, .frame_count = 8, .faces = false});
+  EXPECT_EQ(clip.source_frames, 45);
+  ASSERT_EQ(clip.frame_times_T.size(0), 8);
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(seconds_of(clip.frame_times_T)[i], times[i * 45 / 8]) << i;
+}
+
+TEST_F(PublicInputs, FramesAreTheSameWithFacesAndWithout) {
+  const PrepareOptions without{.frame_rule = FrameRule::uniform, .frame_count = 8, .faces = false};
+  PrepareOptions with = without;
+  with.faces = true;
+  const PreparedClip clip = made("1", without), other = made("1", with);
+  EXPECT_TRUE(clip.frames_TCHW.equal(other.frames_TCHW));
+  EXPECT_TRUE(clip.frame_times_T.equal(other.frame_times_T));
+  EXPECT_FALSE(clip.frames_TCHW[7].eq(clip.frames_TCHW[6]).all().item<bool>()) << "they show nothing";
+}
+
 TEST_F(PublicInputs, OneFrameIsTheFirst) {
   const PreparedClip clip = made("1", {.frame_rule = FrameRule::uniform, .frame_count = 1});
   ASSERT_EQ(clip.frame_times_T.size(0), 1);
   EXPECT_EQ(seconds_of(clip.frame_times_T)[0], 0);
+}
+
+double most_memory_mb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (double kb = 0; word == "VmHWM:" && status >> kb) return kb / 1024;
+  return 0;
+}
+
+TEST_F(PublicInputs, WithoutFacesTheirModelIsNotLoaded) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process in which no other test has loaded it
+  const auto grown_mb = [this](bool faces) {
+    make_video(file("few.mkv"), "0.2", /*sound=*/false);
+    const double before = most_memory_mb();
+    prepare("few.mkv", {.faces = faces});
+    return most_memory_mb() - before;
+  };
+  EXPECT_EXIT(std::_Exit(grown_mb(false) < 60 ? 0 : 1), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::_Exit(grown_mb(true) > 60 ? 0 : 1), testing::ExitedWithCode(0), "") << "this test does not see the model";
 }
 
 TEST_F(PublicInputs, WithoutFacesNoneAreLookedFor) {

@@ -184,6 +184,39 @@ TEST(FrameReader, RefusesWhatVideoReaderRefuses) {
       ErrorKind::data, [&] { FrameReader(clips.path("sound.wav")); }, "no video stream");
 }
 
+TEST(AnnouncedFrames, AreThoseThatVideoReaderGives) {
+  const Clips clips;
+  const std::vector<std::pair<std::string, Words>> kinds = {{"h264.mp4", h264}, {"h264.mkv", h264},   {"h264.ts", h264},
+                                                            {"vp9.webm", vp9},  {"mpeg4.mp4", mpeg4}, {"mpeg2.ts", mpeg2}};
+  for (const auto& [name, codec] : kinds) EXPECT_EQ(announced_frames(make(clips, name, codec)), 75) << name;
+}
+
+TEST(AnnouncedFrames, AreNotKnownWherePacketsHaveNoTimes) {
+  const Clips clips;
+  EXPECT_EQ(announced_frames(make(clips, "h264.avi", h264)), std::nullopt);
+  test::ffmpeg({"-f", "lavfi", "-i", "sine=duration=1", clips.path("sound.wav").string()});
+  EXPECT_EQ(announced_frames(clips.path("sound.wav")), std::nullopt);
+}
+
+TEST(AnnouncedFrames, OfAFileThatBreaksOffAreThoseUpToThere) {
+  const Clips clips;
+  const auto cut = clips.cut(make(clips, "whole.mkv", h264), "cut.mkv", 0.5);
+  ReadLimits allowed;
+  allowed.partial = true;
+  const std::optional<int64_t> frames = announced_frames(cut);
+  EXPECT_EQ(frames, announced_frames(cut, allowed));
+  EXPECT_EQ(frames, int64_t(FrameReader(cut, {.limits = allowed}).frames().size()));
+  EXPECT_LT(frames, 60);
+}
+
+TEST(AnnouncedFrames, RefuseWhatIsNoVideo) {
+  const Clips clips;
+  expect_error(
+      ErrorKind::data, [&] { announced_frames(clips.write("text.mp4", "no video")); }, "this is text");
+  expect_error(
+      ErrorKind::data, [&] { announced_frames(clips.path("none.mp4")); }, "none.mp4");
+}
+
 TEST(FrameRules, TakeWhatThePublicCodeTakes) {
   EXPECT_THAT(uniform_frames(271, 8), ElementsAre(0, 33, 67, 101, 135, 169, 203, 237));
   EXPECT_THAT(timechat_frames(271, 8), ElementsAre(0, 33, 67, 101, 135, 169, 203, 237));

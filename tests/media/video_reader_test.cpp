@@ -251,6 +251,23 @@ TEST(Video, HasPicturesAndDigestsOnlyWhenAsked) {
   EXPECT_TRUE(frames_of(path)[0].md5.empty());
 }
 
+TEST(Video, HasPicturesOfTheFramesThatAreToHaveThem) {
+  const Clips clips;
+  const auto path = clips.make("a.mp4");
+  const std::vector<VideoFrame> all = frames_of(path);
+  std::vector<int64_t> asked;
+  VideoReader::Options options;
+  options.rgb_of = [&](int64_t index) { return asked.push_back(index), index % 3 == 0; };
+  const std::vector<VideoFrame> some = frames_of(path, options);
+  ASSERT_EQ(some.size(), all.size());
+  ASSERT_EQ(asked.size(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(asked[i], int64_t(i));
+    EXPECT_EQ(some[i].seconds, all[i].seconds);
+    EXPECT_EQ(some[i].rgb.pixels, i % 3 == 0 ? all[i].rgb.pixels : std::vector<uint8_t>()) << i;
+  }
+}
+
 TEST(Video, MarksDamageInsideAndGoesOn) {
   const Clips clips;
   const auto path = clips.make("a.mp4");

@@ -57,6 +57,11 @@ class FrameReader {
   std::unique_ptr<State> state_;
 };
 
+/// How many frames VideoReader gives, as far as the packets tell, without decoding any; nothing where they do not have all times.
+/// What the decoder refuses is counted too, and a file that breaks off is counted up to there, whatever the limits say of it.
+/// Throws Error(data) as probe does.
+std::optional<int64_t> announced_frames(const MediaInput& input, const ReadLimits& limits = {});
+
 // Which frames of a clip are taken, by the rules of the public code.
 
 /// floor(i total / count) for i below count; all frames of a shorter clip (TimeChat's "uniform" in exact arithmetic).

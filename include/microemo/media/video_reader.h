@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ class VideoReader {
     ReadLimits limits;
     bool md5 = false;
     bool rgb = true;  ///< false leaves VideoFrame::rgb empty (times only)
+    /// With rgb: whether the frame of this number is to have it, asked once for each, in order; empty: all have.
+    std::function<bool(int64_t index)> rgb_of = {};
   };
   /// Throws Error(data) as probe does, and when there is no video stream.
   explicit VideoReader(const MediaInput& input);
