@@ -13,10 +13,10 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
-#include "freed_memory.h"
 #include "generate_words.h"
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/finite.h"

@@ -15,9 +15,9 @@
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
-#include "freed_memory.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/lock.h"
 #include "microemo/base/log.h"
