@@ -105,12 +105,20 @@ void check_pixels(const AVFormatContext& format, const ReadLimits& limits, const
   }
 }
 
+/// What libav is told in place of max_pixels. It counts a picture filled up to whole blocks, so that one of just so many pixels
+/// would be refused; check_pixels is exact, and no picture may be larger than the header of its stream says.
+int64_t pixels_with_blocks(const AVCodecParameters& codec, const ReadLimits& limits) {
+  constexpr int64_t block = 128;
+  const auto filled = [](int64_t side) { return (side + block - 1) / block * block; };
+  return std::max(limits.max_pixels + block * block, filled(codec.width) * filled(codec.height));
+}
+
 /// libav decodes some frames here to learn about the streams, so the limits hold for it too.
 void find_streams(AVFormatContext& format, const ReadLimits& limits, const MediaInput& input) {
   std::vector<AVDictionary*> options(format.nb_streams);
-  for (AVDictionary*& option : options) {
-    av_dict_set_int(&option, "max_pixels", limits.max_pixels, 0);
-    av_dict_set(&option, "threads", "1", 0);
+  for (unsigned i = 0; i < format.nb_streams; ++i) {
+    av_dict_set_int(&options[i], "max_pixels", pixels_with_blocks(*format.streams[i]->codecpar, limits), 0);
+    av_dict_set(&options[i], "threads", "1", 0);
   }
   const int code = in_call([&] { return avformat_find_stream_info(&format, options.data()); });
   for (AVDictionary*& option : options) av_dict_free(&option);
@@ -272,7 +280,7 @@ CodecContext open_decoder(const MediaFile& file, int stream_index) {
   CodecContext decoder(allocated(avcodec_alloc_context3(codec)));
   int code = avcodec_parameters_to_context(decoder.get(), stream.codecpar);
   decoder->thread_count = 1;
-  decoder->max_pixels = file.limits.max_pixels;
+  decoder->max_pixels = pixels_with_blocks(*stream.codecpar, file.limits);
   decoder->pkt_timebase = stream.time_base;
   if (file.pictures) file.pictures->guard(*decoder);
   if (code >= 0) code = avcodec_open2(decoder.get(), codec, nullptr);

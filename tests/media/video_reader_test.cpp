@@ -362,6 +362,21 @@ TEST(Video, RefusesMorePixelsThanTheLimit) {
       ErrorKind::data, [&] { probe(path, limits); }, "max_pixels = 19199");
 }
 
+/// libav fills pictures up to whole blocks and counts those.
+TEST(Video, ReadsPicturesOfJustTheLimit) {
+  const Clips clips;
+  for (const char* name : {"a.mp4", "a.mkv", "a.ts", "a.avi"}) {
+    const auto path = clips.make(name, {"-vf", "scale=170:98"});
+    ReadLimits limits;
+    limits.max_pixels = 170 * 98;
+    EXPECT_TRUE(VideoReader(path, {.limits = limits}).next().has_value()) << name;
+    EXPECT_EQ(probe(path, limits).width, 170) << name;
+    limits.max_pixels -= 1;
+    expect_error(
+        ErrorKind::data, [&] { VideoReader(path, {.limits = limits}); }, "170 x 98 pixels, over the limit max_pixels = 16659");
+  }
+}
+
 TEST(Video, RefusesAHugeDeclaredSize) {
   const Clips clips;
   std::string bytes = read_file(clips.make("a.mp4"));
