@@ -24,7 +24,7 @@ std::vector<double> borders_of(const Timeline& truth, const Timeline& predicted)
   for (const Timeline* timeline : {&truth, &predicted})
     for (const LabelledSegment& segment : *timeline) borders.insert(borders.end(), {segment.start_s, segment.end_s});
   std::ranges::sort(borders);
-  borders.erase(std::ranges::unique(borders).begin(), borders.end());
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
   return borders;
 }
 
