@@ -18,6 +18,7 @@ struct Index {
   std::vector<IndexedFrame> frames;
   std::vector<EntryPoint> entries;  ///< ascending
   bool jumps = false;               ///< the packets have all times, so that what follows a jump can be recognised
+  bool leads = false;               ///< packets come before the first entry point: later pictures may refer to what they left
   double end_s = 0;
   std::optional<Damage> damage;
 };
@@ -68,6 +69,7 @@ std::optional<Index> index_of_packets(const MediaFile& file, Packets read) {
   Index index;
   index.jumps = true;
   index.damage = std::move(read.damage);
+  index.leads = !packets.empty() && !packets.front().key;
   for (const PacketFacts& packet : packets) {
     if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
     if (packet.key) index.entries.push_back({packet.pts, packet.position});
@@ -160,7 +162,9 @@ bool FrameReader::State::shortens(size_t entry) const {
 /// Decodes forward until the wanted frame is in the decoder's hands; false when it was passed or the file ended.
 bool FrameReader::State::decode_to(int64_t wanted) {
   const int64_t pts = index.frames[size_t(wanted)].pts;
-  if (index.jumps) decoder->unwanted_before = pts;
+  // What comes before the first entry point leaves its traces in what follows, where frames are missing.
+  const bool decodes_all = !index.jumps || (index.leads && entry_before(pts) == 0);
+  decoder->unwanted_before = decodes_all ? AV_NOPTS_VALUE : pts;
   while (decoder->receive()) {
     ++decoded;
     // Without times in the packets frames are counted.
@@ -197,7 +201,7 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
       return decoder->take(wanted);
   }
   known = false;
-  if (decoder && index.jumps && decoder->enter(index.entries.front()) && decode_to(wanted) &&
+  if (decoder && index.jumps && !index.leads && decoder->enter(index.entries.front()) && decode_to(wanted) &&
       decoder->frame->decode_error_flags == 0)
     return decoder->take(wanted);
   restart();
