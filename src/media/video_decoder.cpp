@@ -32,8 +32,10 @@ void add_md5(const AVFrame& frame, VideoFrame& result) {
 }
 
 bool is_among(const std::vector<PacketPlace>& places, const AVPacket& packet) {
-  const auto same_time = std::ranges::equal_range(places, packet.pts, {}, &PacketPlace::pts);
-  return std::ranges::count(same_time, packet.pos, &PacketPlace::position) > 0;
+  auto place = std::ranges::lower_bound(places, packet.pts, {}, &PacketPlace::pts);
+  for (; place != places.end() && place->pts == packet.pts; ++place)
+    if (place->position == packet.pos) return true;
+  return false;
 }
 
 }  // namespace
