@@ -13,6 +13,7 @@
 #include "microemo/train/microemo_task.h"
 #include "parallel/ranks.h"
 #include "train/support.h"
+#include "train/train_ranks.h"
 
 namespace microemo::train {
 namespace {
@@ -177,15 +178,8 @@ class RankTraining : public testing::Test {
   ~RankTraining() override { clear_stop_request(); }
 
   RunOutcome train(int64_t world, const fs::path& run, int64_t most_steps = 0, const fs::path& resume_from = {}) {
-    fs::create_directories(run);
-    RunOutcome outcome;
-    test::run_ranks(world, [&](Group& group) {
-      const auto shared = std::shared_ptr<Group>(&group, [](Group*) {});
-      Trainer trainer(task(group), options_, run, resume_from, shared);
-      const RunOutcome own = trainer.run(most_steps);
-      if (group.first()) outcome = own;
-    });
-    return outcome;
+    return test::train_ranks(
+        world, [this](const Group& group) { return task(group); }, options_, run, most_steps, resume_from);
   }
   virtual Task task(const Group& group) { return test::regression_task(4, 2, {group.rank(), group.world()}); }
 
