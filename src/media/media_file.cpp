@@ -8,6 +8,10 @@
 
 #include <fmt/ranges.h>
 
+extern "C" {
+#include <libavutil/avstring.h>
+}
+
 #include "header_facts.h"
 #include "in_call.h"
 #include "microemo/base/error.h"
@@ -23,8 +27,9 @@ constexpr char formats[] =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,wav,w64,mp3,flac,ogg,aac,ac3,aiff,caf,amr";
 
 std::string first_bytes(const MediaInput& input) {
-  if (input.bytes) return input.bytes->substr(0, 512);
-  std::string bytes(512, '\0');
+  constexpr size_t most = 4096;
+  if (input.bytes) return input.bytes->substr(0, most);
+  std::string bytes(most, '\0');
   std::ifstream stream(input.path, std::ios::binary);
   stream.read(bytes.data(), std::streamsize(bytes.size()));
   bytes.resize(size_t(stream.gcount()));
@@ -54,6 +59,17 @@ void check_regular(const std::filesystem::path& path) {
     throw DataError("the file is empty").where(path).hint("copy or download it again");
 }
 
+/// The format that libav takes the bytes for, whether it is one that is read or not; null where it has no idea.
+const AVInputFormat* guessed_format(std::string bytes) {
+  const auto size = int(bytes.size());
+  bytes.append(AVPROBE_PADDING_SIZE, '\0');
+  const AVProbeData data{
+      .filename = "", .buf = reinterpret_cast<unsigned char*>(bytes.data()), .buf_size = size, .mime_type = nullptr};
+  int score = 0;
+  const AVInputFormat* guess = av_probe_input_format3(&data, 1, &score);
+  return score > AVPROBE_SCORE_RETRY ? guess : nullptr;
+}
+
 Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
   const std::filesystem::path& path = input.path;
   if (code == AVERROR_EXIT) return stalled(path, limits);
@@ -69,6 +85,11 @@ Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
     return DataError("the MP4 file is truncated or damaged: its index cannot be read ({})", reason(code))
         .where(path)
         .hint("copy or download it again, or record it again to the end");
+  const AVInputFormat* format = guessed_format(head);
+  if (format && av_match_list(format->name, formats, ',') == 0)
+    return DataError("its format is not one that is read: {}", format->long_name)
+        .where(path)
+        .hint("convert it to MP4 or MKV, for instance with ffmpeg");
   return DataError("this is not a media file that can be read ({})", reason(code))
       .where(path)
       .hint("convert it to MP4 or MKV, for instance with ffmpeg");

@@ -377,6 +377,19 @@ TEST(Video, ReadsPicturesOfJustTheLimit) {
   }
 }
 
+TEST(Video, NamesAFormatThatIsNotRead) {
+  const Clips clips;
+  const std::pair<const char*, const char*> kinds[] = {{"a.gif", "CompuServe Graphics"}, {"a.apng", "Animated Portable"}};
+  for (const auto& [name, format] : kinds) {
+    const auto path = clips.path(name);
+    test::ffmpeg({"-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", path.string()});
+    expect_error(
+        ErrorKind::data, [&] { probe(path); }, fmt::format("its format is not one that is read: {}", format));
+  }
+  expect_error(
+      ErrorKind::data, [&] { probe(clips.write("a.mp4", std::string(3000, '\x7'))); }, "not a media file that can be read");
+}
+
 TEST(Video, RefusesAHugeDeclaredSize) {
   const Clips clips;
   std::string bytes = read_file(clips.make("a.mp4"));
