@@ -20,6 +20,7 @@
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
 #include "numbers.h"
+#include "seed_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -313,9 +314,7 @@ void add_benchmark_options(CLI::App& command, BenchmarkWords& words) {
   command.add_option("--bootstrap", words.bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
-  command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")->check(seed_number)->capture_default_str();
 }
 
 Json score_files(const ScoreMetricsWords& words) {

@@ -234,6 +234,11 @@ TEST_F(ScoreMetrics, RefuseNumbersOfResamplesThatAreNone) {
     expect_refused({"--metric", "war", "--bootstrap", resamples}, ErrorKind::config, "--bootstrap");
 }
 
+TEST_F(ScoreMetrics, RefuseSeedsThatDoNotFit) {
+  for (const char* seed : {"-1", "1.5", "x", "", " 3", "18446744073709551616", "99999999999999999999999"})
+    expect_refused({"--metric", "war", "--seed", seed}, ErrorKind::config, "--seed");
+}
+
 struct ScoreTexts : ScoreMetrics {};
 
 TEST_F(ScoreTexts, OverTimeWeighBySeconds) {
