@@ -314,7 +314,9 @@ void add_benchmark_options(CLI::App& command, BenchmarkWords& words) {
   command.add_option("--bootstrap", words.bootstrap.resamples, "Resamples of the 95 % intervals; 0 makes none")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
-  command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")->check(seed_number)->capture_default_str();
+  command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")
+      ->check(seed_number<uint64_t>)
+      ->capture_default_str();
 }
 
 Json score_files(const ScoreMetricsWords& words) {

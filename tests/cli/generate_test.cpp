@@ -76,6 +76,14 @@ TEST_F(GenerateCommand, DrawsTheSameTextFromTheSameSeedAlone) {
   EXPECT_NE(text("1"), text("2"));
 }
 
+TEST_F(GenerateCommand, RefusesSeedsThatDoNotFit) {
+  for (const char* seed : {"-1", "1.5", "9223372036854775808", "18446744073709551616"}) {
+    const test::CommandResult result = microemo({"generate", model("llama"), "--ids", "5", "--temperature", "1", "--seed", seed});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << seed;
+    EXPECT_THAT(result.standard_error, testing::HasSubstr("whole number from 0 to 9223372036854775807"));
+  }
+}
+
 TEST_F(GenerateCommand, EndsAtAStopText) {
   const std::string folder = model_with_tokenizer();
   const std::string whole = json({"generate", folder, "you came", "--max-new-tokens", "12"}).at("text");
