@@ -239,6 +239,12 @@ TEST_F(ScoreMetrics, RefuseSeedsThatDoNotFit) {
     expect_refused({"--metric", "war", "--seed", seed}, ErrorKind::config, "--seed");
 }
 
+TEST_F(ScoreMetrics, RefuseTwoTablesInOneFile) {
+  expect_refused({"--metric", "ew2026-l1", "--wheels", wheels, "--per-sample", "x.csv", "--confusion", "./x.csv"},
+                 ErrorKind::config, "--per-sample and --confusion name one file");
+  EXPECT_FALSE(std::filesystem::exists(place.path() / "x.csv"));
+}
+
 struct ScoreTexts : ScoreMetrics {};
 
 TEST_F(ScoreTexts, OverTimeWeighBySeconds) {
