@@ -28,7 +28,7 @@
 #include "microemo/report/table.h"
 #include "numbers.h"
 #include "overwritten.h"
-#include "seed_number.h"
+#include "whole_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -396,7 +396,7 @@ void add_compare_command(CLI::App& app, int&) {
   command->add_option("--resamples", words->resamples, "Resamples of intervals and tests")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  command->add_option("--seed", words->seed, "Seed of the resamples")->check(seed_number<uint64_t>)->capture_default_str();
+  command->add_option("--seed", words->seed, "Seed of the resamples")->check(whole_number<uint64_t>)->capture_default_str();
   command->add_flag("--despite-differences", words->despite_differences,
                     "Compare evaluations of other extractors, wheels, data or splits, too, and say so beside the numbers");
   command->add_flag("--json", words->json, "Print JSON");

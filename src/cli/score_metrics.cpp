@@ -20,7 +20,7 @@
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
 #include "numbers.h"
-#include "seed_number.h"
+#include "whole_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -315,7 +315,7 @@ void add_benchmark_options(CLI::App& command, BenchmarkWords& words) {
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")
-      ->check(seed_number<uint64_t>)
+      ->check(whole_number<uint64_t>)
       ->capture_default_str();
 }
 

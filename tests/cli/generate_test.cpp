@@ -80,7 +80,15 @@ TEST_F(GenerateCommand, RefusesSeedsThatDoNotFit) {
   for (const char* seed : {"-1", "1.5", "9223372036854775808", "18446744073709551616"}) {
     const test::CommandResult result = microemo({"generate", model("llama"), "--ids", "5", "--temperature", "1", "--seed", seed});
     EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << seed;
-    EXPECT_THAT(result.standard_error, testing::HasSubstr("whole number from 0 to 9223372036854775807"));
+    EXPECT_THAT(result.standard_error, HasSubstr("whole number from 0 to 9223372036854775807"));
+  }
+}
+
+TEST_F(GenerateCommand, RefusesIdsThatAreNoNumbers) {
+  for (const char* ids : {"5,-1", "5,x", "", "99999999999999999999"}) {
+    const test::CommandResult result = microemo({"generate", model("llama"), "--ids", ids});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << ids;
+    EXPECT_THAT(result.standard_error, HasSubstr("is not a whole number from 0 to"));
   }
 }
 

@@ -9,7 +9,7 @@ namespace microemo::cli {
 
 /// For check(): without it CLI11 reads a number that does not fit as the nearest one that does.
 template <class Number>
-std::string seed_number(const std::string& text) {
+std::string whole_number(const std::string& text) {
   const char* const end = text.data() + text.size();
   Number value = 0;
   const auto [rest, trouble] = std::from_chars(text.data(), end, value);
