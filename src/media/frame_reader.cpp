@@ -19,7 +19,6 @@ struct Index {
   std::vector<EntryPoint> entries;  ///< ascending
   std::vector<PacketPlace> places;  ///< of all packets, ascending; empty for a folder of pictures
   bool jumps = false;               ///< the packets have all times, so that what follows a jump can be recognised
-  bool leads = false;               ///< packets come before the first entry point: later pictures may refer to what they left
   double end_s = 0;
   std::optional<Damage> damage;
 };
@@ -68,20 +67,20 @@ double end_of(const MediaFile& file, const std::vector<IndexedFrame>& frames, in
   return frames.back().seconds + before;
 }
 
-/// Nothing when the packets do not have all times, or the same time twice.
+/// Nothing when the packets do not have all times, or the same time twice, or begin before a key frame: what becomes of those,
+/// and of later pictures that refer to what they left, is known to the decoder alone.
 std::optional<Index> index_of_packets(const MediaFile& file, Packets read) {
   std::vector<PacketFacts>& packets = read.facts;
   Index index;
   index.jumps = true;
   index.damage = std::move(read.damage);
   index.places = std::move(read.places);
-  index.leads = !packets.empty() && !packets.front().key;
+  if (packets.empty() || !packets.front().key) return std::nullopt;
   for (const PacketFacts& packet : packets) {
     if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
     if (packet.key) index.entries.push_back({packet.pts, packet.position});
   }
-  if (index.entries.empty()) return std::nullopt;
-  // What leads the first key frame refers to pictures that are not in the file: decoders drop it.
+  // What is shown before the first key frame refers to pictures that are not in the file: decoders drop it.
   const int64_t first = index.entries.front().pts;
   std::erase_if(packets, [&](const PacketFacts& packet) { return !packet.shown || packet.pts < first; });
   std::ranges::sort(packets, {}, &PacketFacts::pts);
@@ -175,9 +174,7 @@ bool FrameReader::State::shortens(size_t entry) const {
 /// Decodes forward until the wanted frame is in the decoder's hands; false when it was passed or the file ended.
 bool FrameReader::State::decode_to(int64_t wanted) {
   const int64_t pts = index.frames[size_t(wanted)].pts;
-  // What comes before the first entry point leaves its traces in what follows, where frames are missing.
-  const bool decodes_all = !index.jumps || (index.leads && entry_before(pts) == 0);
-  decoder->unwanted_before = decodes_all ? AV_NOPTS_VALUE : pts;
+  if (index.jumps) decoder->unwanted_before = pts;
   while (decoder->receive()) {
     ++decoded;
     if (decoder->strayed) {
@@ -218,7 +215,7 @@ VideoFrame FrameReader::State::frame(int64_t wanted) {
       return decoder->take(wanted);
   }
   known = false;
-  if (decoder && index.jumps && trusts_jumps && !index.leads && decoder->enter(index.entries.front()) && decode_to(wanted) &&
+  if (decoder && index.jumps && trusts_jumps && decoder->enter(index.entries.front()) && decode_to(wanted) &&
       decoder->frame->decode_error_flags == 0)
     return decoder->take(wanted);
   restart();
