@@ -59,6 +59,9 @@ void print_text(const eval::ScoreTable& table, const eval::Provenance& provenanc
   print(fmt::format("set F   {}   F of the averaged precision and recall", with_interval(table.set_f, table.set_f_interval)));
   print(fmt::format("        [{:g} % bootstrap interval over {}s, {} resamples, seed {}]\n", 100 * table.bootstrap.confidence,
                     table.clusters, table.bootstrap.resamples, table.bootstrap.seed));
+  if (const std::string few = eval::few_clusters_text(table.cluster_count, table.clusters);
+      table.bootstrap.resamples > 0 && !few.empty())
+    print(few + "\n");
   report::Table rows{{"grouping", "pairs", "precision", "recall", "set F", "pair F"}, {}};
   for (const auto& [name, score] : table.groupings)
     rows.rows.push_back({name, std::to_string(score.pairs), number(score.precision, 4), number(score.recall, 4),
