@@ -7,7 +7,6 @@
 //
 // Then it reads lines: "check OUT" writes what the block computes and the gradients to OUT; "forward N" and "both N" run N times,
 // without and with the backward pass, and print the seconds of the clock and of the processor.
-#include <malloc.h>
 
 #include <chrono>
 #include <ctime>
@@ -20,6 +19,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "microemo/base/error.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/checkpoint/load.h"
 #include "microemo/checkpoint/tensors.h"
 #include "microemo/model/decoder.h"
@@ -168,12 +168,6 @@ void serve(Bench& bench) {
       timed(std::stol(word), [&] { bench.both(); });
     }
   }
-}
-
-/// As `microemo train` does: freed memory stays with the process.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 }  // namespace

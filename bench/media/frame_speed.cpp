@@ -1,18 +1,21 @@
 // The program of bench/media/frames: answers lines on standard input with seconds of the processor and of the clock, and the MD5
 // of all pixels that were read.
 //
-//   frame_speed VIDEO [FILE]
+//   frame_speed VIDEO [FILE|--release-memory]
 //
 // "uniform N" opens the video and reads N frames, evenly by number, as RGB; "first N" opens it and reads its first N, which needs
-// no index of its frames. With FILE it writes the pixels of "uniform 4" there, as RGB, and reads nothing.
+// no index of its frames. Freed memory stays with the process, as that of `microemo train` does, unless --release-memory is
+// given. With FILE it writes the pixels of "uniform 4" there, as RGB, and reads nothing.
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/hash.h"
 #include "microemo/media/frame_reader.h"
 
@@ -44,13 +47,15 @@ std::vector<media::VideoFrame> read(const std::string& video, const std::string&
 }  // namespace
 
 int main(int count, char** words) {
-  if (count == 3) {
+  const bool releases = count == 3 && std::string_view(words[2]) == "--release-memory";
+  if (!releases) keep_freed_memory();
+  if (count == 3 && !releases) {
     std::ofstream pixels(words[2], std::ios::binary);
     for (const auto& frame : read(words[1], "uniform", 4))
       pixels.write(reinterpret_cast<const char*>(frame.rgb.pixels.data()), std::streamsize(frame.rgb.pixels.size()));
     return pixels ? 0 : 1;
   }
-  if (count != 2) return 2;
+  if (count < 2 || count > 3) return 2;
   std::string kind;
   for (int64_t frames = 0; std::cin >> kind >> frames;) {
     const double processor = processor_s();

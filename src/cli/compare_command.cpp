@@ -16,6 +16,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
+#include "microemo/base/log.h"
 #include "microemo/base/progress.h"
 #include "microemo/cli/commands.h"
 #include "microemo/data/manifest.h"
@@ -26,6 +27,8 @@
 #include "microemo/report/comparison_page.h"
 #include "microemo/report/table.h"
 #include "numbers.h"
+#include "overwritten.h"
+#include "whole_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -256,13 +259,19 @@ Json to_json(const Compared& compared, const Words& words) {
 }
 
 /// The manifest that the first evaluation was of.
-data::Manifest manifest_of(const Compared& compared, const Words& words) {
-  if (!words.manifest.empty()) return data::read_manifest(words.manifest);
+fs::path manifest_file(const Compared& compared, const Words& words) {
+  if (!words.manifest.empty()) return words.manifest;
   const fs::path scores = compared.folders[0] / "scores.json";
   const fs::path manifest = json_get<std::string>(read_json(scores), "manifest", scores);
   if (!fs::exists(manifest))
     throw DataError("the manifest that was evaluated is not there").where(manifest).hint("name it with --manifest");
-  return data::read_manifest(manifest);
+  return manifest;
+}
+
+/// Its words and times may no longer be those that the answers are about.
+std::vector<std::string> changes_of(const data::Manifest& manifest, const eval::Provenance& evaluated) {
+  if (evaluated.data_version.empty() || evaluated.data_version == manifest.hash) return {};
+  return {fmt::format("the manifest {} is not the one that was evaluated, or was changed since", manifest.path.string())};
 }
 
 using Answers = std::map<std::string, std::string>;
@@ -317,7 +326,7 @@ report::ComparedUtterance describe(const data::Manifest& manifest, const eval::L
 }
 
 void write_page(const Compared& compared, const Words& words) {
-  const data::Manifest manifest = manifest_of(compared, words);
+  const data::Manifest manifest = data::read_manifest(manifest_file(compared, words));
   std::vector<Answers> answers;
   for (const fs::path& folder : compared.folders) answers.push_back(read_answers(folder));
   const report::Table table = score_table(compared);
@@ -327,6 +336,10 @@ void write_page(const Compared& compared, const Words& words) {
       .head = table.head,
       .rows = table.rows,
       .utterances = {}};
+  for (const std::string& change : changes_of(manifest, compared.provenances[0])) {
+    page.notes.push_back(change);
+    log_warning(change);
+  }
   Progress progress("page", "utterances", words.most);
   for (const eval::ItemScores& item : compared.comparison.items) {
     if (int64_t(page.utterances.size()) == words.most) break;
@@ -340,8 +353,17 @@ void write_page(const Compared& compared, const Words& words) {
   write_file_atomic(words.html, report::comparison_html(page));
 }
 
+void keep_inputs(const Compared& compared, const Words& words) {
+  std::vector<fs::path> read = {words.manifest, words.wheel};
+  for (const fs::path& folder : compared.folders)
+    for (const char* name : {"labels.jsonl", "answers.jsonl", "scores.json"}) read.push_back(folder / name);
+  if (!words.html.empty()) read.push_back(manifest_file(compared, words));
+  refuse_to_overwrite("--html", words.html, read);
+}
+
 void run(const Words& words) {
   const Compared compared = load(words);
+  keep_inputs(compared, words);
   if (!words.html.empty()) write_page(compared, words);
   if (words.json) {
     std::printf("%s\n", json_text(to_json(compared, words)).c_str());
@@ -374,7 +396,7 @@ void add_compare_command(CLI::App& app, int&) {
   command->add_option("--resamples", words->resamples, "Resamples of intervals and tests")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  command->add_option("--seed", words->seed, "Seed of the resamples")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--seed", words->seed, "Seed of the resamples")->check(whole_number<uint64_t>)->capture_default_str();
   command->add_flag("--despite-differences", words->despite_differences,
                     "Compare evaluations of other extractors, wheels, data or splits, too, and say so beside the numbers");
   command->add_flag("--json", words->json, "Print JSON");

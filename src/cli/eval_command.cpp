@@ -17,11 +17,12 @@
 #include "eval_environment.h"
 #include "eval_rows.h"
 #include "eval_tables.h"
-#include "freed_memory.h"
+#include "eval_words.h"
 #include "json_text.h"
 #include "microemo/base/config.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/lock.h"
 #include "microemo/base/log.h"
@@ -48,7 +49,7 @@ namespace fs = std::filesystem;
 constexpr const char* metric_text = "mean wheel F over (clip, utterance) pairs";
 
 struct EvalOptions {
-  std::string split, cache, wheel, device = "auto";
+  std::string run, manifest, split, cache, wheel, device = "auto";
   bool allow_missing = false, ema = false;
   int64_t resamples = 1000, threads = 1;
   data::ControlOptions controls;
@@ -56,6 +57,8 @@ struct EvalOptions {
 };
 template <class Visitor>
 void describe(Visitor& option, EvalOptions& o) {
+  option("run", o.run, "Run or checkpoint folder; the first name on the command line goes before it.");
+  option("manifest", o.manifest, "JSONL manifest; the second name on the command line goes before it.");
   option("split", o.split, "Evaluate the clips of this split; empty takes all.");
   option("cache", o.cache, "Folder of prepared features; empty takes that of the run.");
   option("wheel", o.wheel,
@@ -72,6 +75,7 @@ void describe(Visitor& option, EvalOptions& o) {
 struct Words {
   std::string run, manifest, out, checkpoint, checkpoints, wheel, grid, shard;
   std::vector<std::string> more;  ///< configuration files, and key=value
+  EvalOptions options;
   bool json = false, merge = false;
 };
 
@@ -90,19 +94,27 @@ struct Evaluation {
   eval::EmotionWheel wheel;
 };
 
-EvalOptions read_options(const Words& words) {
+/// Fills options, run and manifest.
+void read_options(Words& words) {
+  std::vector<std::string> all = words.more;
+  all.insert(all.begin(), {words.run, words.manifest});
+  std::erase(all, "");
+  const EvalWords sorted = sort_eval_words(all);
   EvalOptions options;
-  std::vector<fs::path> files;
-  std::vector<std::string> overrides;
-  for (const std::string& word : words.more)
-    if (word.find('=') != std::string::npos)
-      overrides.push_back(word);
-    else
-      files.emplace_back(word);
+  std::vector<std::string> overrides = sorted.changes;
+  if (!sorted.run.empty()) overrides.push_back("run=" + sorted.run);
+  if (!sorted.manifest.empty()) overrides.push_back("manifest=" + sorted.manifest);
   if (!words.wheel.empty()) overrides.push_back("wheel=" + words.wheel);
-  load_config(options, files, overrides);
+  load_config(options, {sorted.files.begin(), sorted.files.end()}, overrides);
   data::check_controls(options.controls);
-  return options;
+  for (const auto& [name, value] : {std::pair("run", options.run), std::pair("manifest", options.manifest)})
+    if (value.empty())
+      throw ConfigError("no {} is named", name)
+          .at("command line")
+          .hint("give microemo eval RUN MANIFEST, or a configuration that has run and manifest");
+  words.run = options.run;
+  words.manifest = options.manifest;
+  words.options = std::move(options);
 }
 
 /// --checkpoint names a folder, or one of the run's by its name.
@@ -154,7 +166,7 @@ std::string device_of(const Words& words, const std::string& device) {
 
 Evaluation load(const Words& words) {
   Evaluation evaluation;
-  evaluation.options = read_options(words);
+  evaluation.options = words.options;
   evaluation.device = choose_device(device_of(words, evaluation.options.device));
   evaluation.options.device = evaluation.device.cuda ? fmt::format("cuda:{}", evaluation.device.index) : "cpu";
   at::set_num_threads(int(evaluation.options.threads));
@@ -374,8 +386,9 @@ int run_checkpoints(const Words& words) {
   return 0;
 }
 
-int run(const Words& words) {
+int run(Words words) {
   keep_freed_memory();
+  read_options(words);
   if (!words.grid.empty()) return run_grid(words);
   if (!words.checkpoints.empty()) return run_checkpoints(words);
   Evaluation evaluation = load(words);
@@ -402,9 +415,10 @@ void add_eval_command(CLI::App& app, int& status) {
   auto words = std::make_shared<Words>();
   CLI::App* command =
       app.add_subcommand("eval", "Ask a trained model about every utterance of a manifest, and score its answers");
-  command->add_option("RUN", words->run, "Run folder (its newest checkpoint), or a checkpoint folder")->required();
-  command->add_option("MANIFEST", words->manifest, "JSONL manifest; its clips have to be in the feature cache")->required();
-  command->add_option("CONFIG", words->more, "YAML or JSON files, and key=value (see below)");
+  command->add_option("RUN", words->run, "Run folder (its newest checkpoint), or a checkpoint folder");
+  command->add_option("MANIFEST", words->manifest, "JSONL manifest; its clips have to be in the feature cache");
+  command->add_option("CONFIG", words->more,
+                      "YAML or JSON files, and key=value (see below); alone when they name run and manifest, too");
   command->add_option("--out", words->out, "Folder of the evaluation; RUN/eval/MANIFEST-CHECKPOINT without it")->type_name("DIR");
   command->add_option("--checkpoint", words->checkpoint, "Another checkpoint of the run, such as step-00000500");
   command
@@ -438,6 +452,7 @@ void add_eval_command(CLI::App& app, int& status) {
     return std::string(files) + "\nOptions:\n" + help_text(schema_of(defaults)) +
            "\nExamples:\n"
            "  microemo eval runs/one data/test.jsonl\n"
+           "  microemo eval evaluation.yaml                          # run: and manifest: stand in it\n"
            "  microemo eval runs/one data/all.jsonl split=test generate.max_new_tokens=96 --json\n"
            "  microemo eval runs/one data/test.jsonl modalities=[frames,sound]\n"
            "  microemo eval runs/one data/test.jsonl control=mismatched_video\n"

@@ -13,8 +13,10 @@ std::string arms_table(const std::vector<Arm>& arms) {
     table.rows.push_back({name, std::to_string(scores.pairs), number(scores.pair_f, 3), between(scores.pair_f_interval, 3),
                           number(scores.set_f, 3), between(scores.set_f_interval, 3)});
   const eval::ScoreTable& model = arms.front().scores;
-  return report::format_table(table) + fmt::format("intervals: bootstrap over {}s, {} resamples, seed {}\n", model.clusters,
-                                                   model.bootstrap.resamples, model.bootstrap.seed);
+  std::string text = report::format_table(table) + fmt::format("intervals: bootstrap over {}s, {} resamples, seed {}\n",
+                                                               model.clusters, model.bootstrap.resamples, model.bootstrap.seed);
+  if (const std::string few = eval::few_clusters_text(model.cluster_count, model.clusters); !few.empty()) text += few + "\n";
+  return text;
 }
 
 std::string breakdown_table(const infer::Breakdown& breakdown) {

@@ -23,6 +23,7 @@
 #include "microemo/infer/extract_decoder.h"
 #include "out_of_memory.h"
 #include "overwritten.h"
+#include "positive_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -268,7 +269,7 @@ void add_endpoint_options(CLI::App& command, Words& words) {
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   command.add_option("--rate", endpoint.requests_per_minute, "Requests a minute at most; 0 sets no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from_zero)
       ->capture_default_str();
   command.add_option("--tries", endpoint.tries, "Tries of a request that times out, is put off (429) or brings no JSON")
       ->check(CLI::Range(1, 1000))

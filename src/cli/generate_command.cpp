@@ -13,10 +13,10 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
-#include "freed_memory.h"
 #include "generate_words.h"
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/json.h"
 #include "microemo/base/workers.h"
 #include "microemo/checkpoint/finite.h"
@@ -29,6 +29,7 @@
 #include "microemo/train/device.h"
 #include "out_of_memory.h"
 #include "sampling_options.h"
+#include "whole_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -182,7 +183,7 @@ void add_ways(CLI::App& command, Words& words) {
       ->type_name("TEXT");
   command.add_option("--beginning-ids", words.beginning_ids, "The same as token ids")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number<int64_t>)
       ->excludes("--beginning");
   command.add_option("--batch", words.batch, "Prompts of --prompts that are continued at the same time; changes no text")
       ->check(CLI::Range(1, 1 << 16))
@@ -204,7 +205,7 @@ void add_options(CLI::App& command, Words& words) {
   command.add_option("TEXT", words.prompt, "What the model continues; - reads standard input")->type_name("");
   command.add_option("--ids", words.ids, "The prompt as token ids; then ids are written, and no tokenizer is needed")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number<int64_t>);
   command.add_option("--tokenizer", words.tokenizer, "Tokenizer file or folder; MODEL without it")->type_name("PATH");
   command.add_flag("--literal", words.literal, "Names of special tokens in TEXT are text like any other");
   command.add_option("--max-new-tokens", words.max_new_tokens, "Tokens that are written at most")

@@ -15,9 +15,11 @@
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
+#include "microemo/base/log.h"
 #include "microemo/eval/label_writer.h"
 #include "microemo/eval/provenance.h"
 #include "microemo/eval/wheel_release.h"
+#include "overwritten.h"
 
 namespace microemo::cli {
 namespace {
@@ -62,7 +64,10 @@ int import_wheels(const Words& words) {
 }
 
 void import_labels(const Words& words) {
+  refuse_to_overwrite("--out", words.out, {words.source});
   const eval::LabelFile file = eval::read_label_file(words.source);
+  if (file.names_clusters || !file.splits.empty())
+    log_warning("the new file has ids, labels and extractors: dialogues, speakers and splits are not kept");
   eval::write_label_file(words.out, file.items);
   const auto empty = std::ranges::count_if(file.items, [](const auto& item) { return item.labels.empty(); });
   std::printf("%s\n", fmt::format("{} items, {} of them without labels; extractor {}: {}", file.items.size(), empty,

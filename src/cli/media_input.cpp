@@ -49,6 +49,15 @@ namespace {
 constexpr double most = 1e9;
 constexpr const char* group = "Streams and limits";
 
+template <class Number>
+void add_number(CLI::App& command, const char* name, Number& value, const char* meaning, double least) {
+  command.add_option(name, value, meaning)
+      ->check(finite)
+      ->check(CLI::Range(least, most).description(""))
+      ->group(group)
+      ->capture_default_str();
+}
+
 /// Calls add(name, member, meaning, least) for every limit.
 template <class Add>
 void each_limit(Add&& add) {
@@ -66,18 +75,17 @@ void each_limit(Add&& add) {
 
 void add_media_options(CLI::App& command, MediaWords& words) {
   add_frame_rate(command, words.frame_rate);
-  const auto add = [&](const char* name, auto& value, const char* meaning, double least) {
-    command.add_option(name, value, meaning)
-        ->check(finite)
-        ->check(CLI::Range(least, most).description(""))
-        ->group(group)
-        ->capture_default_str();
-  };
-  add("--video-stream", words.video_stream, "Number of the video stream in the file, as ffprobe counts; -1: the best", -1);
-  add("--audio-stream", words.audio_stream, "Number of the sound stream; -1: the best", -1);
-  each_limit(
-      [&](const char* name, auto member, const char* meaning, double least) { add(name, words.limits.*member, meaning, least); });
-  add_partial_option(command, words.limits);
+  add_number(command, "--video-stream", words.video_stream,
+             "Number of the video stream in the file, as ffprobe counts; -1: the best", -1);
+  add_number(command, "--audio-stream", words.audio_stream, "Number of the sound stream; -1: the best", -1);
+  add_read_options(command, words.limits);
+}
+
+void add_read_options(CLI::App& command, media::ReadLimits& limits) {
+  each_limit([&](const char* name, auto member, const char* meaning, double least) {
+    add_number(command, name, limits.*member, meaning, least);
+  });
+  command.add_flag("--partial", limits.partial, "Read a file that breaks off up to there, and say so, instead of refusing it");
 }
 
 void add_limit_options(CLI::App& command, NamedLimits& limits) {
@@ -107,10 +115,6 @@ std::unique_ptr<media::HangGuard> end_when_hung(const std::string& file, const m
     std::fprintf(stderr, "%s\n", error.what());
     std::_Exit(exit_code(error.kind()));
   });
-}
-
-void add_partial_option(CLI::App& command, media::ReadLimits& limits) {
-  command.add_flag("--partial", limits.partial, "Read a file that breaks off up to there, and say so, instead of refusing it");
 }
 
 }  // namespace microemo::cli

@@ -26,6 +26,8 @@ media::MediaInput media_input(const std::string& name, double frame_rate);
 void add_frame_rate(CLI::App& command, double& rate);
 /// Their options. `words` has to live as long as the command.
 void add_media_options(CLI::App& command, MediaWords& words);
+/// The options of the limits alone, with --partial. `limits` have to live as long as the command.
+void add_read_options(CLI::App& command, media::ReadLimits& limits);
 
 /// The limits that a command line names.
 struct NamedLimits {
@@ -40,8 +42,5 @@ void add_limit_options(CLI::App& command, NamedLimits& limits);
 /// While it lives, a reader of this thread that hangs ends the process, with a message about `file` and the exit code of an
 /// Error(data): nothing else can end such a call.
 std::unique_ptr<media::HangGuard> end_when_hung(const std::string& file, const media::ReadLimits& limits);
-
-/// --partial alone.
-void add_partial_option(CLI::App& command, media::ReadLimits& limits);
 
 }  // namespace microemo::cli

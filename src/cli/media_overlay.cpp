@@ -142,7 +142,7 @@ void add_media_overlay(CLI::App& media_command, int& status) {
   view->add_option("--threshold", words->threshold, "Detector score below which a new face is not taken")
       ->check(finite)
       ->capture_default_str();
-  add_partial_option(*view, words->limits);
+  add_read_options(*view, words->limits);
   view->callback([words, &status] {
     install_stop_signals();
     const auto guard = end_when_hung(words->video, words->limits);

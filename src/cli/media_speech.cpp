@@ -95,7 +95,7 @@ void add_speech_views(CLI::App& media_command) {
   voice->add_option("VIDEO", words->file, "File to listen to")->required()->type_name("");
   add_outputs(*voice, *words);
   add_voice_options(*voice, words->voice);
-  add_partial_option(*voice, words->limits);
+  add_read_options(*voice, words->limits);
   voice->callback([words] {
     const auto guard = end_when_hung(words->file, words->limits);
     show_voice(*words);

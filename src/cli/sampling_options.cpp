@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "whole_number.h"
+
 namespace microemo::cli {
 
 void add_sampling_options(CLI::App& command, infer::SamplingOptions& sampling, std::vector<std::string>& stop) {
@@ -15,7 +17,7 @@ void add_sampling_options(CLI::App& command, infer::SamplingOptions& sampling, s
       .add_option("--repetition-penalty", sampling.repetition_penalty,
                   "Logits of tokens that are there already are divided by it where positive, multiplied where negative")
       ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "Of what is drawn")->capture_default_str();
+  command.add_option("--seed", sampling.seed, "Of what is drawn")->check(whole_number<int64_t>)->capture_default_str();
   command.add_option("--stop", stop, "A text that ends what is written, and is no part of it; may be given several times")
       ->allow_extra_args(false)
       ->type_name("TEXT");

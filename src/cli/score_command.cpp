@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,6 +59,9 @@ void print_text(const eval::ScoreTable& table, const eval::Provenance& provenanc
   print(fmt::format("set F   {}   F of the averaged precision and recall", with_interval(table.set_f, table.set_f_interval)));
   print(fmt::format("        [{:g} % bootstrap interval over {}s, {} resamples, seed {}]\n", 100 * table.bootstrap.confidence,
                     table.clusters, table.bootstrap.resamples, table.bootstrap.seed));
+  if (const std::string few = eval::few_clusters_text(table.cluster_count, table.clusters);
+      table.bootstrap.resamples > 0 && !few.empty())
+    print(few + "\n");
   report::Table rows{{"grouping", "pairs", "precision", "recall", "set F", "pair F"}, {}};
   for (const auto& [name, score] : table.groupings)
     rows.rows.push_back({name, std::to_string(score.pairs), number(score.precision, 4), number(score.recall, 4),
@@ -114,10 +119,20 @@ void run_pairs(const Words& words) {
   print(json_text(json));
 }
 
-void run(const Words& words) {
+/// Every table has a file of its own, and none is a file that is read.
+void check_tables(const Words& words) {
+  std::map<std::filesystem::path, const char*> tables;
   for (const auto& [option, file] : {std::pair("--per-sample", words.per_sample), std::pair("--per-class", words.per_class),
-                                     std::pair("--confusion", words.confusion)})
+                                     std::pair("--confusion", words.confusion)}) {
+    if (file.empty()) continue;
     refuse_to_overwrite(option, file, {words.predictions, words.truths});
+    const auto [other, is_new] = tables.emplace(std::filesystem::absolute(file).lexically_normal(), option);
+    if (!is_new) throw ConfigError("{} and {} name one file", other->second, option).where(file).hint("name two files");
+  }
+}
+
+void run(const Words& words) {
+  check_tables(words);
   const bool metrics = !words.metrics.empty() || !words.dataset.empty();
   if (metrics + words.timeline + words.explanations > 1)
     throw ConfigError("--metric or --dataset, --timeline and --explanations are three ways to score")

@@ -20,6 +20,7 @@
 #include "microemo/eval/wheel_release.h"
 #include "microemo/report/table.h"
 #include "numbers.h"
+#include "whole_number.h"
 
 namespace microemo::cli {
 namespace {
@@ -163,7 +164,13 @@ Json interval_json(const std::optional<eval::Interval>& interval) {
   return interval ? Json::array({interval->low, interval->high}) : Json(nullptr);
 }
 
-Json result_json(const Inputs& inputs, const MetricResult& result, const std::string& clusters,
+/// Of what an interval is; of none without resamples.
+struct ClusterFacts {
+  std::string kind = "none";
+  int64_t count = 0;
+};
+
+Json result_json(const Inputs& inputs, const MetricResult& result, const ClusterFacts& clusters,
                  const eval::BootstrapOptions& bootstrap) {
   Json json = {{"metric", result.metric.name}, {"n", result.n}};
   json.update(eval::to_json(provenance_of(inputs, result.metric)));
@@ -174,8 +181,11 @@ Json result_json(const Inputs& inputs, const MetricResult& result, const std::st
                             {"distinct", result.unknown.distinct()},
                             {"predicted", result.unknown.predicted},
                             {"truth", result.unknown.truth}};
-  json["bootstrap"] = {
-      {"resamples", bootstrap.resamples}, {"confidence", bootstrap.confidence}, {"seed", bootstrap.seed}, {"clusters", clusters}};
+  json["bootstrap"] = {{"resamples", bootstrap.resamples},
+                       {"confidence", bootstrap.confidence},
+                       {"seed", bootstrap.seed},
+                       {"clusters", clusters.kind},
+                       {"cluster_count", clusters.count}};
   if (eval::needs_wheel(result.metric)) json["wheels"] = wheel_json(inputs.sources.wheels.at(result.metric.release).wheel);
   if (is_cached(result.metric))
     json["groupings"] = {{"path", inputs.synonyms.string()}, {"sha256", sha256_file(inputs.synonyms)}};
@@ -216,7 +226,7 @@ std::string most_frequent(const eval::UnknownLabels& unknown) {
   return ranked.size() > most_labels ? fmt::format("{} and {} more; --json lists all", text, ranked.size() - most_labels) : text;
 }
 
-void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, const std::string& clusters,
+void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, const ClusterFacts& clusters,
                 const eval::BootstrapOptions& bootstrap) {
   for (const auto& [release, wheels] : inputs.sources.wheels)
     std::printf("wheels %s: %s (sha256 %s)\n", release.c_str(), wheels.wheel.path.c_str(),
@@ -228,16 +238,21 @@ void print_text(const Inputs& inputs, const std::vector<MetricResult>& results, 
       std::printf("%s\n", text.c_str());
   if (bootstrap.resamples > 0)
     std::printf("%s\n", fmt::format("interval: {:g} % bootstrap over {}s, {} resamples, seed {}", 100 * bootstrap.confidence,
-                                    clusters, bootstrap.resamples, bootstrap.seed)
+                                    clusters.kind, bootstrap.resamples, bootstrap.seed)
                             .c_str());
+  if (const std::string few = eval::few_clusters_text(clusters.count, clusters.kind); bootstrap.resamples > 0 && !few.empty())
+    std::printf("%s\n", few.c_str());
   std::set<std::string> said;
   for (const MetricResult& result : results)
     if (const std::string words = most_frequent(result.unknown); !words.empty() && said.insert(words).second)
       std::printf("unknown to %s: %s\n", result.metric.name.c_str(), words.c_str());
 }
 
-std::string clusters_of(const Inputs& inputs, const Metric& metric, eval::ClusterKind kind) {
-  return eval::make_clusters(files_of(inputs, metric).truths, kind).kind;
+ClusterFacts clusters_of(const Inputs& inputs, const Metric& metric, const ScoreMetricsWords& words) {
+  if (words.bootstrap.resamples == 0) return {};
+  const eval::Clusters found = eval::make_clusters(files_of(inputs, metric).truths, cluster_kind(words.clusters));
+  const auto most = std::ranges::max_element(found.numbers);
+  return {found.kind, most == found.numbers.end() ? 0 : int64_t(*most) + 1};
 }
 
 /// The groupings that the tables are of: those of all metrics under one release.
@@ -294,12 +309,10 @@ void score(const ScoreMetricsWords& words, Scored& scored) {
 }
 
 Json to_json(const Scored& scored, const ScoreMetricsWords& words) {
-  const eval::ClusterKind kind = cluster_kind(words.clusters);
   Json json = Json::object();
   for (const MetricResult& result : scored.results)
     json[result.metric.name] =
-        result_json(scored.inputs, result,
-                    words.bootstrap.resamples > 0 ? clusters_of(scored.inputs, result.metric, kind) : "none", words.bootstrap);
+        result_json(scored.inputs, result, clusters_of(scored.inputs, result.metric, words), words.bootstrap);
   return json;
 }
 
@@ -314,7 +327,7 @@ void add_benchmark_options(CLI::App& command, BenchmarkWords& words) {
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   command.add_option("--seed", words.bootstrap.seed, "Seed of the resamples")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number<uint64_t>)
       ->capture_default_str();
 }
 
@@ -330,8 +343,7 @@ void score_with_metrics(const ScoreMetricsWords& words) {
   if (words.json)
     std::printf("%s\n", json_text(to_json(scored, words)).c_str());
   else
-    print_text(scored.inputs, scored.results, clusters_of(scored.inputs, scored.inputs.metrics[0], cluster_kind(words.clusters)),
-               words.bootstrap);
+    print_text(scored.inputs, scored.results, clusters_of(scored.inputs, scored.inputs.metrics[0], words), words.bootstrap);
 }
 
 }  // namespace microemo::cli

@@ -15,9 +15,9 @@
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
-#include "freed_memory.h"
 #include "microemo/base/device.h"
 #include "microemo/base/files.h"
+#include "microemo/base/freed_memory.h"
 #include "microemo/base/hash.h"
 #include "microemo/base/lock.h"
 #include "microemo/base/log.h"
@@ -115,7 +115,7 @@ Plan make_plan(const Words& words) {
   if (!words.resume.empty() && files.empty()) files.emplace_back(fs::path(words.resume) / "config.json");
   plan.config = load_config(plan.options, files, overrides);
   train::check_options(plan.options);
-  if (plan.options.train.out.empty())
+  if (plan.options.train.out.empty() && !words.dry_run)
     throw ConfigError("the run has no folder").hint("give --out FOLDER, or set train.out in the configuration");
   plan.run = plan.options.train.out;
   return plan;
@@ -135,7 +135,7 @@ void take_run_folder(Plan& plan, const Words& words, const parallel::LaunchConte
     if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
     // Behind the lock: another process would replace what is found here. A launcher that starts the job again means to go on.
     found = checkpoint_to_resume(words, plan.run, words.go_on || context.attempt > 0).string();
-    group.publish("run", fs::absolute(plan.run).string());
+    if (!plan.run.empty()) group.publish("run", fs::absolute(plan.run).string());
   }
   plan.checkpoint = group.from_first(found);
 }

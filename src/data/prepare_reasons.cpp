@@ -37,6 +37,7 @@ constexpr std::array reasons{
     Reason{"over_limit", "over the limit", "scale these videos down, or cut them into parts"},
     Reason{"over_limit", "longer than the limit", "cut these videos into parts"},
     Reason{"size_changes", "the picture size changes", "scale these videos to one size, for instance with ffmpeg"},
+    Reason{"not_decodable", "its format is not one", "convert these videos to H.264 and AAC, for instance with ffmpeg"},
     Reason{"not_decodable", "cannot be decoded", "convert these videos to H.264 and AAC, for instance with ffmpeg"},
     Reason{"not_decodable", "cannot be resampled", "convert the sound of these videos to AAC, for instance with ffmpeg"},
     Reason{"not_decodable", "cannot be converted to RGB", "convert these videos to H.264 and AAC, for instance with ffmpeg"},

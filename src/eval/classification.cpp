@@ -7,6 +7,7 @@
 
 #include "microemo/base/error.h"
 #include "microemo/eval/labels.h"
+#include "text.h"
 
 namespace microemo::eval {
 namespace {
@@ -26,7 +27,8 @@ void check_one_label(const LabelTable& truths) {
 }
 
 /// The valence of a text; nothing when it has none.
-std::optional<double> valence_of(const std::string& text) {
+std::optional<double> valence_of(std::string_view text) {
+  text = strip(text);
   if (text == "positive") return 1;
   if (text == "negative") return -1;
   if (text == "neutral") return 0;

@@ -7,20 +7,29 @@
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/hash.h"
+#include "microemo/base/log.h"
+#include "microemo/formats/utf8.h"
 
 namespace microemo::eval {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double first_wait_s = 1, longest_wait_s = 60, longest_asked_wait_s = 3600;
+constexpr double first_wait_s = 1, longest_wait_s = 60, longest_asked_wait_s = 3600, told_wait_s = 10;
 constexpr size_t shown_of_a_reply = 200;
 
+/// The server chose it: what is no text, or could move a terminal's cursor, is shown as "?".
 std::string start_of(const std::string& text) {
-  if (text.size() <= shown_of_a_reply) return text;
-  size_t end = shown_of_a_reply;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end) + "…";
+  size_t end = std::min(text.size(), shown_of_a_reply);
+  if (end < text.size())
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  std::string shown = text.substr(0, end);
+  const bool utf8 = formats::is_utf8(shown);
+  for (char& c : shown) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8)) c = '?';
+  }
+  return end < text.size() ? shown + "…" : shown;
 }
 
 bool may_pass(long status) { return status == 0 || status == 408 || status == 429 || status >= 500; }
@@ -33,8 +42,15 @@ std::optional<std::string> content_of(const std::string& body) {
   return reply.at(place).get<std::string>();
 }
 
-std::string failure_of(const HttpReply& reply, double timeout_s) {
-  if (reply.status == 0) return fmt::format("no reply within {:g} s ({})", timeout_s, reply.failure);
+/// True when the model was stopped by the limit on tokens.
+bool is_cut(const std::string& body) {
+  const Json reply = Json::parse(body, nullptr, false);
+  const Json::json_pointer place("/choices/0/finish_reason");
+  return !reply.is_discarded() && reply.contains(place) && reply.at(place) == "length";
+}
+
+std::string failure_of(const HttpReply& reply) {
+  if (reply.status == 0) return "no reply: " + reply.failure;
   if (reply.status != 200) return fmt::format("status {}: {}", reply.status, start_of(reply.body));
   return fmt::format("the reply has no text at choices[0].message.content: {}", start_of(reply.body));
 }
@@ -102,6 +118,12 @@ std::string Endpoint::answer(const std::string& prompt, int64_t repeat) {
         .where(file)
         .hint("run without --replay to ask the endpoint, or name the folder, model and sampling of the run to replay");
   const std::string reply = ask(body);
+  if (is_cut(reply) && !told_of_cut_) {
+    log_warning(
+        fmt::format("a reply ends at the limit of {} tokens, so that its last label may be half a word; --max-tokens takes more",
+                    options_.max_tokens));
+    told_of_cut_ = true;
+  }
   write_json(file, {{"request", json}, {"reply", reply}});
   ++asked_;
   return *content_of(reply);
@@ -122,12 +144,14 @@ std::string Endpoint::ask(const std::string& body) {
     wait_for_turn();
     const HttpReply reply = post_({url, options_.key, body, options_.timeout_s});
     if (reply.status == 200 && content_of(reply.body)) return reply.body;
-    failure = failure_of(reply, options_.timeout_s);
+    failure = failure_of(reply);
     if (reply.status != 200 && !may_pass(reply.status))
       throw EnvironmentError("the endpoint refuses: {}", failure).at(url).hint("check address, model and key");
     const double wait = std::min(first_wait_s * std::exp2(static_cast<double>(tried)), longest_wait_s);
-    if (tried + 1 < options_.tries)
-      clock_.sleep_s(reply.retry_after_s >= 0 ? std::min(reply.retry_after_s, longest_asked_wait_s) : wait);
+    if (tried + 1 == options_.tries) break;
+    const double pause = reply.retry_after_s >= 0 ? std::min(reply.retry_after_s, longest_asked_wait_s) : wait;
+    if (pause >= told_wait_s) log_warning(fmt::format("{}; asked again in {:g} s", failure, pause));
+    clock_.sleep_s(pause);
   }
   throw EnvironmentError("no usable reply in {} tries; the last: {}", options_.tries, failure)
       .at(url)

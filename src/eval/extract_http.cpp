@@ -26,6 +26,12 @@ struct Headers {
   void add(const std::string& line) { list = curl_slist_append(list, line.c_str()); }
 };
 
+std::string failure_of(CURLcode code, double timeout_s) {
+  if (code == CURLE_OPERATION_TIMEDOUT) return fmt::format("none within {:g} s", timeout_s);
+  if (code == CURLE_WRITE_ERROR) return fmt::format("one of more than {} MiB", largest_reply >> 20);
+  return curl_easy_strerror(code);
+}
+
 HttpReply post(const HttpRequest& request) {
   const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl_easy_init(), curl_easy_cleanup);
   if (!handle) throw EnvironmentError("libcurl cannot start").hint("check the memory that is left");
@@ -48,7 +54,7 @@ HttpReply post(const HttpRequest& request) {
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   const CURLcode code = curl_easy_perform(handle.get());
   if (code != CURLE_OK) {
-    reply.failure = curl_easy_strerror(code);
+    reply.failure = failure_of(code, request.timeout_s);
     return reply;
   }
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &reply.status);

@@ -62,4 +62,11 @@ Interval bootstrap_interval(const std::vector<std::string>& clusters,
   return central_part(std::move(values), options.confidence);
 }
 
+std::string few_clusters_text(int64_t clusters, const std::string& kind) {
+  constexpr int64_t enough = 20;
+  if (clusters >= enough) return {};
+  return fmt::format("intervals over {} {}{} say little: over so few they are too narrow", clusters, kind,
+                     clusters == 1 ? "" : "s");
+}
+
 }  // namespace microemo::eval

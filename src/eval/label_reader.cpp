@@ -204,10 +204,17 @@ class Reader {
            std::ranges::any_of(label_keys(content_), [&](std::string_view key) { return object.contains(std::string(key)); });
   }
 
+  /// A sentiment is compared as it stands: "[positive]" and "positive," are not the word. Other texts are lists.
+  Labels labels_of_text(const std::string& text, std::string_view key) const {
+    const bool as_it_stands = content_ == LabelContent::sentiment && (key == "sentiment" || key == "fileitems");
+    if (!as_it_stands) return string_to_list(text);
+    return text.empty() ? Labels() : Labels{text};
+  }
+
   /// Text, number, list of texts or null, as labels.
   Labels labels_of_value(const Json& value, std::string_view key, int64_t line) const {
     if (value.is_null()) return {};
-    if (value.is_string()) return string_to_list(value.get_ref<const std::string&>());
+    if (value.is_string()) return labels_of_text(value.get_ref<const std::string&>(), key);
     if (value.is_number()) return {value.dump()};
     Labels labels;
     for (const Json& element : value.is_array() ? value : Json::array({nullptr})) {
@@ -269,7 +276,7 @@ class Reader {
 
   Labels labels_of_cell(const std::string& cell, std::string_view column) const {
     if (is_missing(cell)) return {};
-    return column == "answer" && content_ == LabelContent::labels ? extract_labels(cell) : string_to_list(cell);
+    return column == "answer" && content_ == LabelContent::labels ? extract_labels(cell) : labels_of_text(cell, column);
   }
 
   void read_csv() {

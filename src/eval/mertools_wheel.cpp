@@ -96,7 +96,7 @@ std::vector<std::string> list_in(const std::string& cell) {
 
 void sort_once(Numbers& numbers) {
   std::ranges::sort(numbers);
-  numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
 }
 
 /// Synonym to words of the wheels: eight pairs of columns, one for each run of the model that made them.

@@ -37,7 +37,7 @@ std::string utterance_id(const std::string& clip, int64_t number) { return fmt::
 LabelFile read_label_file(const std::filesystem::path& path) {
   Vocabulary words;
   LabelTable table = read_label_table(path, words);
-  LabelFile file{LabelSource(table), {}};
+  LabelFile file{LabelSource(table), {}, !table.dialogues.empty() || !table.speakers.empty()};
   for (size_t item = 0; item < table.size(); ++item) {
     const std::string_view id = table.id(item);
     const uint32_t maker = table.made_by[item];

@@ -166,8 +166,9 @@ ScoreTable score_predictions(const std::vector<LabelPair>& pairs, const EmotionW
   if (bootstrap.resamples == 0) return table;
   const std::vector<ScoreOfSums> scores = {[](std::span<const double> sums) { return headline(sums, &SetScore::pair_f); },
                                            [](std::span<const double> sums) { return headline(sums, &SetScore::f); }};
-  const auto intervals =
-      bootstrap_scores(parts_of(columns), cluster_numbers(clusters_of_pairs(pairs, clusters)), scores, bootstrap);
+  const std::vector<uint32_t> numbers = cluster_numbers(clusters_of_pairs(pairs, clusters));
+  table.cluster_count = numbers.empty() ? 0 : int64_t(*std::ranges::max_element(numbers)) + 1;
+  const auto intervals = bootstrap_scores(parts_of(columns), numbers, scores, bootstrap);
   table.pair_f_interval = intervals[0];
   table.set_f_interval = intervals[1];
   return table;
@@ -183,7 +184,8 @@ Json to_json(const ScoreTable& table) {
   json["bootstrap"] = {{"resamples", table.bootstrap.resamples},
                        {"confidence", table.bootstrap.confidence},
                        {"seed", table.bootstrap.seed},
-                       {"clusters", table.clusters}};
+                       {"clusters", table.clusters},
+                       {"cluster_count", table.cluster_count}};
   json["groupings"] = Json::array();
   for (const auto& [name, score] : table.groupings)
     json["groupings"].push_back({{"name", name},

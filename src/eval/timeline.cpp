@@ -24,7 +24,7 @@ std::vector<double> borders_of(const Timeline& truth, const Timeline& predicted)
   for (const Timeline* timeline : {&truth, &predicted})
     for (const LabelledSegment& segment : *timeline) borders.insert(borders.end(), {segment.start_s, segment.end_s});
   std::ranges::sort(borders);
-  borders.erase(std::ranges::unique(borders).begin(), borders.end());
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
   return borders;
 }
 
@@ -76,21 +76,40 @@ LabelledSegment read_segment(const Json& utterance, const std::filesystem::path&
   return segment;
 }
 
+/// `made_by` made the labels unless the utterance names its own.
+void add_segment(TimelineFile& file, Timeline& timeline, const Json& utterance, const std::string& made_by, int64_t line) {
+  timeline.push_back(read_segment(utterance, file.path, line));
+  file.extractors.insert(utterance.contains("labels") ? json_get_or<std::string>(utterance, "extractor", made_by, file.path, line)
+                                                      : rules_extractor_name(own_lexicon()));
+}
+
+/// A line of an evaluation's answers.jsonl.
+bool is_answer(const Json& object) {
+  return object.is_object() && !object.contains("id") && object.contains("clip") && object.contains("utterance");
+}
+
 }  // namespace
 
 TimelineFile read_timelines(const std::filesystem::path& path) {
   TimelineFile file{{path, sha256_file(path), {}, {}}, {}};
+  std::set<std::pair<std::string, int64_t>> answered;
   read_jsonl(path, [&](const Json& object, int64_t line) {
+    const auto made_by = json_get_or<std::string>(object, "extractor", std::string(given_labels), path, line);
+    if (const auto split = json_get_or<std::string>(object, "split", "", path, line); !split.empty()) file.splits.insert(split);
+    if (is_answer(object)) {
+      const auto clip = json_get<std::string>(object, "clip", path, line);
+      const auto number = json_get<int64_t>(object, "utterance", path, line);
+      if (!answered.emplace(clip, number).second)
+        throw DataError("utterance {} of clip '{}' stands a second time", number, clip)
+            .where(path, line)
+            .hint("give every utterance one line");
+      return add_segment(file, file.clips[clip], object, made_by, line);
+    }
     const auto id = json_get<std::string>(object, "id", path, line);
     const auto [place, is_new] = file.clips.try_emplace(id);
     if (!is_new) throw DataError("the id '{}' stands a second time", id).where(path, line).hint("give every id one line");
-    const auto made_by = json_get_or<std::string>(object, "extractor", std::string(given_labels), path, line);
-    if (const auto split = json_get_or<std::string>(object, "split", "", path, line); !split.empty()) file.splits.insert(split);
-    for (const Json& utterance : json_get<std::vector<Json>>(object, "utterances", path, line)) {
-      place->second.push_back(read_segment(utterance, path, line));
-      file.extractors.insert(utterance.contains("labels") ? json_get_or<std::string>(utterance, "extractor", made_by, path, line)
-                                                          : rules_extractor_name(own_lexicon()));
-    }
+    for (const Json& utterance : json_get<std::vector<Json>>(object, "utterances", path, line))
+      add_segment(file, place->second, utterance, made_by, line);
   });
   if (file.clips.empty()) throw DataError("the file holds no clips").where(path);
   return file;

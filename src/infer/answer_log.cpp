@@ -31,8 +31,12 @@ void drop_torn_line(const fs::path& file) {
   if (whole < text.size()) write_file_atomic(file, std::string_view(text).substr(0, whole));
 }
 
-void check_identity(const fs::path& file, const Json& identity) {
+void check_identity(const fs::path& file, const fs::path& answers, const Json& identity) {
   if (!fs::exists(file)) {
+    if (fs::exists(answers) && fs::file_size(answers) > 0)
+      throw DataError("there are answers here, and nothing tells what evaluation they are of: evaluation.json is missing")
+          .where(answers)
+          .hint("put evaluation.json back, choose another folder with --out, or delete the answers to make them anew");
     write_json(file, identity);
     return;
   }
@@ -42,7 +46,7 @@ void check_identity(const fs::path& file, const Json& identity) {
       throw ConfigError("this folder holds another evaluation: \"{}\" is {} there and {} now", key,
                         there.contains(key) ? there[key].dump() : "absent", value.dump())
           .where(file)
-          .hint("choose another folder with --out, or delete this one");
+          .hint("choose another folder with --out, or delete the whole folder");
 }
 
 }  // namespace
@@ -60,7 +64,7 @@ Json to_json(const AnswerRecord& record) {
 
 AnswerLog::AnswerLog(const fs::path& folder, const Json& identity) : file_(folder / "answers.jsonl") {
   ensure_writable_folder(folder);
-  check_identity(folder / "evaluation.json", identity);
+  check_identity(folder / "evaluation.json", file_, identity);
   if (!fs::exists(file_)) return;
   drop_torn_line(file_);
   std::set<std::pair<std::string, int64_t>> answered;

@@ -105,7 +105,9 @@ class Writer {
     int64_t id = 0;
     if (greedy_) {
       id = scores.best_R.const_data_ptr<int64_t>()[row];
-      written.log_probability += scores.best_log_probability_R.const_data_ptr<float>()[row];
+      const float log_probability = scores.best_log_probability_R.const_data_ptr<float>()[row];
+      check_log_probability(log_probability, text.sample, int64_t(written.ids.size()));
+      written.log_probability += log_probability;
     } else {
       const int64_t count = scores.logits_RV.size(1);
       const std::span<const float> logits(scores.logits_RV.const_data_ptr<float>() + row * count, size_t(count));

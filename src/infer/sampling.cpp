@@ -79,6 +79,11 @@ int64_t drawn(const std::vector<float>& logits, double uniform) {
   return last;
 }
 
+[[noreturn]] void refuse_logits(std::string_view sample, int64_t place) {
+  throw DataError("the model gives no probabilities for token {} of the answer about '{}'", place, sample)
+      .hint("look for NaN in its weights (--check-finite), and compute in fp32");
+}
+
 void require(bool holds, const char* option, double value, const char* range) {
   if (!holds) throw ConfigError("{} is {}", option, value).at(option).hint(fmt::format("choose {}", range));
 }
@@ -112,11 +117,14 @@ int64_t choose_token(std::span<const float> logits, std::span<const int64_t> see
   const auto best = std::max_element(processed.begin(), processed.end());
   if (best == processed.end() || !std::isfinite(*best) ||
       std::any_of(processed.begin(), processed.end(), [](float logit) { return std::isnan(logit); }))
-    throw DataError("the model gives no probabilities for token {} of the answer about '{}'", place, sample)
-        .hint("look for NaN in its weights (--check-finite), and compute in fp32");
+    refuse_logits(sample, place);
   if (options.temperature == 0) return best - processed.begin();
   Random random(uint64_t(options.seed), fmt::format("token of {}", sample), {uint64_t(place)});
   return drawn(processed, random.uniform());
+}
+
+void check_log_probability(double log_probability, std::string_view sample, int64_t place) {
+  if (std::isnan(log_probability)) refuse_logits(sample, place);
 }
 
 }  // namespace microemo::infer

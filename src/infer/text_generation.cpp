@@ -41,6 +41,7 @@ std::pair<int64_t, double> next_token(const at::Tensor& logits_V, const std::vec
   const at::Tensor log_probabilities_V = at::log_softmax(logits_V, 0, at::kFloat);
   if (sampling.temperature == 0 && sampling.repetition_penalty == 1) {
     const auto [log_probability, best] = log_probabilities_V.max(0);
+    check_log_probability(log_probability.item<double>(), sample, place);
     return {best.item<int64_t>(), log_probability.item<double>()};
   }
   const at::Tensor logits = logits_V.to(at::kCPU, at::kFloat).contiguous();

@@ -17,6 +17,7 @@ namespace {
 struct Index {
   std::vector<IndexedFrame> frames;
   std::vector<EntryPoint> entries;  ///< ascending
+  std::vector<PacketPlace> places;  ///< of all packets, ascending; empty for a folder of pictures
   bool jumps = false;               ///< the packets have all times, so that what follows a jump can be recognised
   double end_s = 0;
   std::optional<Damage> damage;
@@ -29,6 +30,7 @@ struct PacketFacts {
 
 struct Packets {
   std::vector<PacketFacts> facts;
+  std::vector<PacketPlace> places;
   std::optional<Damage> damage;
 };
 
@@ -37,7 +39,7 @@ Packets packets_of(MediaFile& file) {
   if (file.pictures) {
     // Pictures need not be read to know their times.
     for (int64_t i = 0; i < file.pictures->count(); ++i) facts.push_back({.pts = i, .duration = 1, .key = true});
-    return {std::move(facts), std::nullopt};
+    return {std::move(facts), {}, std::nullopt};
   }
   PacketReader packets(file);
   const Packet packet = new_packet();
@@ -48,10 +50,13 @@ Packets packets_of(MediaFile& file) {
   }
   if (!file.limits.partial) packets.check_complete();
   std::optional<Damage> damage = packets.damage(file.video_stream, packets.stream_end_s());
+  std::vector<PacketPlace> places;
+  for (const PacketFacts& one : facts) places.push_back({one.pts, one.position});
+  std::ranges::sort(places, {}, &PacketPlace::pts);
   // As VideoReader ends: what is shown later follows frames that are missing.
   if (damage && packets.last_dts() != AV_NOPTS_VALUE)
     std::erase_if(facts, [&](const PacketFacts& one) { return one.pts > packets.last_dts(); });
-  return {std::move(facts), std::move(damage)};
+  return {std::move(facts), std::move(places), std::move(damage)};
 }
 
 /// Where the last frame ends: its packet's duration, else that of the frame before.
@@ -62,18 +67,20 @@ double end_of(const MediaFile& file, const std::vector<IndexedFrame>& frames, in
   return frames.back().seconds + before;
 }
 
-/// Nothing when the packets do not have all times, or the same time twice.
+/// Nothing when the packets do not have all times, or the same time twice, or begin before a key frame: what becomes of those,
+/// and of later pictures that refer to what they left, is known to the decoder alone.
 std::optional<Index> index_of_packets(const MediaFile& file, Packets read) {
   std::vector<PacketFacts>& packets = read.facts;
   Index index;
   index.jumps = true;
   index.damage = std::move(read.damage);
+  index.places = std::move(read.places);
+  if (packets.empty() || !packets.front().key) return std::nullopt;
   for (const PacketFacts& packet : packets) {
     if (packet.pts == AV_NOPTS_VALUE) return std::nullopt;
     if (packet.key) index.entries.push_back({packet.pts, packet.position});
   }
-  if (index.entries.empty()) return std::nullopt;
-  // What leads the first key frame refers to pictures that are not in the file: decoders drop it.
+  // What is shown before the first key frame refers to pictures that are not in the file: decoders drop it.
   const int64_t first = index.entries.front().pts;
   std::erase_if(packets, [&](const PacketFacts& packet) { return !packet.shown || packet.pts < first; });
   std::ranges::sort(packets, {}, &PacketFacts::pts);
@@ -118,7 +125,7 @@ struct FrameReader::State {
     index = packets ? std::move(*packets) : index_of_frames(input, options);
     if (index.frames.empty()) throw truncated(opened->file, {0, "no picture could be decoded"});
     // What was opened to read the packets goes on as the decoder.
-    if (index.jumps) decoder = std::move(opened);
+    if (index.jumps) decoder = with_places(std::move(opened));
   }
 
   VideoFrame frame(int64_t wanted);
@@ -126,16 +133,23 @@ struct FrameReader::State {
   bool shortens(size_t entry) const;
   size_t entry_before(int64_t pts) const;
   void restart();
+  std::unique_ptr<VideoDecoder> with_places(std::unique_ptr<VideoDecoder> opened) const;
 
   VideoReader::Options options;
   MediaInput input;
   VideoInfo info;
   Index index;
   std::unique_ptr<VideoDecoder> decoder;
-  int64_t at = -1;     ///< the frame in the decoder's hands; -1: none, decoding goes on from before the first
-  bool known = false;  ///< `at` says where decoding stands
+  int64_t at = -1;           ///< the frame in the decoder's hands; -1: none, decoding goes on from before the first
+  bool known = false;        ///< `at` says where decoding stands
+  bool trusts_jumps = true;  ///< no jump has led to other packets than those of the index
   int64_t decoded = 0;
 };
+
+std::unique_ptr<VideoDecoder> FrameReader::State::with_places(std::unique_ptr<VideoDecoder> opened) const {
+  if (!index.places.empty()) opened->places = &index.places;
+  return opened;
+}
 
 void FrameReader::State::restart() {
   decoder = std::make_unique<VideoDecoder>(input, options);
@@ -151,7 +165,7 @@ size_t FrameReader::State::entry_before(int64_t pts) const {
 
 /// Whether a jump decodes less than going on from the frame at hand. What the decoder holds back comes without a jump.
 bool FrameReader::State::shortens(size_t entry) const {
-  if (!index.jumps) return false;
+  if (!index.jumps || !trusts_jumps) return false;
   const auto key = std::ranges::lower_bound(index.frames, index.entries[entry].pts, {}, &IndexedFrame::pts);
   const int64_t held = decoder->decoder->has_b_frames + 1;
   return key - index.frames.begin() > at + 1 + held;
@@ -163,6 +177,10 @@ bool FrameReader::State::decode_to(int64_t wanted) {
   if (index.jumps) decoder->unwanted_before = pts;
   while (decoder->receive()) {
     ++decoded;
+    if (decoder->strayed) {
+      trusts_jumps = false;
+      return false;
+    }
     // Without times in the packets frames are counted.
     if (!index.jumps) {
       if (++at == wanted) return true;
@@ -183,21 +201,21 @@ bool FrameReader::State::decode_to(int64_t wanted) {
 
 VideoFrame FrameReader::State::frame(int64_t wanted) {
   const int64_t pts = index.frames[size_t(wanted)].pts;
-  size_t entry = index.jumps ? entry_before(pts) : 0;
+  size_t entry = index.jumps && trusts_jumps ? entry_before(pts) : 0;
   const bool ahead = decoder && known && at < wanted;
   if (ahead && !shortens(entry)) {
     if (decode_to(wanted)) return decoder->take(wanted);
     known = false;
   }
   // From an entry point, an earlier one where the container lands too late, and from the start in the end.
-  for (; entry > 0; --entry) {
-    if (!decoder) decoder = std::make_unique<VideoDecoder>(input, options);
+  for (; entry > 0 && trusts_jumps; --entry) {
+    if (!decoder) decoder = with_places(std::make_unique<VideoDecoder>(input, options));
     known = false;
     if (decoder->enter(index.entries[entry]) && decode_to(wanted) && decoder->frame->decode_error_flags == 0)
       return decoder->take(wanted);
   }
   known = false;
-  if (decoder && index.jumps && decoder->enter(index.entries.front()) && decode_to(wanted) &&
+  if (decoder && index.jumps && trusts_jumps && decoder->enter(index.entries.front()) && decode_to(wanted) &&
       decoder->frame->decode_error_flags == 0)
     return decoder->take(wanted);
   restart();

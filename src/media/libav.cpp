@@ -70,6 +70,14 @@ Frame padded(const Image& image) {
   return frame;
 }
 
+namespace {
+
+/// Whether rows one behind the other are made of whole vectors, the longest that libswscale has, so that it writes nothing behind
+/// the last.
+bool fits_packed_rows(int width) { return width % 32 == 0; }
+
+}  // namespace
+
 void ToRgb::prepare(const AVFrame& frame, const std::filesystem::path& file) {
   // The deprecated "yuvj" formats say full range in their name, which libswscale understands by itself.
   const bool full = frame.color_range == AVCOL_RANGE_JPEG;
@@ -80,7 +88,7 @@ void ToRgb::prepare(const AVFrame& frame, const std::filesystem::path& file) {
   scaler_.reset(sws_getContext(width_, height_, AVPixelFormat(format_), width_, height_, AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr,
                                nullptr, nullptr));
   if (!scaler_) throw not_convertible(frame, file);
-  rgb_ = new_picture(width_, height_, AV_PIX_FMT_RGB24);
+  rgb_ = fits_packed_rows(width_) ? nullptr : new_picture(width_, height_, AV_PIX_FMT_RGB24);
   int *matrix = nullptr, *target_matrix = nullptr, source_range = 0, target_range = 0, brightness = 0, contrast = 0,
       saturation = 0;
   if (sws_getColorspaceDetails(scaler_.get(), &matrix, &source_range, &target_matrix, &target_range, &brightness, &contrast,
@@ -91,12 +99,23 @@ void ToRgb::prepare(const AVFrame& frame, const std::filesystem::path& file) {
                            brightness, contrast, saturation);
 }
 
+void ToRgb::convert(const AVFrame& frame, uint8_t* const* rows, const int* row_bytes, const std::filesystem::path& file) {
+  if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, rows, row_bytes) != frame.height)
+    throw not_convertible(frame, file);
+}
+
 Image ToRgb::operator()(const AVFrame& frame, const std::filesystem::path& file) {
   prepare(frame, file);
-  const int rows = sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, rgb_->data, rgb_->linesize);
-  if (rows != frame.height) throw not_convertible(frame, file);
   Image image{frame.width, frame.height, 3, {}};
   const size_t row_bytes = size_t(frame.width) * 3;
+  if (!rgb_) {
+    image.pixels.resize(row_bytes * size_t(frame.height));
+    uint8_t* const rows[4] = {image.pixels.data()};
+    const int bytes[4] = {int(row_bytes)};
+    convert(frame, rows, bytes, file);
+    return image;
+  }
+  convert(frame, rgb_->data, rgb_->linesize, file);
   image.pixels.reserve(row_bytes * size_t(frame.height));
   for (int y = 0; y < frame.height; ++y) {
     const uint8_t* const row = rgb_->data[0] + ptrdiff_t(y) * rgb_->linesize[0];

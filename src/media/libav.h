@@ -72,9 +72,10 @@ class ToRgb {
 
  private:
   void prepare(const AVFrame& frame, const std::filesystem::path& file);
+  void convert(const AVFrame& frame, uint8_t* const* rows, const int* row_bytes, const std::filesystem::path& file);
 
   Scaler scaler_;
-  Frame rgb_;
+  Frame rgb_;  ///< null where pictures are converted in place
   int width_ = 0, height_ = 0, format_ = -1, space_ = -1, range_ = -1;
 };
 

@@ -8,6 +8,10 @@
 
 #include <fmt/ranges.h>
 
+extern "C" {
+#include <libavutil/avstring.h>
+}
+
 #include "header_facts.h"
 #include "in_call.h"
 #include "microemo/base/error.h"
@@ -23,8 +27,9 @@ constexpr char formats[] =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,wav,w64,mp3,flac,ogg,aac,ac3,aiff,caf,amr";
 
 std::string first_bytes(const MediaInput& input) {
-  if (input.bytes) return input.bytes->substr(0, 512);
-  std::string bytes(512, '\0');
+  constexpr size_t most = 4096;
+  if (input.bytes) return input.bytes->substr(0, most);
+  std::string bytes(most, '\0');
   std::ifstream stream(input.path, std::ios::binary);
   stream.read(bytes.data(), std::streamsize(bytes.size()));
   bytes.resize(size_t(stream.gcount()));
@@ -54,6 +59,17 @@ void check_regular(const std::filesystem::path& path) {
     throw DataError("the file is empty").where(path).hint("copy or download it again");
 }
 
+/// The format that libav takes the bytes for, whether it is one that is read or not; null where it has no idea.
+const AVInputFormat* guessed_format(std::string bytes) {
+  const auto size = int(bytes.size());
+  bytes.append(AVPROBE_PADDING_SIZE, '\0');
+  const AVProbeData data{
+      .filename = "", .buf = reinterpret_cast<unsigned char*>(bytes.data()), .buf_size = size, .mime_type = nullptr};
+  int score = 0;
+  const AVInputFormat* guess = av_probe_input_format3(&data, 1, &score);
+  return score > AVPROBE_SCORE_RETRY ? guess : nullptr;
+}
+
 Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
   const std::filesystem::path& path = input.path;
   if (code == AVERROR_EXIT) return stalled(path, limits);
@@ -69,6 +85,11 @@ Error unreadable(const MediaInput& input, int code, const ReadLimits& limits) {
     return DataError("the MP4 file is truncated or damaged: its index cannot be read ({})", reason(code))
         .where(path)
         .hint("copy or download it again, or record it again to the end");
+  const AVInputFormat* format = guessed_format(head);
+  if (format && av_match_list(format->name, formats, ',') == 0)
+    return DataError("its format is not one that is read: {}", format->long_name)
+        .where(path)
+        .hint("convert it to MP4 or MKV, for instance with ffmpeg");
   return DataError("this is not a media file that can be read ({})", reason(code))
       .where(path)
       .hint("convert it to MP4 or MKV, for instance with ffmpeg");
@@ -105,12 +126,20 @@ void check_pixels(const AVFormatContext& format, const ReadLimits& limits, const
   }
 }
 
+/// What libav is told in place of max_pixels. It counts a picture filled up to whole blocks, so that one of just so many pixels
+/// would be refused; check_pixels is exact, and no picture may be larger than the header of its stream says.
+int64_t pixels_with_blocks(const AVCodecParameters& codec, const ReadLimits& limits) {
+  constexpr int64_t block = 128;
+  const auto filled = [](int64_t side) { return (side + block - 1) / block * block; };
+  return std::max(limits.max_pixels + block * block, filled(codec.width) * filled(codec.height));
+}
+
 /// libav decodes some frames here to learn about the streams, so the limits hold for it too.
 void find_streams(AVFormatContext& format, const ReadLimits& limits, const MediaInput& input) {
   std::vector<AVDictionary*> options(format.nb_streams);
-  for (AVDictionary*& option : options) {
-    av_dict_set_int(&option, "max_pixels", limits.max_pixels, 0);
-    av_dict_set(&option, "threads", "1", 0);
+  for (unsigned i = 0; i < format.nb_streams; ++i) {
+    av_dict_set_int(&options[i], "max_pixels", pixels_with_blocks(*format.streams[i]->codecpar, limits), 0);
+    av_dict_set(&options[i], "threads", "1", 0);
   }
   const int code = in_call([&] { return avformat_find_stream_info(&format, options.data()); });
   for (AVDictionary*& option : options) av_dict_free(&option);
@@ -272,7 +301,7 @@ CodecContext open_decoder(const MediaFile& file, int stream_index) {
   CodecContext decoder(allocated(avcodec_alloc_context3(codec)));
   int code = avcodec_parameters_to_context(decoder.get(), stream.codecpar);
   decoder->thread_count = 1;
-  decoder->max_pixels = file.limits.max_pixels;
+  decoder->max_pixels = pixels_with_blocks(*stream.codecpar, file.limits);
   decoder->pkt_timebase = stream.time_base;
   if (file.pictures) file.pictures->guard(*decoder);
   if (code >= 0) code = avcodec_open2(decoder.get(), codec, nullptr);

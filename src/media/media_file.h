@@ -36,7 +36,7 @@ struct MediaFile {
   ReadLimits limits;
   VideoInfo info;
   int video_stream = -1, audio_stream = -1;
-  std::deque<libav::Packet> read_ahead;  ///< packets of all streams that come before those that libav reads next
+  std::deque<libav::Packet> read_ahead = {};  ///< packets of all streams that come before those that libav reads next
 
   const AVStream& stream(int index) const { return *format->streams[index]; }
   /// A time of a stream on the clip's clock.

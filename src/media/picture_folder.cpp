@@ -126,7 +126,7 @@ std::vector<Numbered> numbered(const std::vector<Name>& names) {
   std::vector<Numbered> pictures;
   for (const Name& name : names) {
     const std::string& digits = name.parts[part];
-    Numbered& picture = pictures.emplace_back(0, name.file);
+    Numbered& picture = pictures.emplace_back(Numbered{0, name.file});
     if (std::from_chars(digits.data(), digits.data() + digits.size(), picture.number).ec != std::errc())
       throw refused(name.file, "has a number that is too large: {}", name.file.filename().string()).hint(number_them);
   }

@@ -31,6 +31,13 @@ void add_md5(const AVFrame& frame, VideoFrame& result) {
   result.bytes = size;
 }
 
+bool is_among(const std::vector<PacketPlace>& places, const AVPacket& packet) {
+  auto place = std::ranges::lower_bound(places, packet.pts, {}, &PacketPlace::pts);
+  for (; place != places.end() && place->pts == packet.pts; ++place)
+    if (place->position == packet.pos) return true;
+  return false;
+}
+
 }  // namespace
 
 VideoDecoder::VideoDecoder(const MediaInput& input, const VideoReader::Options& reader_options)
@@ -59,6 +66,7 @@ bool VideoDecoder::enter(const EntryPoint& entry) {
   if (code < 0) return false;
   file.read_ahead.clear();
   avcodec_flush_buffers(decoder.get());
+  strayed = false;
   draining = false;
   last_pts = AV_NOPTS_VALUE;
   last_duration = 0;
@@ -69,6 +77,7 @@ bool VideoDecoder::enter(const EntryPoint& entry) {
 bool VideoDecoder::feed() {
   if (draining) return false;
   draining = !packets.next(file.video_stream, *packet);
+  if (!draining && places) strayed |= !is_among(*places, *packet);
   const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
   if (!draining && time != AV_NOPTS_VALUE) packet_s_ = file.seconds(file.video_stream, time);
   const bool unwanted =

@@ -1,16 +1,20 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "media_file.h"
 #include "microemo/media/video_reader.h"
 
 namespace microemo::media {
 
-/// Where a decoder can begin: a key frame's packet.
-struct EntryPoint {
-  int64_t pts = 0, position = -1;  ///< the packet's byte in the file; -1 where the container does not say
+/// Where a packet lies.
+struct PacketPlace {
+  int64_t pts = 0, position = -1;  ///< its byte in the file; -1 where the container does not say
 };
+
+/// Where a decoder can begin: a key frame's packet.
+using EntryPoint = PacketPlace;
 
 /// Decodes the video stream of a file forward, from its start or from an entry point.
 struct VideoDecoder {
@@ -40,6 +44,10 @@ struct VideoDecoder {
   std::optional<BadPacket> first_bad;
   std::optional<Damage> damage;  ///< known at the end
   int64_t last_pts = AV_NOPTS_VALUE, last_duration = 0;
+  /// All packets of the stream by their times, as reading the file from its start gives them; may be null.
+  const std::vector<PacketPlace>* places = nullptr;
+  /// Since it entered: a packet was not one of `places`. Containers that count their times count otherwise behind damage.
+  bool strayed = false;
   /// Pictures before this time that no other picture refers to need not be decoded.
   int64_t unwanted_before = AV_NOPTS_VALUE;
 

@@ -116,10 +116,10 @@ class Job {
     if (!first || !outcome_.verdict.empty()) return;
     read_beats();
     const Process& process = processes_[static_cast<size_t>(*first)];
-    fail(process.status, process.by_signal ? fmt::format("rank {} was ended by SIG{} in {}", *first,
-                                                         ::sigabbrev_np(process.status - 128), watch_.last_of(*first))
-                                           : fmt::format("rank {} ended with exit code {} in {}", *first, process.status,
-                                                         watch_.last_of(*first)));
+    fail(process.status,
+         process.by_signal
+             ? fmt::format("rank {} was ended by SIG{} {}", *first, ::sigabbrev_np(process.status - 128), watch_.last_of(*first))
+             : fmt::format("rank {} ended with exit code {} {}", *first, process.status, watch_.last_of(*first)));
   }
 
   void read_beats() {

@@ -94,7 +94,7 @@ class SideWatcher {
   std::string those_who(const char* farewell, const char* did) const {
     std::vector<std::string> ranks;
     for (const auto& [rank, left] : left_)
-      if (left == farewell) ranks.push_back(fmt::format("rank {} {} in {}", rank, did, watch_.last_of(rank)));
+      if (left == farewell) ranks.push_back(fmt::format("rank {} {} {}", rank, did, watch_.last_of(rank)));
     return fmt::format("{}", fmt::join(ranks, "; "));
   }
 

@@ -69,7 +69,7 @@ void Watch::ended(int64_t rank) { ranks_.at(static_cast<size_t>(rank)).ended = t
 std::string Watch::last_of(int64_t rank) const {
   const std::optional<Beat>& beat = ranks_.at(static_cast<size_t>(rank)).beat;
   if (!beat) return "before its first sign of life";
-  return fmt::format("step {}, phase {}", beat->step, phase_name(beat->phase));
+  return fmt::format("in step {}, phase {}", beat->step, phase_name(beat->phase));
 }
 
 int64_t Watch::last_step() const {
@@ -98,8 +98,7 @@ std::optional<std::string> Watch::verdict(double now_s) const {
     const State state = state_of(rank, now_s);
     if (!state.known) continue;
     const Beat& beat = *ranks_[static_cast<size_t>(rank)].beat;
-    std::string text =
-        fmt::format("rank {} in {} for {:.0f} s (limit {:.0f} s)", rank, last_of(rank), state.phase_s, beat.limit_s);
+    std::string text = fmt::format("rank {} {} for {:.0f} s (limit {:.0f} s)", rank, last_of(rank), state.phase_s, beat.limit_s);
     if (state.silent) text += fmt::format(", silent for {:.0f} s", state.silent_s);
     if (state.late && !state.waiting) hanging.push_back(text);
     if (state.late && state.waiting) waiting.push_back(text);

@@ -40,6 +40,20 @@ struct CheckpointCommand : ::testing::Test {
     file.write("\x00\x00\xc0\x7f", 4);
     return folder;
   }
+
+  /// `words` run a command on the model that is named in words[1]: with --check-finite it refuses the one with a NaN alone.
+  void expect_check_finite(std::vector<std::string> words, const std::string& name) const {
+    words[1] = model_with_nan(name);
+    EXPECT_THAT(microemo(words).standard_error, testing::Not(testing::HasSubstr("no finite numbers")));
+    words.push_back("--check-finite");
+    const CommandResult refused = microemo(words);
+    EXPECT_EQ(refused.exit_code, 4);
+    EXPECT_THAT(refused.standard_error, testing::HasSubstr("1 of 26 tensors hold values that are no finite numbers"));
+    EXPECT_THAT(refused.standard_error, testing::HasSubstr("1 NaN, 0 infinite of "));
+    EXPECT_THAT(refused.standard_output, testing::IsEmpty());
+    words[1] = model(name);
+    EXPECT_EQ(microemo(words).exit_code, 0);
+  }
 };
 
 }  // namespace microemo::test

@@ -4,6 +4,7 @@
 #include "media/clips.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/json.h"
 
 namespace microemo {
@@ -157,6 +158,25 @@ TEST_F(CompareCommand, RefusesOtherExtractorsWheelsDataAndSplitsUnlessItIsToldTo
   differs("m:1", {{"wheel_release", "2026"}}, "wheel of their own scores: 2025 (first), 2026 (second)");
   differs("m:1", {{"data_version", "4567"}}, "data: 0123 (first), 4567 (second)");
   differs("m:1", {{"split", "dev"}}, "split: test (first), dev (second)");
+}
+
+TEST_F(CompareCommand, KeepsTheFilesThatItReads) {
+  for (const char* file : {"first/labels.jsonl", "second/answers.jsonl", "first/scores.json", "clips.jsonl"}) {
+    const std::string before = read_file(clips_.path(file));
+    const test::CommandResult result = compare({"first", "second", "--html", file});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << result.standard_error;
+    EXPECT_THAT(result.standard_error, HasSubstr("--html would overwrite a file that is read"));
+    EXPECT_EQ(read_file(clips_.path(file)), before);
+  }
+}
+
+TEST_F(CompareCommand, TellsThatTheManifestWasChangedSince) {
+  for (const char* folder : {"first", "second"})
+    name(folder, "rules-1", {{"data_version", sha256_file(clips_.path("clips.jsonl"))}});
+  EXPECT_THAT(compare({"first", "second", "--html", "page.html"}).standard_error, Not(HasSubstr("was changed since")));
+  clips_.write("clips.jsonl", read_file(clips_.path("clips.jsonl")) + "\n");
+  EXPECT_THAT(compare({"first", "second", "--html", "page.html"}).standard_error, HasSubstr("was changed since"));
+  EXPECT_THAT(read_file(clips_.path("page.html")), HasSubstr("was changed since"));
 }
 
 TEST_F(CompareCommand, RefusesWhatCannotBeCompared) {

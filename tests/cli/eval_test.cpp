@@ -68,6 +68,34 @@ TEST_F(EvalCommand, WritesAnswersLabelsAndScores) {
   EXPECT_THAT(result.standard_output, HasSubstr(read_file(out / "table.txt")));
 }
 
+TEST_F(EvalCommand, TakesRunAndManifestFromAConfiguration) {
+  ASSERT_EQ(eval_run().exit_code, 0);
+  const std::filesystem::path config = place.path() / "evaluation.yaml";
+  write_file_atomic(config, fmt::format("run: {}\nmanifest: {}\n", tiny->run.string(), tiny->manifest.string()));
+  const test::CommandResult result = eval({config, "--out", place.path() / "other"});
+  ASSERT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_EQ(read_file(place.path() / "other/answers.jsonl"), read_file(out / "answers.jsonl"));
+  const Json recorded = read_json(place.path() / "other/environment.json");
+  EXPECT_EQ(recorded.at("options").at("run"), tiny->run.string()) << recorded.dump();
+  const test::CommandResult without_clips = eval({tiny->run, config, place.path() / "none.jsonl", "--out", out});
+  EXPECT_THAT(without_clips.standard_error, HasSubstr("none.jsonl")) << "the command line goes before the configuration";
+}
+
+TEST_F(EvalCommand, RefusesNamesThatAreMissingOrTooMany) {
+  const test::CommandResult no_run = eval({tiny->manifest, "--out", out});
+  EXPECT_EQ(no_run.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(no_run.standard_error, HasSubstr("no run is named"));
+  EXPECT_THAT(eval({tiny->run, "--out", out}).standard_error, HasSubstr("no manifest is named"));
+  EXPECT_THAT(eval({"--out", out}).standard_error, HasSubstr("no run is named"));
+  EXPECT_THAT(eval_run({"another"}).standard_error, HasSubstr("'another' is one name too many"));
+}
+
+TEST_F(EvalCommand, TakesARunWithAnEqualsSignInItsName) {
+  const std::filesystem::path run = place.path() / "rate=1";
+  std::filesystem::create_directory_symlink(tiny->run, run);
+  EXPECT_EQ(eval({run, tiny->manifest, "--out", out}).exit_code, 0);
+}
+
 TEST_F(EvalCommand, EveryResultNamesMetricWheelExtractorDataAndSplit) {
   const test::CommandResult result = eval_run();
   ASSERT_EQ(result.exit_code, 0) << result.standard_error;

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include <fmt/format.h>
+
 #include "cli/checkpoint_commands.h"
 #include "formats/support.h"
 #include "microemo/base/files.h"
@@ -83,6 +85,12 @@ TEST_F(ExtractCommand, RefusesToNameItsLinesOtherwise) {
     refuses({"extract", "answers.jsonl", "--out", out}, ErrorKind::config, "does not end with .jsonl");
     EXPECT_FALSE(std::filesystem::exists(place.path() / out)) << out;
   }
+}
+
+TEST_F(ExtractCommand, RefusesARateThatIsNone) {
+  for (const char* rate : {"-1", "nan", "inf", "x"})
+    refuses({"extract", "answers.jsonl", "--out", "labels.jsonl", "--rate", rate}, ErrorKind::config,
+            fmt::format("{} is not a number of 0 or more", rate));
 }
 
 TEST_F(ExtractCommand, RefusesAnIdThatStandsTwice) {

@@ -76,6 +76,22 @@ TEST_F(GenerateCommand, DrawsTheSameTextFromTheSameSeedAlone) {
   EXPECT_NE(text("1"), text("2"));
 }
 
+TEST_F(GenerateCommand, RefusesSeedsThatDoNotFit) {
+  for (const char* seed : {"-1", "1.5", "9223372036854775808", "18446744073709551616"}) {
+    const test::CommandResult result = microemo({"generate", model("llama"), "--ids", "5", "--temperature", "1", "--seed", seed});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << seed;
+    EXPECT_THAT(result.standard_error, HasSubstr("whole number from 0 to 9223372036854775807"));
+  }
+}
+
+TEST_F(GenerateCommand, RefusesIdsThatAreNoNumbers) {
+  for (const char* ids : {"5,-1", "5,x", "", "99999999999999999999"}) {
+    const test::CommandResult result = microemo({"generate", model("llama"), "--ids", ids});
+    EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config)) << ids;
+    EXPECT_THAT(result.standard_error, HasSubstr("is not a whole number from 0 to"));
+  }
+}
+
 TEST_F(GenerateCommand, EndsAtAStopText) {
   const std::string folder = model_with_tokenizer();
   const std::string whole = json({"generate", folder, "you came", "--max-new-tokens", "12"}).at("text");
@@ -202,17 +218,7 @@ TEST_F(GenerateCommand, RefusesWhatItCannotUse) {
 }
 
 TEST_F(GenerateCommand, CheckFiniteRefusesANan) {
-  const std::string nan = model_with_nan("qwen2");
-  std::vector<std::string> words{"generate", nan, "--ids", "1,2", "--max-new-tokens", "1"};
-  EXPECT_THAT(microemo(words).standard_error, testing::Not(HasSubstr("no finite numbers")));
-  words.push_back("--check-finite");
-  const test::CommandResult refused = microemo(words);
-  EXPECT_EQ(refused.exit_code, 4);
-  EXPECT_THAT(refused.standard_error, HasSubstr("1 of 26 tensors hold values that are no finite numbers"));
-  EXPECT_THAT(refused.standard_error, HasSubstr("1 NaN, 0 infinite of "));
-  EXPECT_THAT(refused.standard_output, testing::IsEmpty());
-  words[1] = model("qwen2");
-  EXPECT_EQ(microemo(words).exit_code, 0);
+  expect_check_finite({"generate", "", "--ids", "1,2", "--max-new-tokens", "1"}, "qwen2");
 }
 
 }  // namespace

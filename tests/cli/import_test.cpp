@@ -89,6 +89,25 @@ TEST_F(ImportCommand, RefusesLabelsThatTheFormCannotHold) {
   EXPECT_FALSE(std::filesystem::exists(place.path() / "x.npz"));
 }
 
+TEST_F(ImportCommand, TellsWhatItLeavesOutOfLabels) {
+  const auto told = [&](const std::string& more) {
+    test::write(place.path() / "l.jsonl", "{\"id\":\"a\",\"labels\":[\"x\"]" + more + "}\n");
+    return run({"labels", "l.jsonl", "--out", "m.csv"}).standard_error;
+  };
+  EXPECT_EQ(told(""), "");
+  for (const char* more : {",\"speaker\":\"s\"", ",\"dialogue\":\"d\"", ",\"split\":\"test\""})
+    EXPECT_THAT(told(more), HasSubstr("dialogues, speakers and splits are not kept"));
+}
+
+TEST_F(ImportCommand, KeepsTheLabelsThatItReads) {
+  const std::string line = "{\"id\":\"a\",\"labels\":[\"x\"],\"answer\":\"It is x.\"}\n";
+  test::write(place.path() / "l.jsonl", line);
+  const test::CommandResult result = run({"labels", "l.jsonl", "--out", "./l.jsonl"});
+  EXPECT_EQ(result.exit_code, exit_code(ErrorKind::config));
+  EXPECT_THAT(result.standard_error, HasSubstr("--out would overwrite a file that is read"));
+  EXPECT_EQ(read_file(place.path() / "l.jsonl"), line);
+}
+
 TEST_F(ImportCommand, RefusesAMissingFile) {
   EXPECT_EQ(run({"labels", "absent.csv", "--out", "x.npz"}).exit_code, exit_code(ErrorKind::data));
   EXPECT_EQ(run({"labels", "absent.csv"}).exit_code, exit_code(ErrorKind::config));

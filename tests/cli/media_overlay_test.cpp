@@ -100,6 +100,15 @@ TEST_F(MediaOverlay, RefusesVideosWithoutPictures) {
   expect_refused(overlay({}, clips.path("none.mp4").string()), ErrorKind::data, "none.mp4");
 }
 
+TEST_F(MediaOverlay, ReadsWithinItsLimits) {
+  const CommandResult large = overlay({"--max-pixels", "1000"});
+  EXPECT_EQ(large.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(large.standard_error, HasSubstr("max_pixels = 1000"));
+  EXPECT_FALSE(std::filesystem::exists(out));
+  EXPECT_EQ(overlay({"--max-streams", "1"}).exit_code, exit_code(ErrorKind::data));
+  EXPECT_EQ(overlay({"--max-pixels", "0"}).exit_code, exit_code(ErrorKind::config));
+}
+
 TEST_F(MediaOverlay, RefusesWrongPlaces) {
   const auto into = [&](const std::string& place) {
     return test::run_command({MICROEMO_BINARY, "--quiet", "media", "overlay", video, "--out", place});

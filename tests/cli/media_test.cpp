@@ -241,6 +241,12 @@ TEST_F(MediaCommand, FindsWhereSomebodySpeaks) {
   EXPECT_EQ(microemo({"voice", wav.string(), "--silence", "3"}).exit_code, 2);
 }
 
+TEST_F(MediaCommand, ListensWithinItsLimits) {
+  const CommandResult result = microemo({"voice", clip(), "--max-seconds", "0.5"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.standard_error, HasSubstr("max_seconds = 0.5"));
+}
+
 TEST_F(MediaCommand, WritesNoMinusBeforeAZero) {
   const CommandResult result = microemo({"audio", clip()});
   EXPECT_THAT(result.standard_output, HasSubstr("from 0.0000 s"));

@@ -85,7 +85,8 @@ TEST_F(ScoreMetrics, TakeOneNameAnOptionSoThatFilesMayFollow) {
 
 TEST_F(ScoreMetrics, PrintWhatNoOptionNamed) {
   const Json one = json({"--metric", "ew2026-l1", "--wheels", wheels}).at("ew2026-l1");
-  EXPECT_EQ(one.at("bootstrap"), Json({{"resamples", 1000}, {"confidence", 0.95}, {"seed", 0}, {"clusters", "clip"}}));
+  EXPECT_EQ(one.at("bootstrap"),
+            Json({{"resamples", 1000}, {"confidence", 0.95}, {"seed", 0}, {"clusters", "clip"}, {"cluster_count", 3}}));
   EXPECT_EQ(one.at("wheels").at("release"), "unknown");
   EXPECT_EQ(one.at("predictions").at("labels_from"), Json::array({"openset"}));
   EXPECT_EQ(one.at("truths").at("sha256").get<std::string>(), sha256_file(place.path() / "truth.csv"));
@@ -137,6 +138,7 @@ TEST_F(ScoreMetrics, PrintATableForPeople) {
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
   EXPECT_THAT(result.standard_output, HasSubstr("ew2026-w1-l1  2"));
   EXPECT_THAT(result.standard_output, HasSubstr("interval: 95 % bootstrap over clips, 1000 resamples, seed 0"));
+  EXPECT_THAT(result.standard_output, HasSubstr("intervals over 3 clips say little"));
   EXPECT_THAT(result.standard_output, HasSubstr("unknown to ew2026-w1-l1: neutral (1), xyzzy (1)"));
 }
 
@@ -232,6 +234,17 @@ TEST_F(ScoreMetrics, RefuseClustersThatAreNotNamedEverywhere) {
 TEST_F(ScoreMetrics, RefuseNumbersOfResamplesThatAreNone) {
   for (const char* resamples : {"-1", "1.5", "x", "", "1e3", "1000001"})
     expect_refused({"--metric", "war", "--bootstrap", resamples}, ErrorKind::config, "--bootstrap");
+}
+
+TEST_F(ScoreMetrics, RefuseSeedsThatDoNotFit) {
+  for (const char* seed : {"-1", "1.5", "x", "", " 3", "18446744073709551616", "99999999999999999999999"})
+    expect_refused({"--metric", "war", "--seed", seed}, ErrorKind::config, "--seed");
+}
+
+TEST_F(ScoreMetrics, RefuseTwoTablesInOneFile) {
+  expect_refused({"--metric", "ew2026-l1", "--wheels", wheels, "--per-sample", "x.csv", "--confusion", "./x.csv"},
+                 ErrorKind::config, "--per-sample and --confusion name one file");
+  EXPECT_FALSE(std::filesystem::exists(place.path() / "x.csv"));
 }
 
 struct ScoreTexts : ScoreMetrics {};

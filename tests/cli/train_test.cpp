@@ -174,6 +174,13 @@ TEST_F(TrainCommand, ADryRunWithoutAManifestTakesMadeUpClips) {
   EXPECT_FALSE(fs::exists(run_));
 }
 
+TEST_F(TrainCommand, ADryRunNeedsNoFolder) {
+  const std::string config = (prepared() / "train.json").string();
+  const CommandResult result = train({config, "--dry-run"});
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(train({config}).standard_error, testing::HasSubstr("the run has no folder"));
+}
+
 TEST_F(TrainCommand, HelpShowsOptionsDefaultsAndExamples) {
   const CommandResult result = train({"--help"});
   EXPECT_EQ(result.exit_code, 0);

@@ -59,6 +59,12 @@ TEST_F(PrepareReasons, NamesWhatIsNoMedia) {
   expect_reason(make("b", std::string(4000, '\x01')), "not_media");
 }
 
+TEST_F(PrepareReasons, NamesAFileOfAnotherFormat) {
+  const fs::path picture = root() / "a.gif";
+  test::ffmpeg({"-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", picture.string()});
+  expect_reason({.id = "a", .video = picture}, "not_decodable");
+}
+
 TEST_F(PrepareReasons, NamesAnEmptyFile) { expect_reason(make("a", ""), "empty"); }
 
 TEST_F(PrepareReasons, NamesAMissingFile) { expect_reason({.id = "a", .video = root() / "no.mp4"}, "missing"); }

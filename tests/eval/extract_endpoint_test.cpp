@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "microemo/base/log.h"
 #include "support/http_stub.h"
 
 namespace microemo::eval {
@@ -159,6 +161,38 @@ TEST_F(ScriptedEndpoint, GivesUpAfterItsTriesAndNamesTheLastReason) {
   EXPECT_EQ(only_file(), fs::path());
 }
 
+TEST_F(ScriptedEndpoint, TellsOfALongWait) {
+  script = {{429, "", "", 9}, {503, "", "", 600}};
+  open_log(LogLevel::warning, folder.path() / "log.jsonl");
+  endpoint().answer("a", 0);
+  close_log();
+  const std::string told = read_file(folder.path() / "log.jsonl");
+  EXPECT_THAT(told, HasSubstr("status 503: ; asked again in 600 s"));
+  EXPECT_THAT(told, Not(HasSubstr("429")));
+}
+
+TEST_F(ScriptedEndpoint, TellsOnceOfRepliesThatWereCutOff) {
+  Json reply = Json::parse(reply_of("[happy, sa"));
+  reply["choices"][0]["finish_reason"] = "length";
+  script.assign(2, {200, reply.dump(), "", -1});
+  open_log(LogLevel::warning, folder.path() / "log.jsonl");
+  Endpoint asked = endpoint();
+  EXPECT_EQ(asked.answer("a", 0), "[happy, sa");
+  asked.answer("b", 0);
+  close_log();
+  const std::string told = read_file(folder.path() / "log.jsonl");
+  EXPECT_EQ(std::ranges::count(told, '\n'), 1);
+  EXPECT_THAT(told, HasSubstr("limit of 512 tokens"));
+}
+
+TEST_F(ScriptedEndpoint, ShowsNothingOfARefusalThatATerminalWouldObey) {
+  for (const auto& [body, shown] :
+       {std::pair("no \x1b[31m\nway\x7f", "status 400: no ?[31m?way?"), {"h\xff!", "status 400: h?!"}, {"é", "status 400: é"}}) {
+    script = {{400, body, "", -1}};
+    EXPECT_THAT(mistake([&] { endpoint().answer("a", 0); }).message(), HasSubstr(shown));
+  }
+}
+
 TEST_F(ScriptedEndpoint, IsNotAskedAgainWhenItRefuses) {
   for (const long status : {400L, 401L, 403L, 404L, 302L}) {
     requests.clear();
@@ -242,7 +276,15 @@ TEST(HttpRequests, EndWhenNothingComes) {
   const test::HttpStub stub([](const std::string&) { return test::StubReply{.body = "", .headers = "", .silent = true}; });
   const HttpReply reply = curl_post()({stub.url(), "", "{}", 0.2});
   EXPECT_EQ(reply.status, 0);
-  EXPECT_THAT(reply.failure, Not(IsEmpty()));
+  EXPECT_EQ(reply.failure, "none within 0.2 s");
+}
+
+TEST(HttpRequests, EndWhenTooMuchComes) {
+  const test::HttpStub stub(
+      [](const std::string&) { return test::StubReply{.body = std::string((16u << 20) + 1, ' '), .headers = ""}; });
+  const HttpReply reply = curl_post()({stub.url(), "", "{}", 30});
+  EXPECT_EQ(reply.status, 0);
+  EXPECT_EQ(reply.failure, "one of more than 16 MiB");
 }
 
 TEST(HttpRequests, FollowNoRedirect) {

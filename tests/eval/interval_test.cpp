@@ -71,5 +71,12 @@ TEST(Bootstrap, RefusesFullConfidence) {
       "confidence 1");
 }
 
+TEST(FewClusters, AreSaidToBeFew) {
+  EXPECT_EQ(few_clusters_text(2, "speaker"), "intervals over 2 speakers say little: over so few they are too narrow");
+  EXPECT_EQ(few_clusters_text(1, "clip"), "intervals over 1 clip say little: over so few they are too narrow");
+  EXPECT_NE(few_clusters_text(19, "clip"), "");
+  EXPECT_EQ(few_clusters_text(20, "clip"), "");
+}
+
 }  // namespace
 }  // namespace microemo::eval

@@ -212,6 +212,20 @@ TEST_F(LabelTables, ADictionaryOfAnswersGivesTheirLabels) {
   EXPECT_THAT(labels(table, 1), ElementsAre("sad", "tired"));
 }
 
+TEST_F(LabelTables, ASentimentIsTakenAsItStands) {
+  const LabelTable lines = read("s.jsonl",
+                                "{\"id\":\"a\",\"sentiment\":\"[positive]\"}\n{\"id\":\"b\",\"sentiment\":\"positive,\"}\n{"
+                                "\"id\":\"c\",\"sentiment\":\"\"}",
+                                LabelContent::sentiment);
+  EXPECT_THAT(labels(lines, 0), ElementsAre("[positive]"));
+  EXPECT_THAT(labels(lines, 1), ElementsAre("positive,"));
+  EXPECT_THAT(labels(lines, 2), IsEmpty());
+  const LabelTable table = read("s.csv", "name,sentiment\na,'positive'\nb,NA\n", LabelContent::sentiment);
+  EXPECT_THAT(labels(table, 0), ElementsAre("'positive'"));
+  EXPECT_THAT(labels(table, 1), IsEmpty());
+  EXPECT_THAT(labels(read("o.csv", "name,openset\na,['positive']\n", LabelContent::sentiment), 0), ElementsAre("positive"));
+}
+
 TEST_F(LabelTables, SentimentPrefersItsOwnKeys) {
   const LabelTable table =
       read("s.jsonl", "{\"id\":\"a\",\"labels\":[\"happy\"],\"val\":-0.4}\n{\"id\":\"b\",\"sentiment\":\"positive\"}",

@@ -44,6 +44,7 @@ TEST_F(ScoreTables, TheIntervalIsOverTheClustersThatAreNamed) {
   EXPECT_EQ(of_one.pair_f_interval.low, of_one.pair_f_interval.high);
   EXPECT_EQ(to_json(of_one)["bootstrap"]["clusters"], "speaker");
   EXPECT_EQ(to_json(score_predictions(pairs_, wheel_))["bootstrap"]["clusters"], "clip");
+  EXPECT_EQ(to_json(of_one)["bootstrap"]["cluster_count"], 1);
   expect_error(
       ErrorKind::internal,
       [&] {

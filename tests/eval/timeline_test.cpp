@@ -73,6 +73,18 @@ TEST_F(TimelineFiles, AreManifestsAndAnswers) {
   EXPECT_EQ(file.splits, LabelNames{"test"});
 }
 
+TEST_F(TimelineFiles, AreTheAnswersOfAnEvaluation) {
+  const std::string first = R"({"clip":"x","utterance":0,"start_s":0,"end_s":1.5,"answer":"She feels sad."})";
+  const TimelineFile file = read_timelines(test::write(
+      folder_.path() / "answers.jsonl", first + "\n" + R"({"clip":"y","utterance":0,"start_s":0,"end_s":1,"answer":"[happy]"})" +
+                                            "\n" + R"({"clip":"x","utterance":1,"start_s":2,"end_s":3,"answer":"[angry]"})"));
+  EXPECT_EQ(file.clips.at("x").size(), 2u);
+  EXPECT_EQ(file.clips.at("x")[1].labels, std::vector<std::string>{"angry"});
+  EXPECT_EQ(file.clips.at("y")[0].end_s, 1);
+  EXPECT_EQ(file.extractors, LabelNames{"rules-1"});
+  expect_refused(first + "\n" + first, "utterance 0 of clip 'x' stands a second time");
+}
+
 TEST_F(TimelineFiles, RefuseTimesThatAreNone) {
   expect_refused(R"({"id":"x","utterances":[{"start_s":1,"end_s":1,"labels":[]}]})", "lasts from 1 s to 1 s");
   expect_refused(R"({"id":"x","utterances":[{"start_s":-1,"end_s":1,"labels":[]}]})", "lasts from -1 s to 1 s");

@@ -73,6 +73,15 @@ TEST_F(Log, RefusesAFolderWhoseEvaluationLacksAKey) {
       ErrorKind::config, [&] { AnswerLog(folder, other); }, "\"split\" is absent there");
 }
 
+TEST_F(Log, RefusesAnswersWithoutTheEvaluationThatTheyAreOf) {
+  AnswerLog(folder, identity).append({record("a", "joy")});
+  std::filesystem::remove(folder / "evaluation.json");
+  test::expect_error(
+      ErrorKind::data, [&] { AnswerLog(folder, identity); }, "evaluation.json is missing");
+  std::filesystem::remove(file);
+  EXPECT_TRUE(AnswerLog(folder, identity).records().empty());
+}
+
 TEST_F(Log, RefusesALineThatIsNoJson) {
   { const AnswerLog fresh(folder, identity); }
   add_text("joy\n");

@@ -241,6 +241,12 @@ TEST_F(Generate, HandsOverEveryTextAsItIsWritten) {
   EXPECT_GT(pieces, int(2 * questions.size()));
 }
 
+TEST_F(Generate, RefusesAModelWhoseLogitsAreNaN) {
+  end_row().fill_(std::nan(""));
+  test::expect_error(
+      ErrorKind::data, [&] { answer(questions); }, "the model gives no probabilities for token 0 of the answer about 'clip10/0'");
+}
+
 TEST_F(Generate, RefusesOptionsOutsideTheirLimits) {
   const auto refused = [&](const GenerateOptions& bad, const char* says) {
     test::expect_error(

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "microemo/base/json.h"
 #include "microemo/model/hf_decoder.h"
 #include "support/errors.h"
@@ -69,6 +71,17 @@ TEST_F(Llama, HandsOverEveryTokenAndStopsWhenTold) {
   EXPECT_EQ(text.ids, shown);
   EXPECT_EQ(shown.size(), 3u);
   EXPECT_FALSE(text.ended);
+}
+
+TEST_F(Llama, IsRefusedWhereItsLogitsAreNaN) {
+  const at::NoGradGuard no_grad;
+  decoder_->output_weight()[7].fill_(std::nan(""));
+  expect_error(
+      ErrorKind::data,
+      [&] {
+        generate({5, 9}, {.max_new_tokens = 3});
+      },
+      "the model gives no probabilities for token 0");
 }
 
 TEST_F(Llama, EndsAtAnyOfTheEndTokens) {

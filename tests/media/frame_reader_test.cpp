@@ -130,6 +130,21 @@ TEST(FrameReader, IsExactInAStreamThatBeginsInTheMiddle) {
   expect_exact(clips.write("tail.ts", bytes.substr(bytes.size() / 3 / 188 * 188)), 50);
 }
 
+/// Decoders differ in what they make of packets before the first key frame.
+TEST(FrameReader, IsExactInAClipThatIsCutOutBetweenKeyFrames) {
+  const Clips clips;
+  Words refresh = h264;
+  refresh.insert(refresh.end(), {"-x264-params", "intra-refresh=1:keyint=20"});
+  const std::vector<std::pair<std::string, Words>> kinds = {
+      {"h264.mp4", h264},   {"h264.mkv", h264},   {"hevc.ts", hevc},        {"hevc.mkv", hevc},      {"vp9.webm", vp9},
+      {"mpeg4.avi", mpeg4}, {"mpeg4.mp4", mpeg4}, {"refresh.mkv", refresh}, {"refresh.mp4", refresh}};
+  for (const auto& [name, codec] : kinds) {
+    const auto whole = make(clips, name, codec), part = clips.path("cut-" + name);
+    test::ffmpeg({"-ss", "0", "-i", whole.string(), "-c", "copy", "-copyinkf", "-ss", "0.4", part.string()});
+    expect_exact(part, 20);
+  }
+}
+
 TEST(FrameReader, IsExactInARealAviFileWithBFrames) {
   const auto film = test::test_media("Megamind.avi");
   if (!film) GTEST_SKIP() << test::no_test_media("Megamind.avi");

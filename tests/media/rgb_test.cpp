@@ -1,7 +1,16 @@
+#include <algorithm>
+#include <memory>
+#include <new>
 #include <numeric>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+extern "C" {
+#include <libavutil/imgutils.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+}
 
 #include "clips.h"
 #include "microemo/media/image.h"
@@ -64,6 +73,41 @@ TEST(Rgb, OfEveryNarrowWidthIsFfmpegs) {
     std::iota(widths.begin(), widths.end(), first);
     expect_ffmpegs_values(clips, widths);
   }
+}
+
+/// Bytes behind a packed RGB picture that libswscale writes when it makes one of this format.
+size_t written_behind(AVPixelFormat format, int width) {
+  constexpr uint8_t mark = 0xA5;
+  uint8_t* source[4] = {};
+  int source_rows[4] = {};
+  if (av_image_alloc(source, source_rows, width, height, format, 64) < 0) throw std::bad_alloc();
+  const std::shared_ptr<void> until_the_end(nullptr, [&](void*) { av_freep(source); });
+  std::fill_n(source[0], size_t(av_image_get_buffer_size(format, width, height, 64)), uint8_t{77});
+  SwsContext* scaler =
+      sws_getContext(width, height, format, width, height, AV_PIX_FMT_RGB24, SWS_BILINEAR, nullptr, nullptr, nullptr);
+  const size_t size = size_t(width) * height * 3;
+  std::vector<uint8_t> pixels(size + 256, mark);
+  uint8_t* const rows[4] = {pixels.data()};
+  const int row_bytes[4] = {width * 3};
+  EXPECT_EQ(sws_scale(scaler, source, source_rows, 0, height, rows, row_bytes), height);
+  sws_freeContext(scaler);
+  return size_t(std::count_if(pixels.begin() + int64_t(size), pixels.end(), [](uint8_t byte) { return byte != mark; }));
+}
+
+// Pictures of such a width are converted where they stay, without room behind them.
+TEST(Rgb, OfWholeVectorsIsWrittenWithNothingBehindIt) {
+  for (const AVPixelFormat format :
+       {AV_PIX_FMT_YUV420P,   AV_PIX_FMT_YUVJ420P,  AV_PIX_FMT_YUV422P,   AV_PIX_FMT_YUV444P,   AV_PIX_FMT_YUV410P,
+        AV_PIX_FMT_YUV411P,   AV_PIX_FMT_YUV420P10, AV_PIX_FMT_YUV422P10, AV_PIX_FMT_YUV444P10, AV_PIX_FMT_YUV420P12,
+        AV_PIX_FMT_YUV444P12, AV_PIX_FMT_YUVA420P,  AV_PIX_FMT_NV12,      AV_PIX_FMT_P010,      AV_PIX_FMT_GRAY8,
+        AV_PIX_FMT_GRAY10,    AV_PIX_FMT_GRAY16,    AV_PIX_FMT_GBRP,      AV_PIX_FMT_GBRP10,    AV_PIX_FMT_RGB24,
+        AV_PIX_FMT_BGR24,     AV_PIX_FMT_RGBA,      AV_PIX_FMT_BGR0,      AV_PIX_FMT_RGB48,     AV_PIX_FMT_RGB555,
+        AV_PIX_FMT_PAL8,      AV_PIX_FMT_MONOBLACK, AV_PIX_FMT_YUYV422,   AV_PIX_FMT_UYVY422,   AV_PIX_FMT_YA8})
+    for (int width = 32; width <= 416; width += 32)
+      ASSERT_EQ(written_behind(format, width), 0u) << av_get_pix_fmt_name(format) << " " << width;
+  size_t most = 0;
+  for (int width = 1; width < 64; ++width) most = std::max(most, written_behind(AV_PIX_FMT_YUV420P, width));
+  EXPECT_GT(most, 0u) << "other widths need room";
 }
 
 TEST(Rgb, OfPortraitAndOddWidthsIsFfmpegs) { expect_ffmpegs_values(Clips(), {330, 360, 426, 600, 1080}); }

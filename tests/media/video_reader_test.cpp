@@ -379,6 +379,34 @@ TEST(Video, RefusesMorePixelsThanTheLimit) {
       ErrorKind::data, [&] { probe(path, limits); }, "max_pixels = 19199");
 }
 
+/// libav fills pictures up to whole blocks and counts those.
+TEST(Video, ReadsPicturesOfJustTheLimit) {
+  const Clips clips;
+  for (const char* name : {"a.mp4", "a.mkv", "a.ts", "a.avi"}) {
+    const auto path = clips.make(name, {"-vf", "scale=170:98"});
+    ReadLimits limits;
+    limits.max_pixels = 170 * 98;
+    EXPECT_TRUE(VideoReader(path, {.limits = limits}).next().has_value()) << name;
+    EXPECT_EQ(probe(path, limits).width, 170) << name;
+    limits.max_pixels -= 1;
+    expect_error(
+        ErrorKind::data, [&] { VideoReader(path, {.limits = limits}); }, "170 x 98 pixels, over the limit max_pixels = 16659");
+  }
+}
+
+TEST(Video, NamesAFormatThatIsNotRead) {
+  const Clips clips;
+  const std::pair<const char*, const char*> kinds[] = {{"a.gif", "CompuServe Graphics"}, {"a.apng", "Animated Portable"}};
+  for (const auto& [name, format] : kinds) {
+    const auto path = clips.path(name);
+    test::ffmpeg({"-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", path.string()});
+    expect_error(
+        ErrorKind::data, [&] { probe(path); }, fmt::format("its format is not one that is read: {}", format));
+  }
+  expect_error(
+      ErrorKind::data, [&] { probe(clips.write("a.mp4", std::string(3000, '\x7'))); }, "not a media file that can be read");
+}
+
 TEST(Video, RefusesAHugeDeclaredSize) {
   const Clips clips;
   std::string bytes = read_file(clips.make("a.mp4"));

@@ -93,7 +93,7 @@ TEST(Watch, DoesNotJudgeThoseThatWereNeverSeenOrHaveEnded) {
   watch.see(0, beat(1, Phase::step, false, 0), 0);
   watch.ended(0);
   EXPECT_FALSE(watch.verdict(1000).has_value());
-  EXPECT_EQ(watch.last_of(0), "step 41, phase step");
+  EXPECT_EQ(watch.last_of(0), "in step 41, phase step");
   EXPECT_EQ(watch.last_of(1), "before its first sign of life");
   EXPECT_EQ(watch.last_step(), 41);
 }

@@ -8,6 +8,7 @@
 #include "microemo/train/microemo_task.h"
 #include "parallel/ranks.h"
 #include "train/support.h"
+#include "train/train_ranks.h"
 
 namespace microemo::train {
 namespace {
@@ -23,15 +24,7 @@ class Zero : public testing::Test {
   Zero() { options_.ranks.zero = 1; }
 
   RunOutcome train(int64_t world, const fs::path& run, int64_t most_steps = 0, const fs::path& resume_from = {}) {
-    fs::create_directories(run);
-    RunOutcome outcome;
-    test::run_ranks(world, [&](Group& group) {
-      const auto shared = std::shared_ptr<Group>(&group, [](Group*) {});
-      Trainer trainer(task(group), options_, run, resume_from, shared);
-      const RunOutcome own = trainer.run(most_steps);
-      if (group.first()) outcome = own;
-    });
-    return outcome;
+    return test::train_ranks(world, task, options_, run, most_steps, resume_from);
   }
   RunOutcome resume(int64_t world, const fs::path& run, int64_t most_steps = 0) {
     return train(world, run, most_steps, checkpoint::find_latest(run)->path);

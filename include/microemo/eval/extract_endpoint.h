@@ -73,6 +73,7 @@ class Endpoint {
   Clock clock_;
   double next_turn_s_ = 0;
   int64_t asked_ = 0, cached_ = 0;
+  bool told_of_cut_ = false;
 };
 
 }  // namespace microemo::eval

@@ -25,4 +25,8 @@ Interval bootstrap_interval(const std::vector<std::string>& clusters,
                             const std::function<double(const std::vector<size_t>& drawn)>& statistic,
                             const BootstrapOptions& options = {});
 
+/// What to say of intervals over so few clusters of a kind ("clip", "speaker") that they are too narrow; empty from 20 on, as few
+/// means fewer than 20 to 50 (Cameron & Miller 2015, section VI).
+std::string few_clusters_text(int64_t clusters, const std::string& kind);
+
 }  // namespace microemo::eval

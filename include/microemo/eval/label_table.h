@@ -88,7 +88,8 @@ std::string_view clip_of_id(std::string_view id);
 ///  .npz    arrays filenames and fileitems of the same (the public "-openset.npz" files), fileitems being texts, numbers or
 ///          pickled lists, which are read as data and never run; or one pickled dictionary "name2reason" from ids to answers.
 ///          An array "extractor" that may stand beside them is one text, or a text for every item
-/// For LabelContent::sentiment the keys "sentiment", "valence", "val", "value" and "score" come first, and numbers are taken.
+/// For LabelContent::sentiment the keys "sentiment", "valence", "val", "value" and "score" come first, and numbers are taken;
+/// a text of "sentiment" or fileitems is one label as it stands.
 /// Throws Error(data) with file and line for a missing key, an empty id, an id that stands twice, more than 65,535 labels of one
 /// item, an extractor whose name is no text or has more than 1,000 bytes, or a file without items.
 LabelTable read_label_table(const std::filesystem::path& path, Vocabulary& words, LabelContent content = LabelContent::labels);

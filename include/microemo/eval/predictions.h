@@ -19,6 +19,7 @@ struct LabelledItem {
 
 struct LabelFile : LabelSource {
   std::vector<LabelledItem> items;
+  bool names_clusters = false;  ///< dialogues or speakers stand in the file, which items do not have here
 };
 
 /// The id of an utterance in predictions: "<clip>/<number>", numbered from 0.

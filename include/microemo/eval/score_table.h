@@ -44,7 +44,8 @@ struct ScoreTable {
   double set_f = 0;          ///< headline of SetScore::f: with a MERTools wheel the F of MER2025/26 at ring 1
   Interval set_f_interval;
   BootstrapOptions bootstrap;
-  std::string clusters;  ///< PairClusters::kind
+  std::string clusters;       ///< PairClusters::kind
+  int64_t cluster_count = 0;  ///< of all pairs; 0 without resamples
   std::vector<GroupingScore> groupings;
 
   std::vector<std::string> skipped;                                 ///< ids whose truth has no class under any headline grouping

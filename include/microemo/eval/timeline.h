@@ -21,8 +21,9 @@ struct TimelineFile : LabelSource {
 };
 
 /// Timelines by clip: the utterances of a JSONL manifest (or of answers in its form) with "start_s", "end_s" and "labels" or
-/// "answer". Throws Error(data) with file and line for an utterance without times or labels, for times that are no numbers,
-/// negative or end before they start, and as read_label_table. "extractor" and "split" as there.
+/// "answer"; or an evaluation's answers.jsonl, a line for each "utterance" of a "clip". Throws Error(data) with file and line for
+/// an utterance without times or labels or that stands twice, for times that are no numbers, negative or end before they start,
+/// and as read_label_table. "extractor" and "split" as there.
 TimelineFile read_timelines(const std::filesystem::path& path);
 
 /// Over time instead of over utterances, so that a prediction need not cut the clip as the truth does: at every instant Y and P

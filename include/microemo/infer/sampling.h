@@ -52,4 +52,7 @@ std::vector<float> processed_logits(std::span<const float> logits, std::span<con
 int64_t choose_token(std::span<const float> logits, std::span<const int64_t> seen, const SamplingOptions& options,
                      std::string_view sample, int64_t place);
 
+/// Throws Error(data), as choose_token does, when the most probable token's log-probability is NaN: then the logits are, too.
+void check_log_probability(double log_probability, std::string_view sample, int64_t place);
+
 }  // namespace microemo::infer

@@ -33,7 +33,7 @@ class Watch {
   void see(int64_t rank, const Beat& beat, double now_s);
   /// It ended as it should and cannot hang any more.
   void ended(int64_t rank);
-  /// "step 41, phase step": the last that is known of a rank.
+  /// "in step 41, phase step": the last that is known of a rank.
   std::string last_of(int64_t rank) const;
   int64_t last_step() const;
 
