@@ -5,9 +5,10 @@
 //
 // CONFIG is a configuration of microemo train, whose clips are taken in the order of the manifest, train.batch of them a step,
 // one question each. "video" reads the frames of every step from the video files; "prepared" decodes each clip once before the
-// first step, as microemo prepare does; "cached" reads for each clip what the frozen ViT of whole frames gave
-// for it, from FEATURES/ID.npy [T, S, C]. On a GPU (train.device) the next step's clips are read while this one is computed, N of
-// them at a time. "rows" writes each clip's tokens to FILE (JSON) and ends.
+// first step, as microemo prepare does; "cached" reads for each clip what the frozen ViT of whole frames gave for it, as
+// microemo train does with train.encoder_cache, from files that it first makes of FEATURES/ID.npy [T, S, C]. On a GPU
+// (train.device) the next step's clips are read while this one is computed, N of them at a time. "rows" writes each clip's tokens
+// to FILE (JSON) and ends.
 //
 // Then it reads lines: "steps N" makes N steps and prints the seconds of the clock and of the processor, those of the clock in
 // which it waited for clips, the last loss, the tokens of these steps, and the highest memory so far (MB): of the process, on a
@@ -25,12 +26,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
 
 #include "microemo/base/device.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/json.h"
+#include "microemo/data/encoded.h"
 #include "microemo/formats/npy.h"
 #include "microemo/media/frame_reader.h"
 #include "microemo/train/batches_ahead.h"
@@ -95,7 +97,7 @@ double peak_mb(const at::Device& device) {
   return 0;
 }
 
-at::Tensor read_encoded(const fs::path& file) {
+at::Tensor read_features(const fs::path& file) {
   formats::NpyArray array = formats::read_npy(file);
   if (array.kind != formats::NpyKind::floating || array.shape.size() != 3 || array.item_bytes > 4)
     throw DataError("this is {}; wanted: float16 or float32 [frames, tokens, channels]", array.describe()).where(file);
@@ -126,6 +128,10 @@ class Clips {
       if (words.task == "video")
         MICROEMO_CHECK(frames_of_video(clip, options.prepare).equal(sample.prepared.frames_TCHW),
                        "the frames of clip '{}' are not those that prepare takes", clip.id);
+      if (words.task == "cached") {
+        sample.encoded_frames = words.other / (clip.id + ".safetensors");
+        data::write_encoded(sample.encoded_frames, {"frames", sha256(clip.id)}, read_features(words.other / (clip.id + ".npy")));
+      }
       // Times are kept, and no picture that the task has to read.
       if (words.task != "prepared")
         sample.prepared.frames_TCHW = sample.prepared.frames_TCHW.slice(2, 0, 1).slice(3, 0, 1).clone();
@@ -137,12 +143,10 @@ class Clips {
 
   model::ClipBatch batch(const std::vector<size_t>& places) const {
     std::vector<data::Sample> read(places.size());
-    std::vector<at::Tensor> encoded(places.size());
     const auto each = [&](size_t first) {
       for (size_t i = first; i < places.size(); i += size_t(words_.workers)) {
         read[i] = samples_.at(places[i]);
         if (words_.task == "video") read[i].prepared.frames_TCHW = frames_of_video(read[i].clip, options_.prepare);
-        if (words_.task == "cached") encoded[i] = read_encoded(words_.other / (read[i].clip.id + ".npy"));
       }
     };
     std::vector<std::future<void>> others;
@@ -159,12 +163,7 @@ class Clips {
       questions.push_back({int64_t(samples.size()), 0});
       samples.push_back(&sample);
     }
-    model::ClipBatch batch = builder_.build(samples, questions, data::Purpose::train, {}, 0);
-    if (words_.task == "cached") {
-      batch.encoded_BTSC = at::stack(encoded);
-      batch.frames_BTCHW = at::Tensor();
-    }
-    return batch;
+    return builder_.build(samples, questions, data::Purpose::train, {}, 0);
   }
 
   std::vector<model::ClipBatch> step(int64_t step) const {

@@ -30,6 +30,7 @@
 #include "microemo/parallel/side_watch.h"
 #include "microemo/train/cost.h"
 #include "microemo/train/device.h"
+#include "microemo/train/encode_clips.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/run_folder.h"
@@ -49,7 +50,10 @@ struct Words {
   std::string out, resume;
   int64_t stop_after_steps = 0;
   std::string stop_after;
-  bool go_on = false, dry_run = false, allow_change = false, quiet = false;
+  bool go_on = false, dry_run = false, encode = false, allow_change = false, quiet = false;
+
+  /// Whether it is trained, so that there is a run folder.
+  bool trains() const { return !dry_run && !encode; }
 };
 
 /// A run as the words ask for it.
@@ -115,7 +119,9 @@ Plan make_plan(const Words& words) {
   if (!words.resume.empty() && files.empty()) files.emplace_back(fs::path(words.resume) / "config.json");
   plan.config = load_config(plan.options, files, overrides);
   train::check_options(plan.options);
-  if (plan.options.train.out.empty() && !words.dry_run)
+  if (words.encode && plan.options.train.encoder_cache.empty())
+    throw ConfigError("there is no folder to encode the clips into").hint("give train.encoder_cache=FOLDER");
+  if (plan.options.train.out.empty() && words.trains())
     throw ConfigError("the run has no folder").hint("give --out FOLDER, or set train.out in the configuration");
   plan.run = plan.options.train.out;
   return plan;
@@ -132,7 +138,7 @@ fs::path checkpoint_to_resume(const Words& words, const fs::path& run, bool go_o
 void take_run_folder(Plan& plan, const Words& words, const parallel::LaunchContext& context, parallel::Group& group) {
   std::string found;
   if (group.first()) {
-    if (!words.dry_run) plan.lock = std::make_unique<const FolderLock>(plan.run);
+    if (words.trains()) plan.lock = std::make_unique<const FolderLock>(plan.run);
     // Behind the lock: another process would replace what is found here. A launcher that starts the job again means to go on.
     found = checkpoint_to_resume(words, plan.run, words.go_on || context.attempt > 0).string();
     if (!plan.run.empty()) group.publish("run", fs::absolute(plan.run).string());
@@ -276,9 +282,38 @@ void compare_ranks(const parallel::Group& group, const Plan& plan, const train::
                                  {"the version of microemo", MICROEMO_VERSION}});
 }
 
+/// Whether frozen encoders run before the first step instead of in the steps.
+bool encodes(const Words& words, const train::RunOptions& options) {
+  return !options.train.encoder_cache.empty() && !words.dry_run;
+}
+
 /// A dry run needs no clips.
-train::TrainingData load_clips(const Words& words, const train::RunOptions& options) {
-  return words.dry_run && options.train.manifest.empty() ? train::pattern_data(options) : train::load_training_data(options);
+std::shared_ptr<train::TrainingData> load_clips(const Words& words, const train::RunOptions& options) {
+  return with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)", [&] {
+    const bool made_up = words.dry_run && options.train.manifest.empty();
+    return std::make_shared<train::TrainingData>(made_up ? train::pattern_data(options)
+                                                         : train::load_training_data(options, !encodes(words, options)));
+  });
+}
+
+/// Nothing where the encoders run in the steps.
+train::EncodedClips encode(const Words& words, const Plan& plan, train::TrainingData& data, model::MicroEmo& model,
+                           const at::Device& device, parallel::Group& group) {
+  if (plan.options.train.encoder_cache.empty()) return {};
+  if (words.dry_run) {
+    log_info("train.encoder_cache is set: frozen encoders run in this step, and not in the steps of the run");
+    return {};
+  }
+  return with_memory_for("encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)",
+                         [&] { return train::encode_clips(plan.options, data, model, plan.checkpoint, device, group); });
+}
+
+int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, const parallel::Group& group) {
+  if (group.first())
+    std::printf("%s: %lld of %lld clips were encoded into %s\n",
+                encoded.stopped ? "stopped, the same command goes on" : "finished", (long long)encoded.encoded,
+                (long long)encoded.clips, cache.c_str());
+  return encoded.stopped ? exit_code_resumable : 0;
 }
 
 int run(const Words& words) {
@@ -292,8 +327,7 @@ int run(const Words& words) {
   take_run_folder(plan, words, context, *group);
   train::RunEnvironment environment = prepare_machine(plan.options.train, context, device);
   const auto tokenizer = open_tokenizer(plan.options.train);
-  const auto data = with_memory_for("loading the clips", "train on fewer clips, or prepare fewer frames of them (prepare.*)",
-                                    [&] { return std::make_shared<const train::TrainingData>(load_clips(words, plan.options)); });
+  const auto data = load_clips(words, plan.options);
   environment.manifest_hash = data->manifest_hash;
   environment.valid_manifest_hash = data->valid_manifest_hash;
   environment.tokenizer_hash = tokenizer->hash();
@@ -304,8 +338,11 @@ int run(const Words& words) {
     return train::build_for_training(plan.options, *tokenizer, {.gpu = device.cuda, .resumed = plan.resumed(), .share = share});
   });
   const auto model = built.model;
+  const auto encoded = encode(words, plan, *data, *model, train::torch_device(device), *group);
+  if (encoded.stopped || words.encode) return report_encoded(encoded, plan.options.train.encoder_cache, *group);
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
   task.shards = built.shards;
+  task.on_host = encoded.kept.not_run;
   if (words.dry_run) {
     train::Trainer trainer(task, plan.options.train, plan.run, {}, group);
     return with_memory_for("trying a step", fewer_clips_at_once,
@@ -345,6 +382,11 @@ void add_train_command(CLI::App& app, int& status) {
   command->add_flag("--dry-run", words->dry_run,
                     "Build everything, try one step, print its time and memory by part, write nothing; without train.manifest on "
                     "made-up clips, so that nothing has to be prepared");
+  command
+      ->add_flag("--encode", words->encode,
+                 "Fill train.encoder_cache with what frozen encoders give for the clips, and end; with microemo launch the ranks "
+                 "share the clips")
+      ->excludes("--dry-run");
   command->footer([] {
     train::RunOptions defaults;
     return "SIGTERM, SIGUSR1 and Ctrl-C save, stop and exit with code 75.\n\nOptions:\n" + help_text(schema_of(defaults)) +
@@ -352,7 +394,8 @@ void add_train_command(CLI::App& app, int& status) {
            "  microemo train train.yaml train.seed=1 model.local.enabled=false --out runs/one\n"
            "  microemo train --resume runs/one\n"
            "  microemo train train.yaml --out runs/one --resume auto\n"
-           "  microemo train train.yaml --out runs/one --dry-run";
+           "  microemo train train.yaml --out runs/one --dry-run\n"
+           "  microemo train train.yaml train.encoder_cache=encoded --encode";
   });
   command->callback([&app, words, &status] {
     install_stop_signals();

@@ -13,6 +13,7 @@
 #include "microemo/base/error.h"
 #include "microemo/base/random.h"
 #include "microemo/data/crop.h"
+#include "microemo/data/encoded.h"
 #include "microemo/data/sample.h"
 #include "microemo/nn/loss.h"
 #include "prompt.h"
@@ -95,18 +96,31 @@ Tensor augment_frames(const Tensor& frames_TCHW, const Augmentation& drawn) {
   return drawn.flip ? frames.flip(3) : frames;
 }
 
+/// What the frozen encoder gave for each clip, as many rows as there are times, padded; undefined where it was not encoded.
+Tensor encoded(const std::vector<const Sample*>& samples, std::filesystem::path Sample::*file, Tensor PreparedClip::*times) {
+  const bool any = std::ranges::any_of(samples, [file](const Sample* sample) { return !(sample->*file).empty(); });
+  if (!any) return {};
+  std::vector<Tensor> tokens;
+  for (const Sample* sample : samples) {
+    MICROEMO_CHECK(!(sample->*file).empty(), "clips of a batch are encoded, and clip '{}' is not", sample->clip.id);
+    tokens.push_back(read_encoded(sample->*file, (sample->prepared.*times).size(0), sample->clip.id));
+  }
+  return pad_stack(tokens, 0);
+}
+
 void add_pictures(ClipBatch& batch, const std::vector<const Sample*>& samples, const std::vector<Augmentation>& drawn,
                   FaceInput input) {
+  batch.encoded_BTSC = encoded(samples, &Sample::encoded_frames, &PreparedClip::frame_times_T);
   std::vector<Tensor> frames, frame_times, faces, face_times, face_masks;
   for (size_t i = 0; i < samples.size(); ++i) {
     const PreparedClip& clip = samples[i]->prepared;
-    frames.push_back(augment_frames(clip.frames_TCHW, drawn[i]));
+    if (!batch.encoded_BTSC.defined()) frames.push_back(augment_frames(clip.frames_TCHW, drawn[i]));
     frame_times.push_back(clip.frame_times_T.to(at::kFloat));
     faces.push_back(augment_faces(clip.faces_NCSS, drawn[i], input));
     face_times.push_back(clip.face_times_N.to(at::kFloat));
     face_masks.push_back(clip.face_mask_N);
   }
-  batch.frames_BTCHW = pad_stack(frames, 0);
+  if (!frames.empty()) batch.frames_BTCHW = pad_stack(frames, 0);
   batch.frame_times_BT = pad_stack(frame_times, 0);
   batch.frame_mask_BT = lengths_mask(frame_times);
   batch.faces_BNCSS = pad_stack(faces, 0);
@@ -127,12 +141,13 @@ void add_sound(ClipBatch& batch, const std::vector<const Sample*>& samples) {
 }
 
 void add_pieces(ClipBatch& batch, const std::vector<const Sample*>& samples, SoundInput sound) {
+  batch.encoded_pieces_BKSC = encoded(samples, &Sample::encoded_sound, &PreparedClip::piece_times_K);
   std::vector<Tensor> pieces, times;
   for (const Sample* sample : samples) {
-    pieces.push_back(sample->prepared.pieces_K);
+    if (!batch.encoded_pieces_BKSC.defined()) pieces.push_back(sample->prepared.pieces_K);
     times.push_back(sample->prepared.piece_times_K.to(at::kFloat));
   }
-  batch.pieces_BK = pad_stack(pieces, 0);
+  if (!pieces.empty()) batch.pieces_BK = pad_stack(pieces, 0);
   batch.piece_times_BK = pad_stack(times, 0);
   batch.piece_mask_BK = lengths_mask(times);
   batch.piece_s = piece_seconds(sound);

@@ -44,7 +44,7 @@ Dataset load_words(const Manifest& manifest) {
 }
 
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
-                     bool allow_missing) {
+                     bool allow_missing, bool frames) {
   Dataset dataset;
   dataset.manifest_hash = manifest.hash;
   for (size_t i = 0; i < manifest.clips.size(); ++i) {
@@ -56,7 +56,10 @@ Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cach
     const std::filesystem::path file = cache_file(cache, clip, options);
     std::error_code trouble;
     if (std::filesystem::exists(file, trouble)) {
-      dataset.samples.push_back({clip, read_prepared(file), int64_t(i)});
+      dataset.samples.push_back({.clip = clip,
+                                 .prepared = frames ? read_prepared(file) : read_prepared_without_frames(file),
+                                 .index = int64_t(i),
+                                 .entry = file});
     } else if (allow_missing) {
       dataset.missing.push_back(clip.id);
     } else {

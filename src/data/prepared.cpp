@@ -151,19 +151,39 @@ void write_prepared(const fs::path& file, const PreparedClip& clip) {
   formats::write_safetensors(file, tensors, metadata);
 }
 
-PreparedClip read_prepared(const fs::path& path) {
+namespace {
+
+constexpr auto frames_member = &PreparedClip::frames_TCHW;
+
+PreparedClip read_members(const fs::path& path, bool with_frames) {
   const formats::SafetensorsFile file = open_entry(path);
   const PreparedFacts facts = facts_of(file);
   PreparedClip clip;
   clip.pieces_K = at::empty({0}, at::kFloat);
   clip.piece_times_K = at::empty({0}, at::kDouble);
-  for (const Member& member : members_of(file)) clip.*member.tensor = load(file, member);
+  for (const Member& member : members_of(file))
+    if (with_frames || member.tensor != frames_member) clip.*member.tensor = load(file, member);
+  if (!with_frames) clip.frames_TCHW = at::empty({facts.frames, 0, 0, 0}, at::kByte);
   clip.mel_FM = clip.mel_FM.to(at::kFloat);
   clip.duration_s = facts.duration_s;
   clip.source_frames = facts.source_frames;
   clip.faces_found = facts.faces_found;
   clip.damage = facts.damage;
   return clip;
+}
+
+}  // namespace
+
+PreparedClip read_prepared(const fs::path& file) { return read_members(file, /*with_frames=*/true); }
+
+PreparedClip read_prepared_without_frames(const fs::path& file) { return read_members(file, /*with_frames=*/false); }
+
+at::Tensor read_prepared_frames(const fs::path& path) {
+  const formats::SafetensorsFile file = open_entry(path);
+  facts_of(file);
+  for (const Member& member : members_of(file))
+    if (member.tensor == frames_member) return load(file, member);
+  throw damaged(path, "it has no frames");
 }
 
 PreparedFacts read_prepared_facts(const fs::path& file) { return facts_of(open_entry(file)); }

@@ -12,6 +12,7 @@
 #include <ATen/ops/all.h>
 #include <ATen/ops/isfinite.h>
 
+#include "encoded_entry.h"
 #include "microemo/base/error.h"
 #include "microemo/base/progress.h"
 #include "microemo/base/workers.h"
@@ -99,9 +100,13 @@ struct EntryKind {
 
 /// Throws Error(data) for an entry that is damaged.
 EntryKind check_entry(const fs::path& file) {
+  const formats::SafetensorsFile opened(file);
+  if (is_encoded_entry(opened)) {
+    check_encoded_entry(opened);
+    return {};
+  }
   const PreparedClip clip = read_prepared(file);
   check_numbers(file, clip);
-  const formats::SafetensorsFile opened(file);
   const auto recorded = opened.metadata().find(entry_hash_key);
   if (recorded == opened.metadata().end()) return {false, clip.damage.has_value()};
   if (recorded->second != entry_hash(opened)) throw damaged(file, "its contents are not those that were written");
@@ -147,11 +152,12 @@ CachePruning prune_cache(const fs::path& cache, const std::vector<Manifest>& man
     throw DataError("this folder is no cache of prepared clips")
         .where(cache)
         .hint("name the folder that microemo prepare filled");
+  // Tokens of encoders are kept under the names of the entries that they were computed from.
   std::set<fs::path> needed;
   for (const Manifest& manifest : manifests)
     for (const Clip& clip : manifest.clips)
       for (const PrepareOptions& option : options)
-        if (!clip.video.empty()) needed.insert(cache_file(cache, clip, option).lexically_normal());
+        if (!clip.video.empty()) needed.insert(cache_file(cache, clip, option).filename());
   const auto oldest = fs::file_time_type::clock::now() - unfinished_age;
   const auto is_old = [&](const fs::path& file) {
     std::error_code trouble;
@@ -170,7 +176,7 @@ CachePruning prune_cache(const fs::path& cache, const std::vector<Manifest>& man
       if (is_old(file)) count(file, pruning.unfinished, pruning.unfinished_bytes, true);
     } else if (!is_entry(file)) {
       ++pruning.foreign;
-    } else if (needed.contains(file.lexically_normal())) {
+    } else if (needed.contains(file.filename())) {
       count(file, pruning.kept, pruning.kept_bytes, false);
     } else {
       count(file, pruning.removed, pruning.removed_bytes, true);

@@ -245,7 +245,16 @@ at::Tensor MicroEmo::encoded_frames(const ClipBatch& clips) const {
     MICROEMO_CHECK(!learns || !at::GradMode::is_enabled(), "frames that were encoded before cannot teach the picture encoder");
     return clips.encoded_BTSC.flatten(0, 1).to(at::kFloat);
   }
-  const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, clips.frames_BTCHW.flatten(0, 1));
+  return encode_frames(clips.frames_BTCHW.flatten(0, 1));
+}
+
+at::Tensor MicroEmo::encode_pieces(const at::Tensor& pieces_n) const { return sound_encoder_->encode(pieces_n); }
+
+at::Tensor MicroEmo::encode_frames(const at::Tensor& frames_n3HW) const {
+  // The shape of none is that of any.
+  if (frames_n3HW.size(0) == 0)
+    return encode_frames(at::zeros({1, 3, shapes_.frame_height, shapes_.frame_width}, frames_n3HW.options())).slice(0, 0, 0);
+  const at::Tensor pictures_n3HW = normalised_pictures(options_.visual.style, frames_n3HW);
   return in_part("visual_encoder", [&] {
     return has_image_qformer(options_) || options_.video_qformer.pooling == VideoPooling::patches
                ? visual_encoder_->forward(pictures_n3HW)

@@ -5,6 +5,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
 
+#include "microemo/base/error.h"
 #include "microemo/model/audio_encoder.h"
 #include "microemo/model/hubert.h"
 #include "microemo/model/imagebind_audio.h"
@@ -68,24 +69,40 @@ const torch::nn::Module& SoundEncoder::encoder() const {
   return *hubert_;
 }
 
+at::Tensor SoundEncoder::encode(const at::Tensor& pieces_n) const {
+  MICROEMO_CHECK(!plain_, "our own encoder of sound reads no pieces");
+  if (pieces_n.size(0) == 0) return at::zeros({0, tokens_of_a_piece(), width()}, pieces_n.options());
+  return nn::replayed(replay_, encoder(), pieces_n, [&](const at::Tensor& pieces) { return tokens_of_pieces(pieces, {}); });
+}
+
+at::Tensor SoundEncoder::tokens_of(const ClipBatch& clips, const nn::DropoutKeys& keys) const {
+  const int64_t batch = clips.piece_mask_BK.size(0), pieces = clips.piece_mask_BK.size(1);
+  if (clips.encoded_pieces_BKSC.defined()) {
+    MICROEMO_CHECK(clips.encoded_pieces_BKSC.dim() == 4 &&
+                       clips.encoded_pieces_BKSC.sizes() == at::IntArrayRef({batch, pieces, tokens_of_a_piece(), width()}),
+                   "pieces of sound that were encoded before do not fit those of the batch");
+    return clips.encoded_pieces_BKSC.flatten(0, 1).to(at::kFloat);
+  }
+  const at::Tensor real_n = clips.piece_mask_BK.flatten().nonzero().squeeze(1);
+  at::Tensor all_nSC = at::zeros({batch * pieces, tokens_of_a_piece(), width()}, clips.pieces_BK.options());
+  if (real_n.size(0) == 0) return all_nSC;
+  const at::Tensor there_n = nn::sent(real_n, clips.pieces_BK.device());
+  const nn::DropoutKeys keys_n = keys.parts(pieces).rows_at(real_n);
+  const auto work = [&](const at::Tensor& pieces_n) { return tokens_of_pieces(pieces_n, keys_n); };
+  const at::Tensor pieces_n = clips.pieces_BK.flatten(0, 1).index_select(0, there_n);
+  // What is dropped is another at every call.
+  const bool same = options_.drop_path == 0 || keys_n.none();
+  return all_nSC.index_copy(0, there_n, nn::replayed(same ? replay_ : nullptr, encoder(), pieces_n, work));
+}
+
 TimedTokens SoundEncoder::forward(const ClipBatch& clips, const nn::DropoutKeys& keys) const {
   if (plain_) {
     const AudioTokens sound = plain_->forward(clips.mel_BFM, clips.mel_times_BF, clips.mel_mask_BF);
     return {sound.tokens_BSC.unsqueeze(2), sound.times_BS, sound.mask_BS};
   }
   const int64_t batch = clips.piece_mask_BK.size(0), pieces = clips.piece_mask_BK.size(1);
-  const int64_t tokens = imagebind_ ? 1 : options_.piece_tokens, width = imagebind_ ? options_.projection : options_.width;
-  const at::Tensor real_n = clips.piece_mask_BK.flatten().nonzero().squeeze(1);
-  at::Tensor all_nSC = at::zeros({batch * pieces, tokens, width}, clips.pieces_BK.options());
-  if (real_n.size(0) > 0) {
-    const at::Tensor there_n = nn::sent(real_n, clips.pieces_BK.device());
-    const nn::DropoutKeys keys_n = keys.parts(pieces).rows_at(real_n);
-    const auto work = [&](const at::Tensor& pieces_n) { return tokens_of_pieces(pieces_n, keys_n); };
-    const at::Tensor pieces_n = clips.pieces_BK.flatten(0, 1).index_select(0, there_n);
-    // What is dropped is another at every call.
-    const bool same = options_.drop_path == 0 || keys_n.none();
-    all_nSC = all_nSC.index_copy(0, there_n, nn::replayed(same ? replay_ : nullptr, encoder(), pieces_n, work));
-  }
+  const at::Tensor all_nSC = tokens_of(clips, keys);
+  const int64_t tokens = all_nSC.size(1), width = all_nSC.size(2);
   const at::Tensor offset_S =
       (at::arange(tokens, clips.piece_times_BK.options()) + 0.5) * (clips.piece_s / double(tokens)) - clips.piece_s / 2;
   return {all_nSC.view({batch, pieces * tokens, 1, width}), (clips.piece_times_BK.unsqueeze(2) + offset_S).flatten(1),

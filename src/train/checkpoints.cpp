@@ -66,9 +66,11 @@ void copy_into(checkpoint::NamedTensors& buffers, const checkpoint::NamedTensors
   for (const auto& [name, tensor] : tensors) copy_into(buffers[name], tensor);
 }
 
+/// Of what is not kept on the CPU (Task::on_host).
 at::Device device_of(const torch::nn::Module& module) {
-  const auto parameters = module.parameters();
-  return parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
+  for (const at::Tensor& parameter : module.parameters())
+    if (!parameter.is_cpu()) return parameter.device();
+  return at::kCPU;
 }
 
 /// Until all that was asked of the device is done.

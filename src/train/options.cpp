@@ -5,6 +5,7 @@
 #include "microemo/base/error.h"
 #include "microemo/model/microemo.h"
 #include "microemo/nn/on_meta.h"
+#include "microemo/train/encode_clips.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/optimizer.h"
 
@@ -87,8 +88,9 @@ void check_model(const RunOptions& options) {
   const nn::OnMeta guard;
   const int64_t any_vocabulary = 1;
   model::MicroEmo model(options.model, data::input_shapes(options.prepare, any_vocabulary));
-  if (options.train.frozen_dtype == FrozenChoice::automatic) return;
   select_trainable(model, options.train);
+  if (!options.train.encoder_cache.empty()) kept_encoders(options, model);
+  if (options.train.frozen_dtype == FrozenChoice::automatic) return;
   freeze_weights(model, options.train.frozen_dtype, /*gpu=*/false);
   check_frozen(model, options.train.frozen_dtype);
 }

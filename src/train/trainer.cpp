@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -69,6 +70,14 @@ void wait_for(const at::Device& device) {
   if (device.is_cuda()) wait_for_cuda(device.index());
 }
 
+void bring_to_device(const Task& task) {
+  torch::nn::Module& module = *task.module;
+  if (task.on_host.empty()) return module.to(task.device);
+  MICROEMO_CHECK(module.parameters(/*recurse=*/false).empty(), "parameters of no child cannot be kept on the CPU");
+  for (const auto& child : module.named_children())
+    if (std::ranges::find(task.on_host, child.key()) == task.on_host.end()) child.value()->to(task.device);
+}
+
 /// What is frozen is made small before it is moved.
 AdamW make_optimizer(const Task& task, const TrainOptions& options, const parallel::Group& group) {
   torch::nn::Module& module = *task.module;
@@ -76,7 +85,7 @@ AdamW make_optimizer(const Task& task, const TrainOptions& options, const parall
   check_finite(module, options.frozen_dtype);
   freeze_weights(module, options.frozen_dtype, task.device.is_cuda());
   if (task.shards) task.shards->to(task.device);
-  module.to(task.device);
+  bring_to_device(task);
   return AdamW(module, options, options.ranks.zero > 0 ? Share{group.rank(), group.world()} : Share{});
 }
 

@@ -46,16 +46,17 @@ void check_questions(const data::Manifest& manifest) {
                             manifest.path.string()));
 }
 
-data::Dataset load_clips(const data::Manifest& manifest, const RunOptions& options) {
+data::Dataset load_clips(const data::Manifest& manifest, const RunOptions& options, bool frames) {
   if (!model::looks_or_listens(options.model)) return data::load_words(manifest);
-  return data::load_dataset(manifest, required("train.cache", options.train.cache), options.prepare, options.train.allow_missing);
+  return data::load_dataset(manifest, required("train.cache", options.train.cache), options.prepare, options.train.allow_missing,
+                            frames);
 }
 
 /// `hash` becomes that of the manifest and of the features that are read beside it.
-std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, TrainingData& loaded,
-                                       std::string& hash) {
+std::vector<data::Sample> load_samples(const data::Manifest& manifest, const RunOptions& options, bool frames,
+                                       TrainingData& loaded, std::string& hash) {
   check_questions(manifest);
-  data::Dataset dataset = load_clips(manifest, options);
+  data::Dataset dataset = load_clips(manifest, options, frames);
   data::read_features(dataset, options.model.features);
   hash = dataset.manifest_hash;
   for (const std::string& id : dataset.missing) log_warning(fmt::format("clip '{}' is not in the cache and left out", id));
@@ -98,15 +99,15 @@ std::vector<int64_t> trainable_questions(const data::Clip& clip) {
   return questions;
 }
 
-TrainingData load_training_data(const RunOptions& options) {
+TrainingData load_training_data(const RunOptions& options, bool frames) {
   const TrainOptions& train = options.train;
   TrainingData loaded;
   const data::Manifest manifest = data::read_manifest(required("train.manifest", train.manifest));
-  loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, loaded, loaded.manifest_hash);
+  loaded.samples = load_samples(with_split(manifest, train.split, "train.split"), options, frames, loaded, loaded.manifest_hash);
   if (train.valid_every == 0) return loaded;
   const data::Manifest valid = train.valid_manifest.empty() ? manifest : data::read_manifest(train.valid_manifest);
-  loaded.validation =
-      load_samples(with_split(valid, train.valid_split, "train.valid_split"), options, loaded, loaded.valid_manifest_hash);
+  loaded.validation = load_samples(with_split(valid, train.valid_split, "train.valid_split"), options, frames, loaded,
+                                   loaded.valid_manifest_hash);
   return loaded;
 }
 

@@ -83,6 +83,18 @@ class OnASecondDevice : public testing::Test {
     return run;
   }
 
+  template <class Lines>
+  static void expect_near(const Lines& there, const Lines& here) {
+    ASSERT_EQ(here.size(), there.size());
+    for (size_t i = 0; i < here.size(); ++i)
+      for (const char* metric : {"loss", "grad_norm", "valid_loss"}) {
+        ASSERT_EQ(here[i].contains(metric), there[i].contains(metric)) << metric;
+        if (!here[i].contains(metric)) continue;
+        const auto wanted = here[i].at(metric).template get<double>();
+        EXPECT_NEAR(there[i].at(metric).template get<double>(), wanted, 1e-5 * wanted) << metric;
+      }
+  }
+
   TemporaryFolder folder_;
   test::TinyModel tiny_;
   RunOptions options_;
@@ -105,6 +117,34 @@ TEST_F(OnASecondDevice, AStepWithAdaptersOnSmallFrozenWeights) {
     options_.train.frozen_dtype = choice;
     expect_the_step_of_the_cpu();
   }
+}
+
+/// What no step computes with stays where checkpoints take it from.
+TEST_F(OnASecondDevice, ChildrenThatAreNotRunStayOnTheHost) {
+  options_.train.frozen = {"visual_encoder.*"};
+  const auto encoded = [this](const at::Device& device, const std::string& name) {
+    Task one = task(device);
+    const auto model = model_;
+    one.on_host = {"visual_encoder"};
+    one.batches = [model, batches = one.batches](int64_t step) {
+      std::vector<model::ClipBatch> all = batches(step);
+      for (model::ClipBatch& batch : all) {
+        const at::NoGradGuard no_grad;
+        const at::Tensor tokens_nSC = model->encode_frames(batch.frames_BTCHW.flatten(0, 1));
+        batch.encoded_BTSC = tokens_nSC.view({batch.frames_BTCHW.size(0), -1, tokens_nSC.size(1), tokens_nSC.size(2)});
+        batch.frames_BTCHW = at::Tensor();
+      }
+      return all;
+    };
+    const std::filesystem::path run = folder_.path() / name;
+    std::filesystem::create_directories(run);
+    write_json(run / "config.json", Json::object());
+    Trainer(one, options_.train, run).run();
+    for (const auto& item : model->named_parameters())
+      EXPECT_EQ(item.value().device(), item.key().starts_with("visual_encoder.") ? at::Device(at::kCPU) : device) << item.key();
+    return test::timeless_metrics(run);
+  };
+  expect_near(encoded(test::second_device(), "there"), encoded(at::kCPU, "here"));
 }
 
 TEST_F(OnASecondDevice, RecomputedBlocksGiveTheSameStep) {
@@ -135,15 +175,8 @@ TEST_F(OnASecondDevice, ARunLearnsAsOnTheCpu) {
   options_.train.valid_every = 2;
   options_.train.ema = 0.9;
   const auto here = test::timeless_metrics(trained_on(at::kCPU, "here"));
-  const auto there = test::timeless_metrics(trained_on(test::second_device(), "there"));
-  ASSERT_EQ(here.size(), there.size());
-  for (size_t i = 0; i < here.size(); ++i)
-    for (const char* metric : {"loss", "gradient_norm", "valid_loss"}) {
-      ASSERT_EQ(here[i].contains(metric), there[i].contains(metric)) << metric;
-      if (!here[i].contains(metric)) continue;
-      const auto wanted = here[i].at(metric).get<double>();
-      EXPECT_NEAR(there[i].at(metric).get<double>(), wanted, 1e-5 * wanted) << metric;
-    }
+  EXPECT_TRUE(here[1].contains("valid_loss"));
+  expect_near(test::timeless_metrics(trained_on(test::second_device(), "there")), here);
 }
 
 TEST_F(OnASecondDevice, AStoppedRunGoesOnBitForBit) {

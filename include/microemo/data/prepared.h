@@ -229,6 +229,10 @@ std::filesystem::path cache_file(const std::filesystem::path& cache, const Clip&
 void write_prepared(const std::filesystem::path& file, const PreparedClip& clip);
 /// Throws Error(data) naming the file when it is missing (run prepare first) or damaged.
 PreparedClip read_prepared(const std::filesystem::path& file);
+/// The same without the pixels of whole frames, which are not read: frames_TCHW is [T, 0, 0, 0].
+PreparedClip read_prepared_without_frames(const std::filesystem::path& file);
+/// The pixels of whole frames alone, [T, 3, H, W].
+at::Tensor read_prepared_frames(const std::filesystem::path& file);
 
 /// What a cache entry's header says, without reading its tensors. Throws as read_prepared does.
 struct PreparedFacts {

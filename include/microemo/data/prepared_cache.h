@@ -24,9 +24,9 @@ struct CacheCheck {
 };
 
 /// Reads every entry of a cache: layout, finite numbers, and the hash over its tensors and facts that
-/// write_prepared recorded. With `fix` the damaged ones are removed, so that prepare makes them anew. Uses `workers` threads (0:
-/// as many as the machine allows). Throws Error(data) when there is no such folder, Error(environment) when an entry cannot be
-/// removed.
+/// write_prepared recorded; and those of a cache of encoders (encoded.h) in the same way. With `fix` the damaged ones are
+/// removed, so that prepare makes them anew. Uses `workers` threads (0: as many as the machine allows). Throws Error(data) when
+/// there is no such folder, Error(environment) when an entry cannot be removed.
 CacheCheck verify_cache(const std::filesystem::path& cache, bool fix, int workers = 0);
 
 struct CachePruning {
@@ -37,10 +37,11 @@ struct CachePruning {
 };
 
 /// Removes from a cache the entries that none of the manifests needs with any of the options, and temporary files older than a
-/// day; with `dry_run` it only counts them. Everything that it cannot prove to be unneeded stays: it throws Error(data) before
-/// anything is removed when a video of a manifest cannot be read, as what it needs is then not known, and leaves files alone that
-/// are not named as entries are. No process may prepare into the cache meanwhile for other manifests. Throws
-/// Error(data) also for a folder that is no cache, Error(environment) when a file cannot be removed.
+/// day; from a cache of encoders (encoded.h) what was computed from such entries; with `dry_run` it only counts them. Everything
+/// that it cannot prove to be unneeded stays: it throws Error(data) before anything is removed when a video of a manifest cannot
+/// be read, as what it needs is then not known, and leaves files alone that are not named as entries are. No process may prepare
+/// into the cache meanwhile for other manifests. Throws Error(data) also for a folder that is no cache, Error(environment) when a
+/// file cannot be removed.
 CachePruning prune_cache(const std::filesystem::path& cache, const std::vector<Manifest>& manifests,
                          const std::vector<PrepareOptions>& options, bool dry_run);
 

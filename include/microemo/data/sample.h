@@ -15,23 +15,28 @@ namespace microemo::data {
 
 /// A prepared clip with its words as token ids: all that batches are made of.
 struct Sample {
-  Clip clip;
-  PreparedClip prepared;
+  Clip clip = {};
+  PreparedClip prepared = {};
   int64_t index = 0;                      ///< in the manifest; seeds of augmentation use it
   std::vector<at::Tensor> features = {};  ///< of FeatureOptions::names, float32 [width] each
+  std::filesystem::path entry = {};       ///< that `prepared` was read from; empty where it was not
+  /// Files of encoded.h with what the frozen encoders gave for the whole frames and the pieces of sound: BatchBuilder reads these
+  /// in their place. Empty: there are none.
+  std::filesystem::path encoded_frames = {}, encoded_sound = {};
 };
 
 /// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that
 /// is not in the cache (run prepare) or was listed as unreadable when `allow_missing` is false; otherwise such clips are left out
-/// and listed in `missing`. A clip without a video throws.
+/// and listed in `missing`. A clip without a video throws. Without `frames` the pixels of whole frames are not read
+/// (read_prepared_without_frames).
 struct Dataset {
-  std::vector<Sample> samples;
-  std::vector<std::string> missing;
+  std::vector<Sample> samples = {};
+  std::vector<std::string> missing = {};
   std::vector<std::string> partial() const;  ///< samples whose files break off (prepare.partial)
   std::string manifest_hash;                 ///< of the manifest, and of all features that were read
 };
 Dataset load_dataset(const Manifest& manifest, const std::filesystem::path& cache, const PrepareOptions& options,
-                     bool allow_missing);
+                     bool allow_missing, bool frames = true);
 /// The words of all clips, for models that neither look nor listen; nothing has to be prepared, and nothing is missing.
 Dataset load_words(const Manifest& manifest);
 
@@ -75,7 +80,7 @@ class BatchBuilder {
   /// One row per question; each clip is read once however many questions it has. Purpose::train appends the answers and sets
   /// labels; Purpose::generate ends where the answer would begin. `draw` seeds the augmentation of each clip together with its
   /// sample index. Throws Error(data) naming the clip: row longer than decoder.max_tokens, more utterances than
-  /// decoder.utterances, training question without answer and labels.
+  /// decoder.utterances, training question without answer and labels; and for what read_encoded throws.
   model::ClipBatch build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
                          const AugmentOptions& augment, uint64_t draw) const;
 

@@ -34,9 +34,10 @@ struct ClipBatch {
   at::Tensor mel_mask_BF;      ///< bool, false is padding; all false for a clip without sound
   at::Tensor pieces_BK;  ///< float32 [B, K, …], pieces of sound as a public encoder reads them: ImageBind's log-mel [frames,
                          ///< bands], HuBERT's samples, Whisper's log-mel [bands, frames]
-  at::Tensor piece_times_BK;  ///< float32 seconds, the middle of each piece
-  at::Tensor piece_mask_BK;   ///< bool, false is padding; all false for a clip without sound
-  double piece_s = 0;         ///< length of a piece
+  at::Tensor encoded_pieces_BKSC;  ///< floats: what the encoder of sound gave for them earlier, as encoded_BTSC is of frames
+  at::Tensor piece_times_BK;       ///< float32 seconds, the middle of each piece
+  at::Tensor piece_mask_BK;        ///< bool, false is padding; all false for a clip without sound
+  double piece_s = 0;              ///< length of a piece
 
   std::vector<at::Tensor> features_BC;  ///< float32, one [B, width] for each of FeatureOptions::names
 

@@ -67,6 +67,12 @@ class MicroEmo : public torch::nn::Module {
   at::Tensor splice(const ClipBatch& batch, const at::Tensor& media) const;
   BatchLoss forward(const ClipBatch& batch) const;
 
+  /// What the ViT of whole frames gives for each of n frames, uint8 RGB, [n, S, C] ([n, 1, C] of CLIP's projected tokens):
+  /// ClipBatch::encoded_BTSC. For a model that looks.
+  at::Tensor encode_frames(const at::Tensor& frames_n3HW) const;
+  /// What a public encoder of sound gives for each of n pieces: ClipBatch::encoded_pieces_BKSC. For a model that has one.
+  at::Tensor encode_pieces(const at::Tensor& pieces_n) const;
+
   const Decoder& decoder() const { return *decoder_; }
   Decoder& decoder() { return *decoder_; }
   /// Null for a model that does not look.

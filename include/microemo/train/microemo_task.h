@@ -21,8 +21,9 @@ struct TrainingData {
 };
 
 /// Reads manifests and cache as the options say. Throws Error(config) for an option that is missing, Error(data) when no clip has
-/// the split (naming those there are), a clip is not in the cache, or a clip has no utterance with an answer or labels.
-TrainingData load_training_data(const RunOptions& options);
+/// the split (naming those there are), a clip is not in the cache, or a clip has no utterance with an answer or labels. Without
+/// `frames` the pixels of whole frames are not read, which encode_clips then does as far as they are needed.
+TrainingData load_training_data(const RunOptions& options, bool frames = true);
 
 /// Clips of 10 s with three utterances (fewer where the decoder takes fewer), for a dry run without a manifest: a batch of them,
 /// with vectors for the model's features.

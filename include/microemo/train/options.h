@@ -79,7 +79,7 @@ enum class NonFinite { stop, skip };
 constexpr auto names_of(NonFinite) { return std::array{std::pair{NonFinite::stop, "stop"}, std::pair{NonFinite::skip, "skip"}}; }
 
 struct TrainOptions {
-  std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, tokenizer, out;
+  std::string manifest, split = "train", valid_manifest, valid_split = "valid", cache, encoder_cache, tokenizer, out;
   int64_t seed = 0, steps = 1000, batch = 16, micro_batch = 0, length_buckets = 1, questions_per_clip = 0;
   double learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.05;
   int64_t warmup_steps = 50;
@@ -223,6 +223,10 @@ void describe(Visitor& option, TrainOptions& o) {
   option("valid_split", o.valid_split, "Validate on the clips of this split.")
       .only_if(o.valid_every > 0, "train.valid_every is above 0");
   option("cache", o.cache, "Folder of prepared features, as microemo prepare wrote it.");
+  option(
+      "encoder_cache", o.encoder_cache,
+      "Folder for what frozen encoders of frames and of pieces of sound give for each clip: they run once for each, before the "
+      "first step, and not in the steps. Runs with the same encoders share it. Empty: they run in every step.");
   option("tokenizer", o.tokenizer, "SentencePiece model.");
   option("out", o.out, "Run folder: configuration, metrics, checkpoints.");
   option("init_from", o.init_from,

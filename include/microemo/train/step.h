@@ -36,6 +36,9 @@ struct Task {
   at::Device device = at::kCPU;                         ///< where the module is trained; the trainer brings it there
   std::vector<std::string> terms = {};                  ///< names of all terms that `counts` may name; needed among several ranks
   std::shared_ptr<parallel::FrozenShards> shards = {};  ///< of the module's frozen weights (train.ranks.shard_frozen)
+  /// Children of the module that no step computes with (train.encoder_cache): they stay on the CPU, where checkpoints take them
+  /// from.
+  std::vector<std::string> on_host = {};
 };
 
 /// Of all ranks together.

@@ -1,0 +1,244 @@
+// Shapes: T whole frames of a clip, K pieces of sound, S tokens of each, C channels.
+#include "microemo/train/encode_clips.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
+
+#include "microemo/base/error.h"
+#include "microemo/base/hash.h"
+#include "microemo/base/json.h"
+#include "microemo/base/log.h"
+#include "microemo/base/progress.h"
+#include "microemo/base/workers.h"
+#include "microemo/checkpoint/load.h"
+#include "microemo/checkpoint/tensors.h"
+#include "microemo/data/encoded.h"
+#include "microemo/model/vit.h"
+#include "microemo/parallel/same.h"
+#include "microemo/train/fit.h"
+
+namespace microemo::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* frames_child = "visual_encoder";
+constexpr const char* sound_child = "audio_encoder";
+
+/// Changes when the same weights and options would give other tokens.
+constexpr int64_t version = 1;
+
+/// Frames or pieces that an encoder takes at once: a clip gives the same whatever other clips there are.
+constexpr int64_t at_once = 32;
+
+std::shared_ptr<torch::nn::Module> child_of(const model::MicroEmo& model, const std::string& name) {
+  for (const auto& child : model.named_children())
+    if (child.key() == name) return child.value();
+  return nullptr;
+}
+
+bool is_frozen(const torch::nn::Module* module) {
+  if (module == nullptr) return false;
+  const auto parameters = module->parameters();
+  return std::ranges::none_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
+}
+
+/// One encoder whose tokens are kept.
+struct Kept {
+  data::EncodedBy by;
+  std::string child;
+  fs::path data::Sample::*file;
+  std::function<int64_t(const data::Sample&)> rows;
+  std::function<at::Tensor(const data::Sample&)> input;  ///< [rows, …]
+  std::function<at::Tensor(const at::Tensor&)> encode;
+};
+
+/// The weights as they are kept, and what decides how they compute.
+std::string fingerprint_of(const torch::nn::Module& encoder, const Json& computes) {
+  std::string text = computes.dump() + "\n";
+  const auto add = [&](const std::string& name, const at::Tensor& tensor) {
+    const at::Tensor values = tensor.detach().cpu().contiguous();
+    const std::string hash = sha256({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+    text += fmt::format("{} {} {} {}\n", name, c10::toString(values.scalar_type()), fmt::join(values.sizes(), ","), hash);
+  };
+  for (const auto& item : encoder.named_parameters()) add(item.key(), item.value());
+  for (const auto& item : encoder.named_buffers()) add(item.key(), item.value());
+  return sha256(text);
+}
+
+Json frames_computed_by(const RunOptions& options, const std::optional<at::ScalarType>& type) {
+  const bool all_tokens =
+      model::has_image_qformer(options.model) || options.model.video_qformer.pooling == model::VideoPooling::patches;
+  return {{"version", version},
+          {"options", options_to_json(options.model.visual)},
+          {"gives", all_tokens ? "tokens" : "features"},
+          {"computes_in", c10::toString(type.value_or(at::kFloat))}};
+}
+
+/// The encoder's own options alone: those of what reads its tokens change nothing.
+Json sound_computed_by(const model::AudioBranchOptions& o) {
+  return {{"version", version}, {"style", int64_t(o.style)},       {"layers", o.layers},
+          {"heads", o.heads},   {"piece_tokens", o.piece_tokens},  {"joint_normalisation", o.joint_normalisation},
+          {"hidden", o.hidden}, {"wave_channels", o.wave_channels}};
+}
+
+std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept, const model::MicroEmo& model,
+                             const at::Device& device) {
+  std::vector<Kept> parts;
+  if (kept.frames)
+    parts.push_back(
+        {.by = {"frames", fingerprint_of(*child_of(model, frames_child),
+                                         frames_computed_by(options, compute_type(options.train.compute_dtype, device)))},
+         .child = frames_child,
+         .file = &data::Sample::encoded_frames,
+         .rows = [](const data::Sample& sample) { return sample.prepared.frame_times_T.size(0); },
+         .input = [](const data::Sample& sample) { return data::read_prepared_frames(sample.entry); },
+         .encode = [&model](const at::Tensor& frames_n3HW) { return model.encode_frames(frames_n3HW); }});
+  if (kept.sound)
+    parts.push_back({.by = {"sound", fingerprint_of(*child_of(model, sound_child), sound_computed_by(options.model.audio))},
+                     .child = sound_child,
+                     .file = &data::Sample::encoded_sound,
+                     .rows = [](const data::Sample& sample) { return sample.prepared.piece_times_K.size(0); },
+                     .input = [](const data::Sample& sample) { return sample.prepared.pieces_K; },
+                     .encode = [&model](const at::Tensor& pieces_n) { return model.encode_pieces(pieces_n); }});
+  return parts;
+}
+
+/// The values of encoders that come from a checkpoint, as the trainer will load them with the rest.
+void load_encoders(model::MicroEmo& model, const KeptEncoders& kept, const fs::path& folder) {
+  const fs::path file = folder / "model.safetensors";
+  const checkpoint::NamedTensors all = checkpoint::read_tensors(file);
+  for (const auto& [wanted, name] : {std::pair(kept.frames, frames_child), std::pair(kept.sound, sound_child)}) {
+    if (!wanted) continue;
+    const std::string prefix = std::string(name) + ".";
+    checkpoint::NamedTensors tensors;
+    for (auto one = all.lower_bound(prefix); one != all.end() && one->first.starts_with(prefix); ++one)
+      tensors[one->first.substr(prefix.size())] = one->second;
+    checkpoint::load_into(*child_of(model, name), tensors, {.source = file, .exact_type = true});
+  }
+}
+
+at::Tensor encoded(const Kept& part, const data::Sample& sample, const at::Device& device) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor input = part.input(sample);
+  std::vector<at::Tensor> tokens;
+  for (int64_t first = 0; first == 0 || first < input.size(0); first += at_once)
+    tokens.push_back(part.encode(input.slice(0, first, first + at_once).to(device)).cpu());
+  return at::cat(tokens);
+}
+
+/// A file that is to be written, and a clip to write it for; clips of the same contents share files.
+using Missing = std::map<fs::path, const data::Sample*>;
+
+std::vector<data::Sample*> samples_of(TrainingData& data) {
+  std::vector<data::Sample*> samples;
+  for (auto* list : {&data.samples, &data.validation})
+    for (data::Sample& sample : *list) samples.push_back(&sample);
+  return samples;
+}
+
+Missing name_files(const fs::path& cache, const Kept& part, const std::vector<data::Sample*>& samples) {
+  Missing files;
+  for (data::Sample* sample : samples) {
+    MICROEMO_CHECK(!sample->entry.empty(), "clip '{}' was not read from a cache", sample->clip.id);
+    sample->*part.file = data::encoded_file(cache, part.by, sample->entry);
+    files.emplace(sample->*part.file, sample);
+  }
+  return files;
+}
+
+Missing without_those_there(const Kept& part, Missing files) {
+  std::erase_if(files, [&](const auto& one) { return data::has_encoded(one.first, part.by, part.rows(*one.second)); });
+  return files;
+}
+
+/// Encodes every `world`-th from the own rank on; returns how many. Ends early when a stop is requested.
+int64_t fill(const Kept& part, const Missing& missing, Share share, const at::Device& device, parallel::Group& group) {
+  const auto own = (int64_t(missing.size()) + share.world - 1 - share.rank) / share.world;
+  if (own == 0) return 0;
+  Progress progress("encode " + part.by.part, "clips", own);
+  int64_t place = 0, done = 0;
+  for (const auto& [file, sample] : missing) {
+    if (place++ % share.world != share.rank) continue;
+    if (stop_requested()) break;
+    // Every clip is a sign of life: all of them may take hours.
+    group.enter(parallel::Phase::start, ++done);
+    data::write_encoded(file, part.by, encoded(part, *sample, device));
+    progress.add();
+  }
+  return done;
+}
+
+void give_up_inputs(const KeptEncoders& kept, data::Sample& sample) {
+  data::PreparedClip& clip = sample.prepared;
+  if (!kept.frames && clip.frames_TCHW.numel() == 0) clip.frames_TCHW = data::read_prepared_frames(sample.entry);
+  if (kept.frames) clip.frames_TCHW = at::empty({clip.frame_times_T.size(0), 0, 0, 0}, at::kByte);
+  if (kept.sound) clip.pieces_K = at::empty({clip.piece_times_K.size(0), 0}, at::kFloat);
+}
+
+void require_steady_frames(const data::AugmentOptions& augment) {
+  const char* key = augment.flip ? "train.augment.flip" : (augment.timechat_crop ? "train.augment.timechat_crop" : nullptr);
+  if (key == nullptr) return;
+  throw ConfigError("frames that are changed at random in every step cannot be encoded once")
+      .at(fmt::format("train.encoder_cache and {}", key))
+      .hint(fmt::format("set {}=false, or leave train.encoder_cache empty", key));
+}
+
+}  // namespace
+
+KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& model) {
+  const model::ModelOptions& o = options.model;
+  const bool public_sound = o.audio.enabled && o.audio.style != model::AudioStyle::plain;
+  KeptEncoders kept{.frames = is_frozen(child_of(model, frames_child).get()),
+                    .sound = public_sound && o.audio.drop_path == 0 && is_frozen(child_of(model, sound_child).get())};
+  if (!kept.frames && !kept.sound)
+    throw ConfigError("it has no effect: no encoder of frames or of pieces of sound is frozen")
+        .at("train.encoder_cache")
+        .hint("name visual_encoder.* or audio_encoder.* in train.frozen, or leave train.encoder_cache empty");
+  if (kept.frames) require_steady_frames(options.train.augment);
+  const bool reads_faces = o.local.enabled && o.local.encoder == model::FaceEncoder::shared;
+  if (kept.frames && !reads_faces) kept.not_run.emplace_back(frames_child);
+  if (kept.sound) kept.not_run.emplace_back(sound_child);
+  return kept;
+}
+
+EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::MicroEmo& model, const fs::path& checkpoint,
+                          const at::Device& device, parallel::Group& group) {
+  EncodedClips result{.kept = kept_encoders(options, model)};
+  if (!checkpoint.empty()) load_encoders(model, result.kept, checkpoint);
+  if (const auto type = compute_type(options.train.compute_dtype, device)) model.compute_in(*type);
+  const std::vector<data::Sample*> samples = samples_of(data);
+  const fs::path& cache = options.train.encoder_cache;
+  const Share own{group.rank(), group.world()};
+  for (const Kept& part : kept_parts(options, result.kept, model, device)) {
+    parallel::require_same(group, {{"the frozen encoder of " + part.by.part, part.by.fingerprint}});
+    const Missing files = name_files(cache, part, samples), missing = without_those_there(part, files);
+    // Every rank has looked before the first writes.
+    group.barrier();
+    const auto encoder = child_of(model, part.child);
+    if (!missing.empty()) encoder->to(device);
+    double done = double(fill(part, missing, own, device, group));
+    result.stopped = group.any(stop_requested());
+    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, device, group));
+    encoder->to(at::kCPU);
+    result.stopped = group.any(stop_requested());
+    result.clips = std::max(result.clips, int64_t(files.size()));
+    result.encoded += int64_t(group.sums({done})[0]);
+    log_info(fmt::format("encoder cache: {} of {} clips were there for the frozen encoder of {}, in {}",
+                         files.size() - missing.size(), files.size(), part.by.part,
+                         (cache / fmt::format("{}-{}", part.by.part, part.by.fingerprint.substr(0, 16))).string()));
+    if (result.stopped) return result;
+  }
+  for (data::Sample* sample : samples) give_up_inputs(result.kept, *sample);
+  return result;
+}
+
+}  // namespace microemo::train

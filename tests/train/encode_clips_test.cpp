@@ -1,0 +1,328 @@
+// Frozen encoders that run once for each clip: what steps learn is what they learn where the encoders run in them.
+#include "microemo/train/encode_clips.h"
+
+#include <fmt/ranges.h>
+
+#include "infer/tiny_model.h"
+#include "microemo/base/workers.h"
+#include "microemo/checkpoint/folder.h"
+#include "microemo/data/encoded.h"
+#include "microemo/model/vit.h"
+#include "microemo/train/load_run.h"
+#include "parallel/ranks.h"
+#include "train/support.h"
+
+namespace microemo::train {
+namespace {
+
+namespace fs = std::filesystem;
+using parallel::Group;
+using test::expect_error;
+
+/// Six prepared clips to train on, two of which have the same contents, and two to validate on; one has no sound. A model that
+/// looks with a ViT and listens with a small HuBERT, both frozen.
+class EncodeClips : public testing::Test {
+ protected:
+  EncodeClips() {
+    tiny_.options.audio = {.style = model::AudioStyle::hubert, .width = 16, .layers = 3, .heads = 2, .hidden = 32};
+    tiny_.options.audio.wave_channels = 8;
+    tiny_.options.audio.piece_tokens = 2;
+    tiny_.options.audio.qformer_heads = 2;
+    tiny_.options.alignment = {.movement = 0.5, .window_movement = 0.3};
+    tiny_.prepare.sound = data::SoundInput::samples;
+    options_.model = tiny_.options;
+    options_.prepare = tiny_.prepare;
+    options_.train = test::small_options(6);
+    options_.train.learning_rate = 1e-3;
+    options_.train.batch = 4;
+    options_.train.micro_batch = 2;
+    options_.train.frozen = {"visual_encoder.*", "audio_encoder.*"};
+    options_.train.encoder_cache = (folder_.path() / "encoded").string();
+    for (uint64_t i = 0; i < 8; ++i) write_clip(i);
+  }
+
+  void write_clip(uint64_t i) {
+    data::Utterance utterance = test::spoken(0.1, 0.5, i % 2 == 0 ? "This frame" : "is sampled at");
+    utterance.labels = {i % 3 == 0 ? "happy" : "sad"};
+    utterance.face = i % 2 == 0 ? "none" : "brow_up";
+    const uint64_t contents = i == 5 ? 4 : i;
+    data::Sample sample = tiny_.clip(10 * contents, 3 + int64_t(contents % 3), {utterance}, /*sound=*/false);
+    const int64_t pieces = contents == 1 ? 0 : 1 + int64_t(contents % 2);
+    sample.prepared.pieces_K = test::random_bytes({pieces, 32000}, at::kChar, contents).to(at::kFloat) / 128;
+    sample.prepared.piece_times_K = test::times(pieces, 0.5) + 1;
+    sample.clip.id = "clip" + std::to_string(i);
+    sample.index = int64_t(i);
+    sample.entry = folder_.path() / "cache" / fmt::format("{:02}", contents) / fmt::format("{:064}.safetensors", contents);
+    data::write_prepared(sample.entry, sample.prepared);
+    (i < 6 ? data_.samples : data_.validation).push_back(sample);
+  }
+
+  std::shared_ptr<model::MicroEmo> make_model() const { return build_model(options_, *tiny_.tokenizer); }
+  EncodedClips encode(TrainingData& data, model::MicroEmo& model, const fs::path& checkpoint = {}) const {
+    Group alone;
+    return encode_clips(options_, data, model, checkpoint, at::kCPU, alone);
+  }
+  EncodedClips encode() const {
+    TrainingData data = data_;
+    return encode(data, *make_model());
+  }
+
+  /// A task whose encoders run in the steps, or before them.
+  Task task(bool encoded, const fs::path& checkpoint = {}) const {
+    auto data = std::make_shared<TrainingData>(data_);
+    const auto model = make_model();
+    EncodedClips result;
+    if (encoded) result = encode(*data, *model, checkpoint);
+    Task made = microemo_task(options_, data, tiny_.tokenizer, model);
+    made.on_host = result.kept.not_run;
+    return made;
+  }
+
+  fs::path folder(const std::string& name) const {
+    fs::create_directories(folder_.path() / name);
+    return folder_.path() / name;
+  }
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> all;
+    for (const auto& entry : fs::recursive_directory_iterator(options_.train.encoder_cache))
+      if (entry.is_regular_file()) all.push_back(entry.path());
+    std::ranges::sort(all);
+    return all;
+  }
+
+  /// Two steps with and without the cache.
+  void expect_the_same_steps() const {
+    const Task runs = task(false), kept = task(true);
+    for (const int64_t step : {0, 3}) {
+      for (const model::ClipBatch& batch : kept.batches(step)) EXPECT_FALSE(batch.frames_BTCHW.defined());
+      const double wanted = forward_backward(runs, runs.batches(step)).loss,
+                   loss = forward_backward(kept, kept.batches(step)).loss;
+      EXPECT_NEAR(loss, wanted, 1e-6 * wanted);
+      EXPECT_LT(test::relative_distance(test::gradients_of(*runs.module), test::gradients_of(*kept.module)), 5e-6);
+    }
+  }
+
+  void expect_refused(const std::string& message, const std::string& place) const {
+    expect_error(
+        ErrorKind::config, [&] { encode(); }, message);
+    expect_error(
+        ErrorKind::config, [&] { check_options(options_); }, place);
+  }
+
+  TemporaryFolder folder_;
+  test::TinyModel tiny_;
+  RunOptions options_;
+  TrainingData data_;
+};
+
+TEST_F(EncodeClips, GiveTheLossAndGradientsOfEncodersThatRun) { expect_the_same_steps(); }
+
+TEST_F(EncodeClips, GiveThemForClipsTokensToo) {
+  options_.model.visual = {
+      .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, GiveThemWhereOneEncoderAloneIsFrozen) {
+  options_.train.frozen = {"visual_encoder.*"};
+  expect_the_same_steps();
+  const Task kept = task(true);
+  EXPECT_TRUE(kept.batches(0)[0].pieces_BK.defined());
+  EXPECT_EQ(kept.on_host, std::vector<std::string>{"visual_encoder"});
+}
+
+TEST_F(EncodeClips, AreReadWhereTheirTokensAreNotAskedFor) {
+  options_.train.frozen = {"audio_encoder.*"};
+  // As load_training_data leaves them for train.encoder_cache.
+  for (data::Sample& sample : data_.samples) sample.prepared = data::read_prepared_without_frames(sample.entry);
+  auto data = std::make_shared<TrainingData>(data_);
+  const auto model = make_model();
+  const EncodedClips result = encode(*data, *model);
+  EXPECT_FALSE(result.kept.frames);
+  const Task kept = microemo_task(options_, data, tiny_.tokenizer, model);
+  for (const model::ClipBatch& batch : kept.batches(0)) {
+    EXPECT_EQ(batch.frames_BTCHW.size(3), 32);
+    EXPECT_FALSE(batch.pieces_BK.defined());
+  }
+  for (data::Sample& sample : data_.samples) sample.prepared = data::read_prepared(sample.entry);
+  const Task runs = task(false);
+  const double wanted = forward_backward(runs, runs.batches(0)).loss;
+  EXPECT_NEAR(forward_backward(kept, kept.batches(0)).loss, wanted, 1e-6 * wanted);
+}
+
+TEST_F(EncodeClips, AreNotReadFromMemoryAnyMore) {
+  auto data = data_;
+  const auto model = make_model();
+  encode(data, *model);
+  for (const auto* samples : {&data.samples, &data.validation})
+    for (const data::Sample& sample : *samples) {
+      EXPECT_EQ(sample.prepared.frames_TCHW.numel(), 0);
+      EXPECT_EQ(sample.prepared.frames_TCHW.size(0), sample.prepared.frame_times_T.size(0));
+      EXPECT_EQ(sample.prepared.pieces_K.numel(), 0);
+    }
+}
+
+TEST_F(EncodeClips, ResumeBitForBitWithAnEmptyCacheAndTheCheckpointsEncoders) {
+  options_.train.valid_every = 2;
+  options_.train.valid_answers = 2;
+  options_.train.valid_tokens = 4;
+  const RunOutcome expected = Trainer(task(true), options_.train, folder("whole")).run();
+  const RunOutcome half = Trainer(task(true), options_.train, folder("parts")).run(3);
+  fs::remove_all(options_.train.encoder_cache);
+  const int64_t seed = options_.train.seed;
+  // Encoders of other values, as a model without values may have any.
+  options_.train.seed = seed + 1;
+  auto data = std::make_shared<TrainingData>(data_);
+  const auto model = make_model();
+  options_.train.seed = seed;
+  EXPECT_EQ(encode(*data, *model, half.checkpoint).encoded, 14);
+  const Task resumed = microemo_task(options_, data, tiny_.tokenizer, model);
+  const RunOutcome rest = Trainer(resumed, options_.train, folder("parts"), half.checkpoint).run();
+  EXPECT_EQ(rest.step, expected.step);
+  for (const char* file : {"model.safetensors", "optimizer.safetensors"})
+    EXPECT_EQ(read_file(rest.checkpoint / file), read_file(expected.checkpoint / file)) << file;
+  EXPECT_EQ(test::timeless_metrics(folder("parts")), test::timeless_metrics(folder("whole")));
+}
+
+TEST_F(EncodeClips, EncodeEveryContentOnceAndKeepWhatIsThere) {
+  const EncodedClips first = encode();
+  EXPECT_EQ(first.clips, 7) << "two clips have the same contents";
+  EXPECT_EQ(first.encoded, 14) << "frames and sound";
+  EXPECT_EQ(files().size(), 14u);
+  EXPECT_EQ(encode().encoded, 0);
+  const std::string bytes = read_file(files()[3]);
+  fs::remove(files()[3]);
+  fs::resize_file(files()[5], 40);
+  EXPECT_EQ(encode().encoded, 2);
+  EXPECT_EQ(read_file(files()[3]), bytes) << "the same clip gives the same bytes";
+}
+
+TEST_F(EncodeClips, HaveAFolderForEveryEncoder) {
+  encode();
+  options_.model.image_qformer.queries += 1;
+  options_.model.audio.queries += 1;
+  options_.train.learning_rate = 2e-3;
+  EXPECT_EQ(encode().encoded, 0) << "what reads the tokens changes nothing";
+  options_.model.audio.piece_tokens = 1;
+  EXPECT_EQ(encode().encoded, 7) << "of sound alone";
+  options_.model.visual.heads = 4;
+  EXPECT_EQ(encode().encoded, 7) << "of frames alone";
+  options_.train.compute_dtype = ComputeType::bf16;
+  EXPECT_EQ(encode().encoded, 7) << "frames are computed otherwise";
+  options_.train.seed = 99;
+  EXPECT_EQ(encode().encoded, 14) << "other weights";
+}
+
+TEST_F(EncodeClips, AreKeptInHalfTheBytesWhereTheyAreComputedInBf16) {
+  options_.train.compute_dtype = ComputeType::bf16;
+  TrainingData data = data_;
+  const auto model = make_model();
+  encode(data, *model);
+  const data::Sample& sample = data.samples[2];
+  const at::Tensor kept = data::read_encoded(sample.encoded_frames, sample.prepared.frame_times_T.size(0), "");
+  EXPECT_EQ(kept.scalar_type(), at::kBFloat16);
+  const at::NoGradGuard no_grad;
+  EXPECT_TRUE(model->encode_frames(data_.samples[2].prepared.frames_TCHW).equal(kept.to(at::kFloat)));
+}
+
+TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
+  options_.train.augment.flip = true;
+  expect_refused("changed at random", "train.augment.flip");
+  options_.train.augment = {.timechat_crop = true};
+  expect_refused("changed at random", "train.augment.timechat_crop");
+  options_.train.augment = {.face_shift = 2};
+  EXPECT_EQ(encode().encoded, 14) << "faces have an encoder of their own";
+  options_.train.frozen = {"decoder.*", "visual_encoder.block0.*", "audio_encoder.norm*"};
+  expect_refused("it has no effect", "train.encoder_cache");
+  options_.train.frozen = {"audio_encoder.*"};
+  options_.train.augment = {.flip = true};
+  EXPECT_FALSE(encode().kept.frames) << "the sound of a mirrored clip is the same";
+}
+
+TEST_F(EncodeClips, LeaveTheEncoderAloneThatReadsFacesToo) {
+  EXPECT_EQ(encode().kept.not_run, (std::vector<std::string>{"visual_encoder", "audio_encoder"}));
+  options_.model.local.encoder = model::FaceEncoder::shared;
+  options_.prepare.face_input = data::FaceInput::rgb;
+  EXPECT_EQ(encode().kept.not_run, std::vector<std::string>{"audio_encoder"});
+}
+
+TEST_F(EncodeClips, NameAnEntryThatIsDamagedInTheMiddleOfARun) {
+  const Task kept = task(true);
+  for (const fs::path& file : files()) {
+    std::string bytes = read_file(file);
+    bytes.back() = char(bytes.back() ^ 1);
+    write_file_atomic(file, bytes);
+  }
+  expect_error(
+      ErrorKind::data, [&] { kept.batches(1); }, "clip 'clip");
+  expect_error(
+      ErrorKind::data, [&] { kept.validation_batch(0); }, "its contents are not those that were written");
+}
+
+TEST_F(EncodeClips, StopWhenAskedAndGoOn) {
+  request_stop();
+  const EncodedClips stopped = encode();
+  clear_stop_request();
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.encoded, 0);
+  EXPECT_FALSE(encode().stopped);
+  EXPECT_EQ(files().size(), 14u);
+}
+
+TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
+  TrainingData data = data_;
+  const auto model = make_model();
+  const at::NoGradGuard no_grad;
+  model->visual_encoder()->parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());
+  expect_error(
+      ErrorKind::data, [&] { encode(data, *model); }, "NaN or infinite");
+}
+
+TEST_F(EncodeClips, NameAFolderThatCannotBeWritten) {
+  options_.train.encoder_cache = (folder_.path() / "file" / "encoded").string();
+  write_file_atomic(folder_.path() / "file", "no folder");
+  expect_error(
+      ErrorKind::environment, [&] { encode(); }, "file");
+}
+
+TEST_F(EncodeClips, AreSharedAmongRanks) {
+  const double wanted = [&] {
+    const Task runs = task(false);
+    return forward_backward(runs, runs.batches(1)).loss;
+  }();
+  test::run_ranks(3, [&](Group& group) {
+    auto data = std::make_shared<TrainingData>(data_);
+    const auto model = make_model();
+    const EncodedClips result = encode_clips(options_, *data, *model, {}, at::kCPU, group);
+    EXPECT_EQ(result.encoded, 14) << "none twice";
+    Task task = microemo_task(options_, data, tiny_.tokenizer, model, {group.rank(), group.world()});
+    parallel::GradientReducer reducer(group, model->parameters(), 0.01);
+    EXPECT_NEAR(forward_backward(task, task.batches(1), reducer).loss, wanted, 1e-6 * wanted);
+  });
+  EXPECT_EQ(files().size(), 14u);
+}
+
+TEST_F(EncodeClips, AreEncodedByEachRankWhereTheyHaveNoFolderInCommon) {
+  test::run_ranks(2, [&](Group& group) {
+    RunOptions own = options_;
+    own.train.encoder_cache = folder(fmt::format("of-rank-{}", group.rank())).string();
+    TrainingData data = data_;
+    const auto model = make_model();
+    encode_clips(own, data, *model, {}, at::kCPU, group);
+    for (const data::Sample& sample : data.samples) EXPECT_TRUE(fs::exists(sample.encoded_frames)) << group.rank();
+  });
+}
+
+TEST_F(EncodeClips, AreNotSharedByRanksWithOtherEncoders) {
+  test::run_ranks(2, [&](Group& group) {
+    RunOptions own = options_;
+    own.train.seed = group.rank();
+    TrainingData data = data_;
+    const auto model = build_model(own, *tiny_.tokenizer);
+    expect_error(
+        ErrorKind::environment, [&] { encode_clips(own, data, *model, {}, at::kCPU, group); }, "the frozen encoder of frames");
+  });
+}
+
+}  // namespace
+}  // namespace microemo::train
