@@ -331,6 +331,16 @@ class LaunchOfShards : public LaunchCommand {
   }
 };
 
+TEST_F(LaunchOfShards, ADryRunTellsWhatTheFirstRankHolds) {
+  std::vector<std::string> all = words_of(folder_.path() / "dry");
+  all.emplace_back("--dry-run");
+  const CommandResult result = LaunchCommand::run(all);
+  EXPECT_EQ(result.exit_code, 0) << result.standard_error;
+  EXPECT_THAT(result.standard_output, testing::AllOf(HasSubstr("\ndecoder  "), HasSubstr("nothing was written")));
+  EXPECT_THAT(result.standard_error, HasSubstr("MB of the decoder's frozen weights"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "dry"));
+}
+
 TEST_F(LaunchOfShards, ARankThatDiesWhileItIsWaitedForIsNamedAndTheRunGoesOnAsIfItHadNot) {
   for (const int64_t victim : {1, 0}) {
     const fs::path killed = folder_.path() / std::to_string(victim);

@@ -7,6 +7,7 @@
 #include "infer/tiny_model.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/parallel/frozen_shards.h"
+#include "microemo/train/cost.h"
 #include "microemo/train/load_run.h"
 #include "microemo/train/microemo_task.h"
 #include "parallel/ranks.h"
@@ -237,6 +238,34 @@ TEST_F(ShardedOnADevice, ValidatesAndAnswersAsOneThatIsWhole) {
   train(run("whole"), false);
   train(run("cut"), true);
   expect_same("whole", "cut");
+}
+
+/// Rank 0 asks for the weights twice as often as it trains; the others give them until it is done.
+TEST_F(ShardedOnADevice, ItsCostIsToldByAStepThatChangesNothing) {
+  options_.train.ranks.shard_frozen = true;
+  options_.train.frozen = {"decoder.*"};
+  test::run_ranks(2, [&](Group& group) {
+    const Share share{group.rank(), group.world()};
+    const BuiltModel built = build_for_training(options_, *tiny_.tokenizer, {.share = share});
+    Task task = microemo_task(options_, data_, tiny_.tokenizer, built.model, share, test::second_device(int(group.rank())));
+    task.shards = built.shards;
+    Trainer trainer(task, options_.train, run("none"), {}, std::shared_ptr<Group>(&group, [](Group*) {}));
+    const std::vector<model::ClipBatch> batches = task.batches(0);
+    const StepCost cost = trainer.try_step(batches);
+    EXPECT_GT(cost.flop_per_clip, 0);
+    if (group.first()) {
+      std::map<std::string, PartCost> parts;
+      for (const PartCost& part : cost_of_parts(task, batches)) parts[part.part] = part;
+      EXPECT_LT(parts.at("decoder").weights_mb, 4e-6 * double(parts.at("decoder").frozen)) << "half of the blocks lie elsewhere";
+      EXPECT_GT(parts.at("decoder").forward_s, 0);
+      EXPECT_GT(parts.at("decoder").backward_s, 0);
+      EXPECT_GT(parts.at("video_qformer").backward_s, 0);
+    }
+    task.shards->join_passes(/*backward=*/true);
+    group.barrier();
+    for (const at::Tensor& parameter : built.model->parameters()) EXPECT_FALSE(parameter.grad().defined());
+  });
+  EXPECT_FALSE(fs::exists(run("none")));
 }
 
 TEST_F(ShardedOnADevice, IsResumedBitForBit) {
