@@ -160,6 +160,19 @@ Missing without_those_there(const Kept& part, Missing files) {
   return files;
 }
 
+/// Hours are not to be lost to a disk that cannot take what is still to come, judged by the first file.
+void warn_of_a_small_disk(const fs::path& first_file, int64_t files) {
+  constexpr double gb = 1e9;
+  std::error_code trouble;
+  const auto bytes = fs::file_size(first_file, trouble);
+  const fs::space_info disk = trouble ? fs::space_info{} : fs::space(first_file.parent_path(), trouble);
+  const double needed = double(bytes) * double(files - 1);
+  if (trouble || needed <= double(disk.available)) return;
+  log_warning(fmt::format("{} clips of about {:.1f} MB each take {:.1f} GB more, and the disk of {} has {:.1f} GB left",
+                          files - 1, double(bytes) / 1e6, needed / gb, first_file.parent_path().string(),
+                          double(disk.available) / gb));
+}
+
 /// Encodes every `world`-th from the own rank on; returns how many. Ends early when a stop is requested.
 int64_t fill(const Kept& part, const Missing& missing, Share share, const at::Device& device, parallel::Group& group) {
   const auto own = (int64_t(missing.size()) + share.world - 1 - share.rank) / share.world;
@@ -172,6 +185,7 @@ int64_t fill(const Kept& part, const Missing& missing, Share share, const at::De
     // Every clip is a sign of life: all of them may take hours.
     group.enter(parallel::Phase::start, ++done);
     data::write_encoded(file, part.by, encoded(part, *sample, device));
+    if (group.first() && done == 1) warn_of_a_small_disk(file, int64_t(missing.size()));
     progress.add();
   }
   return done;

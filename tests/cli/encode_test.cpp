@@ -5,6 +5,7 @@
 #include "microemo/base/json.h"
 #include "microemo/checkpoint/folder.h"
 #include "support/command.h"
+#include "support/disk.h"
 #include "support/errors.h"
 #include "train/prepared_set.h"
 
@@ -136,6 +137,17 @@ TEST_F(EncodeCommand, AFullDiskLosesNothingThatIsThere) {
   const CommandResult result = train({"--encode"});
   EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 of 6 clips were encoded"));
   EXPECT_THAT(result.standard_error, HasSubstr("it is encoded again"));
+}
+
+TEST_F(EncodeCommand, ADiskThatIsTooSmallIsWarnedOfBehindTheFirstClip) {
+  MICROEMO_SKIP_WITHOUT_DISKS();
+  std::vector<std::string> all = words({"--encode", "train.encoder_cache=enc"});
+  all.insert(all.begin(), {MICROEMO_BINARY, "train"});
+  const auto [small, files] = test::run_on_disk("size=8k", all);
+  EXPECT_THAT(small.standard_error, AllOf(HasSubstr("5 clips of about"), HasSubstr("GB left"), HasSubstr("No space left")));
+  EXPECT_EQ(small.exit_code, exit_code(ErrorKind::environment));
+  EXPECT_EQ(files.size(), 2u) << "those that fit are whole, and nothing is left of the third";
+  EXPECT_THAT(test::run_on_disk("size=800k", all).command.standard_error, Not(HasSubstr("GB left")));
 }
 
 TEST_F(EncodeCommand, AClipWithoutItsPreparedEntryIsNamed) {
