@@ -297,15 +297,17 @@ std::shared_ptr<train::TrainingData> load_clips(const Words& words, const train:
 }
 
 /// Nothing where the encoders run in the steps.
-train::EncodedClips encode(const Words& words, const Plan& plan, train::TrainingData& data, model::MicroEmo& model,
+train::EncodedClips encode(const Words& words, const Plan& plan, train::TrainingData& data,
+                           const std::shared_ptr<const text::Tokenizer>& tokenizer, model::MicroEmo& model,
                            const at::Device& device, parallel::Group& group) {
   if (plan.options.train.encoder_cache.empty()) return {};
   if (words.dry_run) {
     log_info("train.encoder_cache is set: frozen encoders run in this step, and not in the steps of the run");
     return {};
   }
-  return with_memory_for("encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)",
-                         [&] { return train::encode_clips(plan.options, data, model, plan.checkpoint, device, group); });
+  return with_memory_for(
+      "encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)",
+      [&] { return train::encode_clips(plan.options, data, tokenizer, model, plan.checkpoint, device, group); });
 }
 
 int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, const parallel::Group& group) {
@@ -338,7 +340,7 @@ int run(const Words& words) {
     return train::build_for_training(plan.options, *tokenizer, {.gpu = device.cuda, .resumed = plan.resumed(), .share = share});
   });
   const auto model = built.model;
-  const auto encoded = encode(words, plan, *data, *model, train::torch_device(device), *group);
+  const auto encoded = encode(words, plan, *data, tokenizer, *model, train::torch_device(device), *group);
   if (encoded.stopped || words.encode) return report_encoded(encoded, plan.options.train.encoder_cache, *group);
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
   task.shards = built.shards;

@@ -110,11 +110,13 @@ Tensor encoded(const std::vector<const Sample*>& samples, std::filesystem::path 
 
 void add_pictures(ClipBatch& batch, const std::vector<const Sample*>& samples, const std::vector<Augmentation>& drawn,
                   FaceInput input) {
+  batch.encoded_queries_BTQC = encoded(samples, &Sample::encoded_queries, &PreparedClip::frame_times_T);
   batch.encoded_BTSC = encoded(samples, &Sample::encoded_frames, &PreparedClip::frame_times_T);
   std::vector<Tensor> frames, frame_times, faces, face_times, face_masks;
   for (size_t i = 0; i < samples.size(); ++i) {
     const PreparedClip& clip = samples[i]->prepared;
-    if (!batch.encoded_BTSC.defined()) frames.push_back(augment_frames(clip.frames_TCHW, drawn[i]));
+    if (!batch.encoded_BTSC.defined() && !batch.encoded_queries_BTQC.defined())
+      frames.push_back(augment_frames(clip.frames_TCHW, drawn[i]));
     frame_times.push_back(clip.frame_times_T.to(at::kFloat));
     faces.push_back(augment_faces(clip.faces_NCSS, drawn[i], input));
     face_times.push_back(clip.face_times_N.to(at::kFloat));
@@ -171,8 +173,7 @@ struct TimeWriter {
 
 /// "This frame is sampled at t second." for every frame; padding frames hold -1. Frames of many clips share their times, so each
 /// text is encoded once.
-Tensor time_text_ids(const TimeWriter& writer, const ClipBatch& batch) {
-  const Tensor &times_BT = batch.frame_times_BT, &mask_BT = batch.frame_mask_BT;
+Tensor time_text_ids(const TimeWriter& writer, const Tensor& times_BT, const Tensor& mask_BT) {
   std::map<std::string, std::vector<int64_t>> encoded;
   std::vector<std::vector<int64_t>> rows(size_t(times_BT.numel()));
   const float* times = times_BT.const_data_ptr<float>();
@@ -292,6 +293,9 @@ struct BatchBuilder::Prompt {
   std::vector<PromptAtom> atoms;
   std::shared_ptr<const text::Tokenizer> times;  ///< of the frames' times
 
+  Tensor time_texts(const model::ModelOptions& model, const Tensor& times_BT, const Tensor& mask_BT) const {
+    return time_text_ids({*times, options.time_special, model.image_qformer.vocabulary}, times_BT, mask_BT);
+  }
   Row write(const RowContext& context, const Sample& sample, int64_t utterance, Purpose purpose) const {
     return atoms.empty() ? write_row(context, sample, utterance, purpose)
                          : write_template_row(context, atoms, options, sample, utterance, purpose);
@@ -305,6 +309,19 @@ BatchBuilder::BatchBuilder(std::shared_ptr<const text::Tokenizer> tokenizer, con
   prompt_ = std::make_shared<const Prompt>(
       Prompt{prompt, parse_prompt(prompt.text),
              prompt.time_tokenizer.empty() ? tokenizer_ : std::make_shared<const text::Tokenizer>(prompt.time_tokenizer)});
+}
+
+bool BatchBuilder::reads_times() const { return model::has_image_qformer(model_) && model_.image_qformer.timestamp_text; }
+
+Tensor BatchBuilder::time_text(const Tensor& frame_times_T) const {
+  if (!reads_times() || frame_times_T.size(0) == 0) return {};
+  const Tensor times_BT = frame_times_T.to(at::kFloat).unsqueeze(0);
+  return prompt_->time_texts(model_, times_BT, at::ones(times_BT.sizes(), at::kBool)).squeeze(0);
+}
+
+std::string BatchBuilder::time_text_rule() const {
+  if (!reads_times()) return "";
+  return fmt::format("{}, {} around it", prompt_->times->hash(), prompt_->options.time_special ? "special tokens" : "nothing");
 }
 
 std::string BatchBuilder::end_text() const {
@@ -328,9 +345,7 @@ ClipBatch BatchBuilder::build(const std::vector<const Sample*>& samples, const s
   const model::MediaLayout layout = model::media_layout(model_);
   if (model_.visual.enabled) {
     add_pictures(batch, samples, drawn, prepare_.face_input);
-    if (model::has_image_qformer(model_) && model_.image_qformer.timestamp_text)
-      batch.time_text_BTL =
-          time_text_ids({*prompt_->times, prompt_->options.time_special, model_.image_qformer.vocabulary}, batch);
+    if (reads_times()) batch.time_text_BTL = prompt_->time_texts(model_, batch.frame_times_BT, batch.frame_mask_BT);
     batch.video_windows = model::windows_of(layout.video, batch.clips, batch.frame_times_BT, batch.frame_mask_BT);
   }
   if (model_.audio.enabled) {

@@ -3,6 +3,7 @@
 #include "microemo/model/microemo.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -127,6 +128,15 @@ auto in_part(const char* name, Compute&& compute) {
   return compute();
 }
 
+/// Tokens of a batch's frames that were computed before: they are right for what is not trained.
+at::Tensor checked(const at::Tensor& tokens_BTSC, const ClipBatch& clips, const std::vector<at::Tensor>& parameters) {
+  MICROEMO_CHECK(tokens_BTSC.dim() == 4 && tokens_BTSC.sizes().slice(0, 2) == clips.frame_mask_BT.sizes(),
+                 "frames that were encoded before do not fit the frames of the batch");
+  const bool learns = std::ranges::any_of(parameters, &at::Tensor::requires_grad);
+  MICROEMO_CHECK(!learns || !at::GradMode::is_enabled(), "frames that were encoded before cannot teach the picture encoder");
+  return tokens_BTSC.flatten(0, 1).to(at::kFloat);
+}
+
 /// Parts that draw their dropout from the keys of a clip.
 enum Place : uint64_t { image_qformer, video_qformer, audio_qformer, sound_encoder };
 
@@ -237,15 +247,25 @@ void MicroEmo::replay_shapes() {
 }
 
 at::Tensor MicroEmo::encoded_frames(const ClipBatch& clips) const {
-  if (clips.encoded_BTSC.defined()) {
-    MICROEMO_CHECK(clips.encoded_BTSC.dim() == 4 && clips.encoded_BTSC.sizes().slice(0, 2) == clips.frame_mask_BT.sizes(),
-                   "frames that were encoded before do not fit the frames of the batch");
-    const auto parameters = visual_encoder_->parameters();
-    const bool learns = std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
-    MICROEMO_CHECK(!learns || !at::GradMode::is_enabled(), "frames that were encoded before cannot teach the picture encoder");
-    return clips.encoded_BTSC.flatten(0, 1).to(at::kFloat);
+  if (!clips.encoded_BTSC.defined()) return encode_frames(clips.frames_BTCHW.flatten(0, 1));
+  return checked(clips.encoded_BTSC, clips, visual_encoder_->parameters());
+}
+
+at::Tensor MicroEmo::frame_queries(const ClipBatch& clips) const {
+  if (clips.encoded_queries_BTQC.defined()) {
+    std::vector<at::Tensor> parameters = visual_encoder_->parameters();
+    std::ranges::copy(image_qformer_->parameters(), std::back_inserter(parameters));
+    return checked(clips.encoded_queries_BTQC, clips, parameters);
   }
-  return encode_frames(clips.frames_BTCHW.flatten(0, 1));
+  const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
+  const nn::DropoutKeys keys_n = clips.clip_keys.at(Place::image_qformer).parts(clips.frame_mask_BT.size(1));
+  const at::Tensor seen_nSC = encoded_frames(clips);
+  return in_part("image_qformer", [&] { return image_qformer_->forward(seen_nSC, text_nL, nullptr, keys_n); });
+}
+
+at::Tensor MicroEmo::encode_queries(const at::Tensor& frames_n3HW, const at::Tensor& text_nL) const {
+  if (frames_n3HW.size(0) == 0) return at::zeros({0, options_.image_qformer.queries, frame_token_width(options_)});
+  return image_qformer_->forward(encode_frames(frames_n3HW), text_nL);
 }
 
 at::Tensor MicroEmo::encode_pieces(const at::Tensor& pieces_n) const { return sound_encoder_->encode(pieces_n); }
@@ -284,12 +304,7 @@ MicroEmo::Seen MicroEmo::look(const ClipBatch& clips, AlignmentInput* for_alignm
   }
   at::Tensor frames_BTQC;
   if (image_qformer_) {
-    const at::Tensor text_nL = options_.image_qformer.timestamp_text ? clips.time_text_BTL.flatten(0, 1) : at::Tensor();
-    const nn::DropoutKeys keys_n = clips.clip_keys.at(Place::image_qformer).parts(frames);
-    const at::Tensor patches_nSC = encoded_frames(clips);
-    frames_BTQC = in_part("image_qformer", [&] {
-                    return image_qformer_->forward(patches_nSC, text_nL, nullptr, keys_n);
-                  }).view({batch, frames, -1, width});
+    frames_BTQC = frame_queries(clips).view({batch, frames, -1, width});
   } else {
     frames_BTQC = encoded_frames(clips).view({batch, frames, 1, width});
   }

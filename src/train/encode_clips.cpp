@@ -31,6 +31,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* frames_child = "visual_encoder";
+constexpr const char* queries_child = "image_qformer";
 constexpr const char* sound_child = "audio_encoder";
 
 /// Changes when the same weights and options would give other tokens.
@@ -51,14 +52,13 @@ bool is_frozen(const torch::nn::Module* module) {
   return std::ranges::none_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
 }
 
-/// One encoder whose tokens are kept.
+/// Tokens that are kept.
 struct Kept {
   data::EncodedBy by;
-  std::string child;
+  std::vector<std::string> children;  ///< that compute them
   fs::path data::Sample::*file;
   std::function<int64_t(const data::Sample&)> rows;
-  std::function<at::Tensor(const data::Sample&)> input;  ///< [rows, …]
-  std::function<at::Tensor(const at::Tensor&)> encode;
+  std::function<at::Tensor(const data::Sample&)> encode;
 };
 
 /// The weights as they are kept, and what decides how they compute.
@@ -90,25 +90,74 @@ Json sound_computed_by(const model::AudioBranchOptions& o) {
           {"hidden", o.hidden}, {"wave_channels", o.wave_channels}};
 }
 
-std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept, const model::MicroEmo& model,
+/// Rows of an input, so many at once.
+at::Tensor in_turns(const at::Tensor& input_n, const at::Device& device,
+                    const std::function<at::Tensor(const at::Tensor& some_n, int64_t first)>& encode) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> tokens;
+  for (int64_t first = 0; first == 0 || first < input_n.size(0); first += at_once)
+    tokens.push_back(encode(input_n.slice(0, first, first + at_once).to(device), first).cpu());
+  return at::cat(tokens);
+}
+
+int64_t frames_of(const data::Sample& sample) { return sample.prepared.frame_times_T.size(0); }
+
+Kept kept_frames(const RunOptions& options, const model::MicroEmo& model, const at::Device& device) {
+  const auto encode = [&model, device](const data::Sample& sample) {
+    return in_turns(data::read_prepared_frames(sample.entry), device,
+                    [&](const at::Tensor& frames_n3HW, int64_t) { return model.encode_frames(frames_n3HW); });
+  };
+  const Json computes = frames_computed_by(options, compute_type(options.train.compute_dtype, device));
+  return {{"frames", fingerprint_of(*child_of(model, frames_child), computes)},
+          {frames_child},
+          &data::Sample::encoded_frames,
+          frames_of,
+          encode};
+}
+
+/// Behind those of the ViT.
+Kept kept_queries(const RunOptions& options, const std::shared_ptr<const data::BatchBuilder>& builder,
+                  const model::MicroEmo& model, const at::Device& device) {
+  const Json computes = {{"version", version},
+                         {"options", options_to_json(options.model.image_qformer)},
+                         {"time_text", builder->time_text_rule()},
+                         {"frames", kept_frames(options, model, device).by.fingerprint}};
+  const auto encode = [&model, device, builder](const data::Sample& sample) {
+    const at::Tensor text_TL = builder->time_text(sample.prepared.frame_times_T);
+    return in_turns(data::read_prepared_frames(sample.entry), device, [&](const at::Tensor& frames_n3HW, int64_t first) {
+      return model.encode_queries(frames_n3HW, text_TL.defined() ? text_TL.slice(0, first, first + at_once) : text_TL);
+    });
+  };
+  return {{"frame-queries", fingerprint_of(*child_of(model, queries_child), computes)},
+          {frames_child, queries_child},
+          &data::Sample::encoded_queries,
+          frames_of,
+          encode};
+}
+
+Kept kept_sound(const RunOptions& options, const model::MicroEmo& model, const at::Device& device) {
+  const auto encode = [&model, device](const data::Sample& sample) {
+    return in_turns(sample.prepared.pieces_K, device,
+                    [&](const at::Tensor& pieces_n, int64_t) { return model.encode_pieces(pieces_n); });
+  };
+  return {{"sound", fingerprint_of(*child_of(model, sound_child), sound_computed_by(options.model.audio))},
+          {sound_child},
+          &data::Sample::encoded_sound,
+          [](const data::Sample& sample) { return sample.prepared.piece_times_K.size(0); },
+          encode};
+}
+
+std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept,
+                             const std::shared_ptr<const text::Tokenizer>& tokenizer, const model::MicroEmo& model,
                              const at::Device& device) {
   std::vector<Kept> parts;
-  if (kept.frames)
-    parts.push_back(
-        {.by = {"frames", fingerprint_of(*child_of(model, frames_child),
-                                         frames_computed_by(options, compute_type(options.train.compute_dtype, device)))},
-         .child = frames_child,
-         .file = &data::Sample::encoded_frames,
-         .rows = [](const data::Sample& sample) { return sample.prepared.frame_times_T.size(0); },
-         .input = [](const data::Sample& sample) { return data::read_prepared_frames(sample.entry); },
-         .encode = [&model](const at::Tensor& frames_n3HW) { return model.encode_frames(frames_n3HW); }});
-  if (kept.sound)
-    parts.push_back({.by = {"sound", fingerprint_of(*child_of(model, sound_child), sound_computed_by(options.model.audio))},
-                     .child = sound_child,
-                     .file = &data::Sample::encoded_sound,
-                     .rows = [](const data::Sample& sample) { return sample.prepared.piece_times_K.size(0); },
-                     .input = [](const data::Sample& sample) { return sample.prepared.pieces_K; },
-                     .encode = [&model](const at::Tensor& pieces_n) { return model.encode_pieces(pieces_n); }});
+  if (kept.queries) {
+    const auto builder = std::make_shared<const data::BatchBuilder>(tokenizer, options.model, options.prepare, options.prompt);
+    parts.push_back(kept_queries(options, builder, model, device));
+  } else if (kept.frames) {
+    parts.push_back(kept_frames(options, model, device));
+  }
+  if (kept.sound) parts.push_back(kept_sound(options, model, device));
   return parts;
 }
 
@@ -116,7 +165,8 @@ std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept
 void load_encoders(model::MicroEmo& model, const KeptEncoders& kept, const fs::path& folder) {
   const fs::path file = folder / "model.safetensors";
   const checkpoint::NamedTensors all = checkpoint::read_tensors(file);
-  for (const auto& [wanted, name] : {std::pair(kept.frames, frames_child), std::pair(kept.sound, sound_child)}) {
+  for (const auto& [wanted, name] :
+       {std::pair(kept.frames, frames_child), std::pair(kept.queries, queries_child), std::pair(kept.sound, sound_child)}) {
     if (!wanted) continue;
     const std::string prefix = std::string(name) + ".";
     checkpoint::NamedTensors tensors;
@@ -126,13 +176,8 @@ void load_encoders(model::MicroEmo& model, const KeptEncoders& kept, const fs::p
   }
 }
 
-at::Tensor encoded(const Kept& part, const data::Sample& sample, const at::Device& device) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor input = part.input(sample);
-  std::vector<at::Tensor> tokens;
-  for (int64_t first = 0; first == 0 || first < input.size(0); first += at_once)
-    tokens.push_back(part.encode(input.slice(0, first, first + at_once).to(device)).cpu());
-  return at::cat(tokens);
+void bring(const model::MicroEmo& model, const Kept& part, const at::Device& device) {
+  for (const std::string& child : part.children) child_of(model, child)->to(device);
 }
 
 /// A file that is to be written, and a clip to write it for; clips of the same contents share files.
@@ -174,7 +219,7 @@ void warn_of_a_small_disk(const fs::path& first_file, int64_t files) {
 }
 
 /// Encodes every `world`-th from the own rank on; returns how many. Ends early when a stop is requested.
-int64_t fill(const Kept& part, const Missing& missing, Share share, const at::Device& device, parallel::Group& group) {
+int64_t fill(const Kept& part, const Missing& missing, Share share, parallel::Group& group) {
   const auto own = (int64_t(missing.size()) + share.world - 1 - share.rank) / share.world;
   if (own == 0) return 0;
   Progress progress("encode " + part.by.part, "clips", own);
@@ -184,7 +229,7 @@ int64_t fill(const Kept& part, const Missing& missing, Share share, const at::De
     if (stop_requested()) break;
     // Every clip is a sign of life: all of them may take hours.
     group.enter(parallel::Phase::start, ++done);
-    data::write_encoded(file, part.by, encoded(part, *sample, device));
+    data::write_encoded(file, part.by, part.encode(*sample));
     if (group.first() && done == 1) warn_of_a_small_disk(file, int64_t(missing.size()));
     progress.add();
   }
@@ -218,31 +263,33 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
         .at("train.encoder_cache")
         .hint("name visual_encoder.* or audio_encoder.* in train.frozen, or leave train.encoder_cache empty");
   if (kept.frames) require_steady_frames(options.train.augment);
+  const model::ImageQFormerOptions& qformer = o.image_qformer;
+  kept.queries = kept.frames && is_frozen(child_of(model, queries_child).get()) && qformer.dropout == 0 && !qformer.keep_text;
   const bool reads_faces = o.local.enabled && o.local.encoder == model::FaceEncoder::shared;
   if (kept.frames && !reads_faces) kept.not_run.emplace_back(frames_child);
+  if (kept.queries) kept.not_run.emplace_back(queries_child);
   if (kept.sound) kept.not_run.emplace_back(sound_child);
   return kept;
 }
 
-EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::MicroEmo& model, const fs::path& checkpoint,
-                          const at::Device& device, parallel::Group& group) {
+EncodedClips encode_clips(const RunOptions& options, TrainingData& data, const std::shared_ptr<const text::Tokenizer>& tokenizer,
+                          model::MicroEmo& model, const fs::path& checkpoint, const at::Device& device, parallel::Group& group) {
   EncodedClips result{.kept = kept_encoders(options, model)};
   if (!checkpoint.empty()) load_encoders(model, result.kept, checkpoint);
   if (const auto type = compute_type(options.train.compute_dtype, device)) model.compute_in(*type);
   const std::vector<data::Sample*> samples = samples_of(data);
   const fs::path& cache = options.train.encoder_cache;
   const Share own{group.rank(), group.world()};
-  for (const Kept& part : kept_parts(options, result.kept, model, device)) {
+  for (const Kept& part : kept_parts(options, result.kept, tokenizer, model, device)) {
     parallel::require_same(group, {{"the frozen encoder of " + part.by.part, part.by.fingerprint}});
     const Missing files = name_files(cache, part, samples), missing = without_those_there(part, files);
     // Every rank has looked before the first writes.
     group.barrier();
-    const auto encoder = child_of(model, part.child);
-    if (!missing.empty()) encoder->to(device);
-    double done = double(fill(part, missing, own, device, group));
+    if (!missing.empty()) bring(model, part, device);
+    double done = double(fill(part, missing, own, group));
     result.stopped = group.any(stop_requested());
-    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, device, group));
-    encoder->to(at::kCPU);
+    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, group));
+    bring(model, part, at::kCPU);
     result.stopped = group.any(stop_requested());
     result.clips = std::max(result.clips, int64_t(files.size()));
     result.encoded += int64_t(group.sums({done})[0]);

@@ -60,7 +60,7 @@ class EncodeClips : public testing::Test {
   std::shared_ptr<model::MicroEmo> make_model() const { return build_model(options_, *tiny_.tokenizer); }
   EncodedClips encode(TrainingData& data, model::MicroEmo& model, const fs::path& checkpoint = {}) const {
     Group alone;
-    return encode_clips(options_, data, model, checkpoint, at::kCPU, alone);
+    return encode_clips(options_, data, tiny_.tokenizer, model, checkpoint, at::kCPU, alone);
   }
   EncodedClips encode() const {
     TrainingData data = data_;
@@ -102,6 +102,29 @@ class EncodeClips : public testing::Test {
     }
   }
 
+  /// Cut in two by the checkpoint of a run, behind which the cache is gone.
+  void expect_resumed(int64_t encoded_again) {
+    options_.train.valid_every = 2;
+    options_.train.valid_answers = 2;
+    options_.train.valid_tokens = 4;
+    const RunOutcome expected = Trainer(task(true), options_.train, folder("whole")).run();
+    const RunOutcome half = Trainer(task(true), options_.train, folder("parts")).run(3);
+    fs::remove_all(options_.train.encoder_cache);
+    const int64_t seed = options_.train.seed;
+    // Encoders of other values, as a model without values may have any.
+    options_.train.seed = seed + 1;
+    auto data = std::make_shared<TrainingData>(data_);
+    const auto model = make_model();
+    options_.train.seed = seed;
+    EXPECT_EQ(encode(*data, *model, half.checkpoint).encoded, encoded_again);
+    const Task resumed = microemo_task(options_, data, tiny_.tokenizer, model);
+    const RunOutcome rest = Trainer(resumed, options_.train, folder("parts"), half.checkpoint).run();
+    EXPECT_EQ(rest.step, expected.step);
+    for (const char* file : {"model.safetensors", "optimizer.safetensors"})
+      EXPECT_EQ(read_file(rest.checkpoint / file), read_file(expected.checkpoint / file)) << file;
+    EXPECT_EQ(test::timeless_metrics(folder("parts")), test::timeless_metrics(folder("whole")));
+  }
+
   void expect_refused(const std::string& message, const std::string& place) const {
     expect_error(
         ErrorKind::config, [&] { encode(); }, message);
@@ -129,6 +152,47 @@ TEST_F(EncodeClips, GiveThemWhereOneEncoderAloneIsFrozen) {
   const Task kept = task(true);
   EXPECT_TRUE(kept.batches(0)[0].pieces_BK.defined());
   EXPECT_EQ(kept.on_host, std::vector<std::string>{"visual_encoder"});
+}
+
+TEST_F(EncodeClips, GiveThemBehindAFrozenImageQFormer) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  expect_the_same_steps();
+  const Task kept = task(true);
+  EXPECT_TRUE(kept.batches(1)[0].encoded_queries_BTQC.defined());
+  EXPECT_FALSE(kept.batches(1)[0].encoded_BTSC.defined());
+  EXPECT_EQ(kept.on_host, (std::vector<std::string>{"visual_encoder", "image_qformer"}));
+  options_.model.image_qformer.timestamp_text = false;
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, KeepTheImageQFormersTokensOnlyWhereTheyAreTheSameInEveryStep) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const auto queries_of = [&](double dropout, bool keep_text) {
+    options_.model.image_qformer.dropout = dropout;
+    options_.model.image_qformer.keep_text = keep_text;
+    const EncodedClips result = encode();
+    EXPECT_TRUE(result.kept.frames);
+    return result.kept.queries;
+  };
+  EXPECT_TRUE(queries_of(0, false));
+  EXPECT_FALSE(queries_of(0.1, false));
+  EXPECT_FALSE(queries_of(0, true)) << "their number depends on the other clips of a batch";
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.layer0.*"};
+  EXPECT_FALSE(queries_of(0, false));
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, HaveOtherTokensBehindAnImageQFormerThatReadsTimesOtherwise) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  EXPECT_EQ(encode().encoded, 7);
+  options_.prompt.time_special = true;
+  EXPECT_EQ(encode().encoded, 7);
+  options_.model.image_qformer.heads = 1;
+  EXPECT_EQ(encode().encoded, 7);
+  options_.model.visual.heads = 4;
+  EXPECT_EQ(encode().encoded, 7) << "the ViT before it is another";
+  options_.model.video_qformer.queries += 1;
+  EXPECT_EQ(encode().encoded, 0);
 }
 
 TEST_F(EncodeClips, AreReadWhereTheirTokensAreNotAskedFor) {
@@ -163,25 +227,10 @@ TEST_F(EncodeClips, AreNotReadFromMemoryAnyMore) {
 }
 
 TEST_F(EncodeClips, ResumeBitForBitWithAnEmptyCacheAndTheCheckpointsEncoders) {
-  options_.train.valid_every = 2;
-  options_.train.valid_answers = 2;
-  options_.train.valid_tokens = 4;
-  const RunOutcome expected = Trainer(task(true), options_.train, folder("whole")).run();
-  const RunOutcome half = Trainer(task(true), options_.train, folder("parts")).run(3);
-  fs::remove_all(options_.train.encoder_cache);
-  const int64_t seed = options_.train.seed;
-  // Encoders of other values, as a model without values may have any.
-  options_.train.seed = seed + 1;
-  auto data = std::make_shared<TrainingData>(data_);
-  const auto model = make_model();
-  options_.train.seed = seed;
-  EXPECT_EQ(encode(*data, *model, half.checkpoint).encoded, 14);
-  const Task resumed = microemo_task(options_, data, tiny_.tokenizer, model);
-  const RunOutcome rest = Trainer(resumed, options_.train, folder("parts"), half.checkpoint).run();
-  EXPECT_EQ(rest.step, expected.step);
-  for (const char* file : {"model.safetensors", "optimizer.safetensors"})
-    EXPECT_EQ(read_file(rest.checkpoint / file), read_file(expected.checkpoint / file)) << file;
-  EXPECT_EQ(test::timeless_metrics(folder("parts")), test::timeless_metrics(folder("whole")));
+  expect_resumed(14);
+  options_.train.frozen.emplace_back("image_qformer.*");
+  fs::remove_all(folder("whole")), fs::remove_all(folder("parts"));
+  expect_resumed(14);
 }
 
 TEST_F(EncodeClips, EncodeEveryContentOnceAndKeepWhatIsThere) {
@@ -293,7 +342,7 @@ TEST_F(EncodeClips, AreSharedAmongRanks) {
   test::run_ranks(3, [&](Group& group) {
     auto data = std::make_shared<TrainingData>(data_);
     const auto model = make_model();
-    const EncodedClips result = encode_clips(options_, *data, *model, {}, at::kCPU, group);
+    const EncodedClips result = encode_clips(options_, *data, tiny_.tokenizer, *model, {}, at::kCPU, group);
     EXPECT_EQ(result.encoded, 14) << "none twice";
     Task task = microemo_task(options_, data, tiny_.tokenizer, model, {group.rank(), group.world()});
     parallel::GradientReducer reducer(group, model->parameters(), 0.01);
@@ -308,7 +357,7 @@ TEST_F(EncodeClips, AreEncodedByEachRankWhereTheyHaveNoFolderInCommon) {
     own.train.encoder_cache = folder(fmt::format("of-rank-{}", group.rank())).string();
     TrainingData data = data_;
     const auto model = make_model();
-    encode_clips(own, data, *model, {}, at::kCPU, group);
+    encode_clips(own, data, tiny_.tokenizer, *model, {}, at::kCPU, group);
     for (const data::Sample& sample : data.samples) EXPECT_TRUE(fs::exists(sample.encoded_frames)) << group.rank();
   });
 }
@@ -320,7 +369,8 @@ TEST_F(EncodeClips, AreNotSharedByRanksWithOtherEncoders) {
     TrainingData data = data_;
     const auto model = build_model(own, *tiny_.tokenizer);
     expect_error(
-        ErrorKind::environment, [&] { encode_clips(own, data, *model, {}, at::kCPU, group); }, "the frozen encoder of frames");
+        ErrorKind::environment, [&] { encode_clips(own, data, tiny_.tokenizer, *model, {}, at::kCPU, group); },
+        "the frozen encoder of frames");
   });
 }
 

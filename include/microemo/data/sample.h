@@ -20,9 +20,9 @@ struct Sample {
   int64_t index = 0;                      ///< in the manifest; seeds of augmentation use it
   std::vector<at::Tensor> features = {};  ///< of FeatureOptions::names, float32 [width] each
   std::filesystem::path entry = {};       ///< that `prepared` was read from; empty where it was not
-  /// Files of encoded.h with what the frozen encoders gave for the whole frames and the pieces of sound: BatchBuilder reads these
-  /// in their place. Empty: there are none.
-  std::filesystem::path encoded_frames = {}, encoded_sound = {};
+  /// Files of encoded.h with what the frozen encoders gave for the whole frames, or the image Q-Former behind theirs, and for the
+  /// pieces of sound: BatchBuilder reads these in their place. Empty: there are none.
+  std::filesystem::path encoded_frames = {}, encoded_queries = {}, encoded_sound = {};
 };
 
 /// Samples of a manifest, prepared features read from the cache and held in memory. Throws Error(data) naming the first clip that
@@ -84,6 +84,12 @@ class BatchBuilder {
   model::ClipBatch build(const std::vector<const Sample*>& samples, const std::vector<Question>& questions, Purpose purpose,
                          const AugmentOptions& augment, uint64_t draw) const;
 
+  /// What the image Q-Former reads of the frames of a clip, int64 [T, L] as in ClipBatch::time_text_BTL; undefined where it reads
+  /// nothing. Times [T] in seconds.
+  at::Tensor time_text(const at::Tensor& frame_times_T) const;
+  /// A text that is another where the same times give other ids.
+  std::string time_text_rule() const;
+
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   /// The text that closes an answer in the prompt's template ("###"), without blanks around; empty where nothing but a token
   /// does.
@@ -91,6 +97,8 @@ class BatchBuilder {
 
  private:
   struct Prompt;
+  bool reads_times() const;
+
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   model::ModelOptions model_;
   PrepareOptions prepare_;

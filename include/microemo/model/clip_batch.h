@@ -18,20 +18,22 @@ namespace microemo::model {
 /// program reads stays on the CPU, as reading it from a GPU would wait for it: times, masks, windows, classes, time_text_BTL,
 /// labels_RL and lengths_R.
 struct ClipBatch {
-  at::Tensor frames_BTCHW;     ///< uint8 RGB
-  at::Tensor encoded_BTSC;     ///< floats: what the ViT of whole frames gave for them earlier ([B, T, 1, C] of CLIP's projected
-                               ///< tokens), so that it is not run; undefined where it is to be run. Right for a frozen one alone,
-                               ///< and for frames that are not changed at random
-  at::Tensor frame_times_BT;   ///< float32 seconds
-  at::Tensor frame_mask_BT;    ///< bool, false is padding
-  at::Tensor time_text_BTL;    ///< int64 ids of "This frame is sampled at t second.", padded with -1
-  at::Tensor faces_BNCSS;      ///< uint8 or int8, as prepared
-  at::Tensor face_times_BN;    ///< float32 seconds
-  at::Tensor face_mask_BN;     ///< bool, true where a face was found
-  at::Tensor face_padding_BN;  ///< bool, false is padding (a frame without a face is not padding)
-  at::Tensor mel_BFM;          ///< float32 log-mel, not normalised
-  at::Tensor mel_times_BF;     ///< float32 seconds
-  at::Tensor mel_mask_BF;      ///< bool, false is padding; all false for a clip without sound
+  at::Tensor frames_BTCHW;  ///< uint8 RGB
+  at::Tensor encoded_BTSC;  ///< floats: what the ViT of whole frames gave for them earlier ([B, T, 1, C] of CLIP's projected
+                            ///< tokens), so that it is not run; undefined where it is to be run. Right for a frozen one alone,
+                            ///< and for frames that are not changed at random
+  at::Tensor encoded_queries_BTQC;  ///< floats: what the image Q-Former gave for the frames earlier, so that neither it nor the
+                                    ///< ViT is run; of a frozen one without dropout that drops its text
+  at::Tensor frame_times_BT;        ///< float32 seconds
+  at::Tensor frame_mask_BT;         ///< bool, false is padding
+  at::Tensor time_text_BTL;         ///< int64 ids of "This frame is sampled at t second.", padded with -1
+  at::Tensor faces_BNCSS;           ///< uint8 or int8, as prepared
+  at::Tensor face_times_BN;         ///< float32 seconds
+  at::Tensor face_mask_BN;          ///< bool, true where a face was found
+  at::Tensor face_padding_BN;       ///< bool, false is padding (a frame without a face is not padding)
+  at::Tensor mel_BFM;               ///< float32 log-mel, not normalised
+  at::Tensor mel_times_BF;          ///< float32 seconds
+  at::Tensor mel_mask_BF;           ///< bool, false is padding; all false for a clip without sound
   at::Tensor pieces_BK;  ///< float32 [B, K, …], pieces of sound as a public encoder reads them: ImageBind's log-mel [frames,
                          ///< bands], HuBERT's samples, Whisper's log-mel [bands, frames]
   at::Tensor encoded_pieces_BKSC;  ///< floats: what the encoder of sound gave for them earlier, as encoded_BTSC is of frames

@@ -70,6 +70,9 @@ class MicroEmo : public torch::nn::Module {
   /// What the ViT of whole frames gives for each of n frames, uint8 RGB, [n, S, C] ([n, 1, C] of CLIP's projected tokens):
   /// ClipBatch::encoded_BTSC. For a model that looks.
   at::Tensor encode_frames(const at::Tensor& frames_n3HW) const;
+  /// What the image Q-Former gives for each, [n, Q, C], without dropout: ClipBatch::encoded_queries_BTQC. Text as in
+  /// ClipBatch::time_text_BTL, [n, L], undefined where it reads none. For a model that has one.
+  at::Tensor encode_queries(const at::Tensor& frames_n3HW, const at::Tensor& text_nL) const;
   /// What a public encoder of sound gives for each of n pieces: ClipBatch::encoded_pieces_BKSC. For a model that has one.
   at::Tensor encode_pieces(const at::Tensor& pieces_n) const;
 
@@ -101,6 +104,8 @@ class MicroEmo : public torch::nn::Module {
   };
   /// What the ViT of whole frames gives for each, [B * T, S, C], or what the batch brings of it.
   at::Tensor encoded_frames(const ClipBatch& batch) const;
+  /// What the image Q-Former makes of that, [B * T, Q, C], or what the batch brings of it.
+  at::Tensor frame_queries(const ClipBatch& batch) const;
   Seen look(const ClipBatch& batch, AlignmentInput* for_alignment) const;
   Seen see_patches(const ClipBatch& batch) const;
   at::Tensor video_tokens(const ClipBatch& batch, const TimedTokens& frames, AlignmentInput* for_alignment) const;

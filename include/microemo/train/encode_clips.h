@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "microemo/model/microemo.h"
 #include "microemo/parallel/group.h"
+#include "microemo/text/tokenizer.h"
 #include "microemo/train/microemo_task.h"
 #include "microemo/train/options.h"
 
@@ -15,8 +17,10 @@ namespace microemo::train {
 
 /// Encoders whose tokens are kept.
 struct KeptEncoders {
-  bool frames = false;  ///< the ViT of whole frames, where all of it is frozen
-  bool sound = false;   ///< a public encoder of pieces of sound, where all of it is frozen and it drops nothing
+  bool frames = false;   ///< the ViT of whole frames, where all of it is frozen
+  bool queries = false;  ///< then the tokens of the image Q-Former in place of its own, where that is frozen, drops no numbers
+                         ///< and drops its text
+  bool sound = false;  ///< a public encoder of pieces of sound, where all of it is frozen and it drops nothing
   /// Children of the model that no step runs then. The ViT is not among them where it reads faces too.
   std::vector<std::string> not_run = {};
 };
@@ -38,7 +42,8 @@ struct EncodedClips {
 /// they are on the CPU before and after, and compute on `device`. Ranks share the clips; each then encodes what it does not see
 /// of the others, where they have no folder in common. Shows progress. Called by all ranks. Throws Error(config) as
 /// kept_encoders does, Error(environment) when a file cannot be written, Error(data) for a clip whose tokens are not finite.
-EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::MicroEmo& model,
-                          const std::filesystem::path& checkpoint, const at::Device& device, parallel::Group& group);
+EncodedClips encode_clips(const RunOptions& options, TrainingData& data, const std::shared_ptr<const text::Tokenizer>& tokenizer,
+                          model::MicroEmo& model, const std::filesystem::path& checkpoint, const at::Device& device,
+                          parallel::Group& group);
 
 }  // namespace microemo::train
