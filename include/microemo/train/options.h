@@ -225,8 +225,9 @@ void describe(Visitor& option, TrainOptions& o) {
   option("cache", o.cache, "Folder of prepared features, as microemo prepare wrote it.");
   option(
       "encoder_cache", o.encoder_cache,
-      "Folder for what frozen encoders of frames and of pieces of sound give for each clip: they run once for each, before the "
-      "first step, and not in the steps. Runs with the same encoders share it. Empty: they run in every step.");
+      "Folder for what frozen encoders of frames (with the image Q-Former, where that is frozen too) and of pieces of sound give "
+      "for each clip: they run once for each, before the first step, and not in the steps. Runs with the same encoders share "
+      "it. Empty: they run in every step.");
   option("tokenizer", o.tokenizer, "SentencePiece model.");
   option("out", o.out, "Run folder: configuration, metrics, checkpoints.");
   option("init_from", o.init_from,
