@@ -5,6 +5,7 @@
 #include "microemo/infer/generate.h"
 #include "microemo/train/checkpoints.h"
 #include "microemo/train/cost.h"
+#include "microemo/train/encode_clips.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/flops.h"
 #include "microemo/train/load_run.h"
@@ -119,32 +120,35 @@ TEST_F(OnASecondDevice, AStepWithAdaptersOnSmallFrozenWeights) {
   }
 }
 
-/// What no step computes with stays where checkpoints take it from.
-TEST_F(OnASecondDevice, ChildrenThatAreNotRunStayOnTheHost) {
-  options_.train.frozen = {"visual_encoder.*"};
-  const auto encoded = [this](const at::Device& device, const std::string& name) {
-    Task one = task(device);
-    const auto model = model_;
-    one.on_host = {"visual_encoder"};
-    one.batches = [model, batches = one.batches](int64_t step) {
-      std::vector<model::ClipBatch> all = batches(step);
-      for (model::ClipBatch& batch : all) {
-        const at::NoGradGuard no_grad;
-        const at::Tensor tokens_nSC = model->encode_frames(batch.frames_BTCHW.flatten(0, 1));
-        batch.encoded_BTSC = tokens_nSC.view({batch.frames_BTCHW.size(0), -1, tokens_nSC.size(1), tokens_nSC.size(2)});
-        batch.frames_BTCHW = at::Tensor();
+/// Frozen encoders compute on the device before the first step, and then lie where checkpoints take them from.
+TEST_F(OnASecondDevice, EncodersThatRunOnceLearnAsOnTheCpu) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const auto trained = [this](const at::Device& device, const std::string& name) {
+    options_.train.encoder_cache = (folder_.path() / (name + "-encoded")).string();
+    const auto data = std::make_shared<TrainingData>(*data_);
+    for (auto* samples : {&data->samples, &data->validation})
+      for (data::Sample& sample : *samples) {
+        sample.entry = folder_.path() / (sample.clip.id + ".safetensors");
+        data::write_prepared(sample.entry, sample.prepared);
       }
-      return all;
-    };
+    const auto model = build_model(options_, *tiny_.tokenizer);
+    parallel::Group alone;
+    const EncodedClips encoded = encode_clips(options_, *data, tiny_.tokenizer, *model, {}, device, alone);
+    for (const auto& item : model->named_parameters()) EXPECT_TRUE(item.value().is_cpu()) << item.key();
+    Task one = microemo_task(options_, data, tiny_.tokenizer, model, {}, device);
+    one.on_host = encoded.kept.not_run;
     const std::filesystem::path run = folder_.path() / name;
     std::filesystem::create_directories(run);
     write_json(run / "config.json", Json::object());
     Trainer(one, options_.train, run).run();
-    for (const auto& item : model->named_parameters())
-      EXPECT_EQ(item.value().device(), item.key().starts_with("visual_encoder.") ? at::Device(at::kCPU) : device) << item.key();
+    for (const auto& item : model->named_parameters()) {
+      const bool stays = item.key().starts_with("visual_encoder.") || item.key().starts_with("image_qformer.");
+      EXPECT_EQ(item.value().device(), stays ? at::Device(at::kCPU) : device) << item.key();
+    }
     return test::timeless_metrics(run);
   };
-  expect_near(encoded(test::second_device(), "there"), encoded(at::kCPU, "here"));
+  const auto here = trained(at::kCPU, "here"), there = trained(test::second_device(), "there");
+  expect_near(there, here);
 }
 
 TEST_F(OnASecondDevice, RecomputedBlocksGiveTheSameStep) {
