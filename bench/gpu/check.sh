@@ -57,6 +57,12 @@ check "$build/bin/gpu_bench" curve
 section "answers of a small decoder on the GPU, in batches and orders of any kind, against the CPU's"
 check "$build/bin/gpu_bench" answers
 
+section "a training step of small models with every kind of encoder, on the GPU against the CPU, and replayed"
+check "$build/bin/gpu_bench" model
+
+section "public encoders at full size, random weights, frames in bf16"
+check timeout 120 "$build/bin/gpu_bench" encoders
+
 section "LLaMA-2-7B's shape (of $layers layers), LoRA on queries and values, 4,096 packed tokens, bf16"
 ours=(timeout 150 "$build/bin/gpu_bench" decoder --layers "$layers" --steps 10)
 check "${ours[@]}"

@@ -3,6 +3,8 @@
 //   gpu_bench kernels [--device cuda|cpu]
 //   gpu_bench curve [--device cuda|cpu]
 //   gpu_bench answers [--device cuda|cpu]
+//   gpu_bench model [--device cuda|cpu]
+//   gpu_bench encoders [--device cuda|cpu] [--part P]
 //   gpu_bench decoder [--device cuda|cpu] [--layers N --width N --hidden N --heads N --vocabulary N --rows N --tokens N --steps
 //   N]
 //                     [--frozen bf16|int8|nf4] [--recompute] [--without-kernels]
@@ -48,6 +50,7 @@
 #include "microemo/train/device.h"
 #include "microemo/train/fit.h"
 #include "microemo/train/optimizer.h"
+#include "whole_model.h"
 
 namespace microemo {
 namespace {
@@ -282,7 +285,8 @@ int train_decoder(const Words& words, const at::Device& device) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) throw ConfigError("no task").hint("give kernels, curve, answers or decoder");
+  constexpr const char* tasks = "give kernels, curve, answers, model, encoders or decoder";
+  if (arguments.empty()) throw ConfigError("no task").hint(tasks);
   Words words;
   for (size_t i = 1; i < arguments.size(); ++i) {
     const std::string key = arguments[i].substr(arguments[i].find_first_not_of('-'));
@@ -295,8 +299,13 @@ int run(const std::vector<std::string>& arguments) {
   if (arguments[0] == "kernels") return check_kernels(device);
   if (arguments[0] == "curve") return same_curve(device) ? 0 : 1;
   if (arguments[0] == "answers") return same_answers(device) ? 0 : 1;
+  if (arguments[0] == "model") return same_models(device) ? 0 : 1;
+  if (arguments[0] == "encoders") {
+    time_encoders(device, words.contains("part") ? std::stod(words.at("part")) : 1);
+    return 0;
+  }
   if (arguments[0] == "decoder") return train_decoder(words, device);
-  throw ConfigError("there is no task '{}'", arguments[0]).hint("give kernels, curve, answers or decoder");
+  throw ConfigError("there is no task '{}'", arguments[0]).hint(tasks);
 }
 
 }  // namespace

@@ -1,0 +1,63 @@
+// What bench/gpu/check.sh asks of whole models on a GPU.
+#include "whole_model.h"
+
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "host_kernels.h"
+#include "microemo/base/device_kernels.h"
+#include "second_device.h"
+
+namespace microemo {
+namespace {
+
+StepOutcome outcome(double loss, double first, double second) {
+  return {loss, {{"a", at::full({3}, first)}, {"b", at::full({4}, second)}}};
+}
+
+TEST(ModelsOnADevice, ThatGiveTheSameDifferByNothing) {
+  const StepDifference found = compare_steps(outcome(2, 1, 1), outcome(2, 1, 1));
+  EXPECT_EQ(found.loss, 0);
+  EXPECT_EQ(found.gradient, 0);
+}
+
+TEST(ModelsOnADevice, AreComparedRelativeToTheCpu) {
+  const StepDifference found = compare_steps(outcome(2, 3, 0), outcome(2.5, 3, 0.75));
+  EXPECT_NEAR(found.loss, 0.25, 1e-12);
+  EXPECT_NEAR(found.gradient, 0.75 * 2 / (3 * std::sqrt(3.0)), 1e-6);
+}
+
+TEST(ModelsOnADevice, DifferWithoutAGradientOrWithOneThatIsNotFinite) {
+  StepOutcome without = outcome(2, 1, 1), renamed = without, more = without;
+  without.gradients.erase("b");
+  renamed.gradients.erase("b");
+  renamed.gradients["c"] = at::full({4}, 1.0);
+  more.gradients["c"] = at::full({4}, 1.0);
+  const double not_a_number = std::numeric_limits<double>::quiet_NaN();
+  for (const StepOutcome& wrong : {without, renamed, more, outcome(2, not_a_number, 1)})
+    EXPECT_EQ(compare_steps(outcome(2, 1, 1), wrong).gradient, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(compare_steps(outcome(2, 1, 1), outcome(not_a_number, 1, 1)).loss, std::numeric_limits<double>::infinity());
+}
+
+void expect_the_step_of_the_cpu() {
+  testing::internal::CaptureStdout();
+  EXPECT_TRUE(same_models(test::second_device()));
+  const std::string printed = testing::internal::GetCapturedStdout();
+  for (const char* name : {"MicroEmo 7B's parts", "AffectGPT 2025's parts", "our own encoders", "Whisper's encoder"})
+    EXPECT_NE(printed.find(name), std::string::npos) << printed;
+}
+
+TEST(ModelsOnADevice, GiveTheStepOfTheCpuOnADeviceThatComputesAsItDoes) { expect_the_step_of_the_cpu(); }
+
+TEST(ModelsOnADevice, GiveTheStepOfTheCpuWithKernelsOfTheirOwn) {
+  set_device_kernels(&test::host_kernels());
+  test::host_kernel_calls();
+  expect_the_step_of_the_cpu();
+  EXPECT_GT(test::host_kernel_calls(), 0);
+  set_device_kernels(nullptr);
+}
+
+}  // namespace
+}  // namespace microemo
