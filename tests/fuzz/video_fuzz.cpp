@@ -37,6 +37,8 @@ void open_file(const std::filesystem::path& path) {
   const std::string& codec = reader.info().video_codec;
   if (damaged || reader.bad_packets() > 0 || expected.empty() || codec == "mjpeg" || codec == "ffv1") return;
   FrameReader frames(input, small_and_hashed());
+  const auto announced = announced_frames(input, small_and_hashed().limits);
+  if (announced && *announced != int64_t(frames.frames().size())) std::abort();
   if (expected.size() != frames.frames().size()) return;
   for (const int64_t index : {int64_t(expected.size()) - 1, int64_t(0), int64_t(expected.size()) / 2}) {
     const VideoFrame frame = frames.read({index}).at(0);
