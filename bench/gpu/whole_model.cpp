@@ -169,6 +169,7 @@ std::vector<FullSize> full_sizes(double part) {
     FullSize& one = all[i];
     one.options.visual.enabled = i < 2, one.options.audio.enabled = i >= 2;
     one.options.local.enabled = false;
+    one.options.audio.qformer_heads = 8;
     one.prepare.frame_width = one.prepare.frame_height = 224;
   }
   return all;
