@@ -192,13 +192,24 @@ void require_steady_frames(const data::AugmentOptions& augment) {
       .hint(fmt::format("set {}=false, or leave train.encoder_cache empty", key));
 }
 
+/// The option that makes a piece's tokens others in every step, or depend on the other clips of the batch; nullptr for none.
+const char* unsteady_sound(const model::AudioBranchOptions& o) {
+  if (o.style == model::AudioStyle::imagebind && o.drop_path > 0) return "model.audio.drop_path";
+  return o.style == model::AudioStyle::hubert && o.joint_normalisation ? "model.audio.joint_normalisation" : nullptr;
+}
+
 }  // namespace
 
 KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& model) {
   const model::ModelOptions& o = options.model;
-  const bool public_sound = o.audio.enabled && o.audio.style != model::AudioStyle::plain;
-  KeptEncoders kept{.frames = is_frozen(child_of(model, frames_child).get()),
-                    .sound = public_sound && o.audio.drop_path == 0 && is_frozen(child_of(model, sound_child).get())};
+  const bool public_sound = o.audio.enabled && o.audio.style != model::AudioStyle::plain,
+             frozen_sound = public_sound && is_frozen(child_of(model, sound_child).get());
+  const char* unsteady = unsteady_sound(o.audio);
+  KeptEncoders kept{.frames = is_frozen(child_of(model, frames_child).get()), .sound = frozen_sound && unsteady == nullptr};
+  if (!kept.frames && frozen_sound && !kept.sound)
+    throw ConfigError("it has no effect: what the frozen encoder of sound gives for a clip is not the same in every step")
+        .at(fmt::format("train.encoder_cache and {}", unsteady))
+        .hint("leave train.encoder_cache empty, or freeze the encoder of frames");
   if (!kept.frames && !kept.sound)
     throw ConfigError("it has no effect: no encoder of frames or of pieces of sound is frozen")
         .at("train.encoder_cache")

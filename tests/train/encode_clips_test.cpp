@@ -239,6 +239,31 @@ TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
   EXPECT_FALSE(encode().kept.frames) << "the sound of a mirrored clip is the same";
 }
 
+TEST_F(EncodeClips, AreNotKeptOfPiecesThatAreNormalisedTogetherWithThoseOfOtherClips) {
+  options_.model.audio.joint_normalisation = true;
+  const EncodedClips result = encode();
+  EXPECT_TRUE(result.kept.frames);
+  EXPECT_FALSE(result.kept.sound);
+  expect_the_same_steps();
+  options_.train.frozen = {"audio_encoder.*"};
+  expect_refused("not the same in every step", "model.audio.joint_normalisation");
+}
+
+TEST_F(EncodeClips, AreNotKeptOfAnEncoderThatDropsBlocks) {
+  options_.model.audio = {.style = model::AudioStyle::imagebind, .width = 16, .layers = 1, .heads = 2};
+  options_.prepare.sound = data::SoundInput::imagebind;
+  options_.prepare.mel_bands = 32;
+  const auto kept = [&] {
+    model::MicroEmo model(options_.model, data::input_shapes(options_.prepare, 1));
+    select_trainable(model, options_.train);
+    return kept_encoders(options_, model);
+  };
+  EXPECT_TRUE(kept().sound);
+  options_.model.audio.drop_path = 0.1;
+  EXPECT_FALSE(kept().sound);
+  EXPECT_TRUE(kept().frames);
+}
+
 TEST_F(EncodeClips, LeaveTheEncoderAloneThatReadsFacesToo) {
   EXPECT_EQ(encode().kept.not_run, (std::vector<std::string>{"visual_encoder", "audio_encoder"}));
   options_.model.local.encoder = model::FaceEncoder::shared;

@@ -16,7 +16,7 @@ namespace microemo::train {
 /// Encoders whose tokens are kept.
 struct KeptEncoders {
   bool frames = false;  ///< the ViT of whole frames, where all of it is frozen
-  bool sound = false;   ///< a public encoder of pieces of sound, where all of it is frozen and it drops nothing
+  bool sound = false;  ///< a public encoder of pieces of sound, where all of it is frozen and a clip's are the same in every step
   /// Children of the model that no step runs then. The ViT is not among them where it reads faces too.
   std::vector<std::string> not_run = {};
 };
