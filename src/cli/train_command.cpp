@@ -338,6 +338,8 @@ int run(const Words& words) {
     return train::build_for_training(plan.options, *tokenizer, {.gpu = device.cuda, .resumed = plan.resumed(), .share = share});
   });
   const auto model = built.model;
+  // What refuses the run does so before hours of encoding.
+  if (words.trains()) open_run(plan, train::environment_json(environment, command_line()), words, *group);
   const auto encoded = encode(words, plan, *data, *model, train::torch_device(device), *group);
   if (encoded.stopped || words.encode) return report_encoded(encoded, plan.options.train.encoder_cache, *group);
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
@@ -348,7 +350,6 @@ int run(const Words& words) {
     return with_memory_for("trying a step", fewer_clips_at_once,
                            [&] { return try_one_step(trainer, task, plan.options, *group); });
   }
-  open_run(plan, train::environment_json(environment, command_line()), words, *group);
   train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint, group);
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));

@@ -98,6 +98,13 @@ TEST_F(EncodeCommand, ARunDoesNotGoOnWithoutItsCacheUnlessAllowed) {
   EXPECT_EQ(resume({"train.encoder_cache=", "--allow-change"}).exit_code, 0);
 }
 
+TEST_F(EncodeCommand, ARunThatIsRefusedEncodesNothing) {
+  EXPECT_EQ(train({"--out", run_.string(), "train.encoder_cache=", "--stop-after-steps", "1"}).exit_code, exit_code_resumable);
+  expect_refused(train({"--out", run_.string()}), ErrorKind::config, "the run folder holds a run with checkpoints");
+  expect_refused(resume({"train.encoder_cache=" + cache_.string()}), ErrorKind::config, "train.encoder_cache was");
+  EXPECT_FALSE(fs::exists(cache_));
+}
+
 TEST_F(EncodeCommand, RanksShareTheClips) {
   const CommandResult encoded = run(words({"--encode"}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(encoded.exit_code, 0) << encoded.standard_error;
