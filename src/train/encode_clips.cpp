@@ -160,15 +160,16 @@ Missing without_those_there(const Kept& part, Missing files) {
   return files;
 }
 
-/// Encodes every `world`-th from the own rank on; returns how many. Ends early when a stop is requested.
-int64_t fill(const Kept& part, const Missing& missing, Share share, const at::Device& device, parallel::Group& group) {
+/// Encodes every `world`-th from the own rank on; returns how many. Ends early when it has to stop.
+int64_t fill(const Kept& part, const Missing& missing, Share share, const at::Device& device, parallel::Group& group,
+             const std::function<bool()>& stops) {
   const auto own = (int64_t(missing.size()) + share.world - 1 - share.rank) / share.world;
   if (own == 0) return 0;
   Progress progress("encode " + part.by.part, "clips", own);
   int64_t place = 0, done = 0;
   for (const auto& [file, sample] : missing) {
     if (place++ % share.world != share.rank) continue;
-    if (stop_requested()) break;
+    if (stops()) break;
     // Every clip is a sign of life: all of them may take hours.
     group.enter(parallel::Phase::start, ++done);
     data::write_encoded(file, part.by, encoded(part, *sample, device));
@@ -222,7 +223,7 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
 }
 
 EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::MicroEmo& model, const fs::path& checkpoint,
-                          const at::Device& device, parallel::Group& group) {
+                          const at::Device& device, parallel::Group& group, const std::function<bool()>& stops) {
   EncodedClips result{.kept = kept_encoders(options, model)};
   if (!checkpoint.empty()) load_encoders(model, result.kept, checkpoint);
   if (const auto type = compute_type(options.train.compute_dtype, device)) model.compute_in(*type);
@@ -236,11 +237,12 @@ EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::
     group.barrier();
     const auto encoder = child_of(model, part.child);
     if (!missing.empty()) encoder->to(device);
-    double done = double(fill(part, missing, own, device, group));
-    result.stopped = group.any(stop_requested());
-    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, device, group));
+    double done = double(fill(part, missing, own, device, group, stops));
+    result.stopped = group.any(stops());
+    if (!result.stopped && !group.alone())
+      done += double(fill(part, without_those_there(part, missing), {}, device, group, stops));
     encoder->to(at::kCPU);
-    result.stopped = group.any(stop_requested());
+    result.stopped = group.any(stops());
     result.clips = std::max(result.clips, int64_t(files.size()));
     result.encoded += int64_t(group.sums({done})[0]);
     log_info(fmt::format("encoder cache: {} of {} clips were there for the frozen encoder of {}, in {}",

@@ -105,6 +105,18 @@ TEST_F(EncodeCommand, ARunThatIsRefusedEncodesNothing) {
   EXPECT_FALSE(fs::exists(cache_));
 }
 
+TEST_F(EncodeCommand, TimeThatIsOverEndsTheEncodingToo) {
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--encode"}, {"--out", run_.string()}}) {
+    std::vector<std::string> all = how;
+    all.insert(all.end(), {"--stop-after", "0.001s"});
+    const CommandResult result = train(all);
+    EXPECT_EQ(result.exit_code, exit_code_resumable) << result.standard_error;
+    EXPECT_THAT(result.standard_output, HasSubstr("stopped, the same command goes on: 0 of 6 clips were encoded"));
+  }
+  EXPECT_FALSE(fs::exists(cache_));
+  EXPECT_EQ(train({"--out", run_.string(), "--stop-after", "1h"}).exit_code, 0);
+}
+
 TEST_F(EncodeCommand, RanksShareTheClips) {
   const CommandResult encoded = run(words({"--encode"}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(encoded.exit_code, 0) << encoded.standard_error;

@@ -294,6 +294,17 @@ TEST_F(EncodeClips, StopWhenAskedAndGoOn) {
   EXPECT_EQ(files().size(), 14u);
 }
 
+TEST_F(EncodeClips, StopBehindTheClipAtWorkWhenTimeIsOver) {
+  int64_t asked = 0;
+  Group alone;
+  TrainingData data = data_;
+  const EncodedClips stopped = encode_clips(options_, data, *make_model(), {}, at::kCPU, alone, [&asked] { return ++asked > 3; });
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.encoded, 3);
+  EXPECT_EQ(files().size(), 3u);
+  EXPECT_EQ(encode().encoded, 11);
+}
+
 TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
   TrainingData data = data_;
   const auto model = make_model();

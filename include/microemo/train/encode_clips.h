@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "microemo/base/workers.h"
 #include "microemo/model/microemo.h"
 #include "microemo/parallel/group.h"
 #include "microemo/train/microemo_task.h"
@@ -29,16 +31,18 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
 struct EncodedClips {
   KeptEncoders kept;
   int64_t clips = 0, encoded = 0;  ///< contents of clips, and how many of them this call has encoded; of all ranks
-  bool stopped = false;            ///< stop_requested() before all were there: the same call goes on
+  bool stopped = false;            ///< it had to stop before all were there: the same call goes on
 };
 
 /// Fills options.train.encoder_cache with what is missing there for the clips to train and to validate on, and makes them read it
 /// (data::Sample): pixels and samples that no step needs any more are given up, and frames that load_training_data left out are
 /// read where steps need them. The model has its weights, or gets those of the encoders from `checkpoint`, unless that is empty;
 /// they are on the CPU before and after, and compute on `device`. Ranks share the clips; each then encodes what it does not see
-/// of the others, where they have no folder in common. Shows progress. Called by all ranks. Throws Error(config) as
+/// of the others, where they have no folder in common. Shows progress. Between two clips it
+/// asks whether it `stops`, on any rank. Called by all ranks. Throws Error(config) as
 /// kept_encoders does, Error(environment) when a file cannot be written, Error(data) for a clip whose tokens are not finite.
 EncodedClips encode_clips(const RunOptions& options, TrainingData& data, model::MicroEmo& model,
-                          const std::filesystem::path& checkpoint, const at::Device& device, parallel::Group& group);
+                          const std::filesystem::path& checkpoint, const at::Device& device, parallel::Group& group,
+                          const std::function<bool()>& stops = stop_requested);
 
 }  // namespace microemo::train
