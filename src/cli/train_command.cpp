@@ -324,7 +324,7 @@ train::EncodedClips encode(const Words& words, const Plan& plan, train::Training
 
 int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, const parallel::Group& group) {
   if (group.first())
-    std::printf("%s: %lld of %lld clips were encoded into %s\n",
+    std::printf("%s: %lld entries of %lld clips were encoded into %s\n",
                 encoded.stopped ? "stopped, the same command goes on" : "finished", (long long)encoded.encoded,
                 (long long)encoded.clips, cache.c_str());
   return encoded.stopped ? exit_code_resumable : 0;

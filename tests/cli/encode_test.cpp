@@ -1,9 +1,11 @@
 // microemo train with train.encoder_cache, and --encode.
 #include <filesystem>
 
+#include "infer/tiny_model.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/checkpoint/folder.h"
+#include "microemo/data/prepared.h"
 #include "support/command.h"
 #include "support/errors.h"
 #include "train/prepared_set.h"
@@ -57,11 +59,11 @@ class EncodeCommand : public testing::Test {
 TEST_F(EncodeCommand, FillsTheCacheAndEnds) {
   const CommandResult result = train({"--encode", "train.valid_every=6"});
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
-  EXPECT_THAT(result.standard_output, HasSubstr("finished: 8 of 8 clips were encoded into " + cache_.string()));
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 8 entries of 8 clips were encoded into " + cache_.string()));
   EXPECT_THAT(result.standard_error, AllOf(HasSubstr("encode frames  100%  8/8 clips"), HasSubstr("0 of 8 clips were there")));
   EXPECT_EQ(files_in(cache_), 8u);
   const CommandResult again = train({"--encode", "train.valid_every=6"});
-  EXPECT_THAT(again.standard_output, HasSubstr("finished: 0 of 8 clips were encoded"));
+  EXPECT_THAT(again.standard_output, HasSubstr("finished: 0 entries of 8 clips were encoded"));
   EXPECT_THAT(again.standard_error, AllOf(HasSubstr("8 of 8 clips were there"), Not(HasSubstr("encode frames "))));
 }
 
@@ -111,16 +113,35 @@ TEST_F(EncodeCommand, TimeThatIsOverEndsTheEncodingToo) {
     all.insert(all.end(), {"--stop-after", "0.001s"});
     const CommandResult result = train(all);
     EXPECT_EQ(result.exit_code, exit_code_resumable) << result.standard_error;
-    EXPECT_THAT(result.standard_output, HasSubstr("stopped, the same command goes on: 0 of 6 clips were encoded"));
+    EXPECT_THAT(result.standard_output, HasSubstr("stopped, the same command goes on: 0 entries of 6 clips were encoded"));
   }
   EXPECT_FALSE(fs::exists(cache_));
   EXPECT_EQ(train({"--out", run_.string(), "--stop-after", "1h"}).exit_code, 0);
 }
 
+TEST_F(EncodeCommand, CountsTheEntriesOfTwoEncoders) {
+  test::TinyModel tiny;
+  data::PrepareOptions with_pieces = tiny.prepare;
+  with_pieces.sound = data::SoundInput::samples;
+  for (const data::Clip& clip : set_.clips) {
+    data::PreparedClip prepared = data::read_prepared(data::cache_file(folder_.path() / "cache", clip, tiny.prepare));
+    prepared.pieces_K = test::random_bytes({1, 32000}, at::kChar, 1).to(at::kFloat) / 128;
+    prepared.piece_times_K = test::times(1, 0.5);
+    data::write_prepared(data::cache_file(folder_.path() / "cache", clip, with_pieces), prepared);
+  }
+  Json settings = read_json(folder_.path() / "train.json");
+  settings["prepare"] = options_to_json(with_pieces);
+  settings["model"]["audio"] = {{"style", "hubert"}, {"width", 16}, {"layers", 3}, {"heads", 2}, {"wave_channels", 8}};
+  write_json(folder_.path() / "train.json", settings);
+  const CommandResult result = train({"--encode", "train.frozen=[\"visual_encoder.*\", \"audio_encoder.*\"]"});
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 12 entries of 6 clips were encoded into")) << result.standard_error;
+  EXPECT_EQ(files_in(cache_), 12u);
+}
+
 TEST_F(EncodeCommand, RanksShareTheClips) {
   const CommandResult encoded = run(words({"--encode"}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(encoded.exit_code, 0) << encoded.standard_error;
-  EXPECT_THAT(encoded.standard_output, HasSubstr("finished: 6 of 6 clips were encoded"));
+  EXPECT_THAT(encoded.standard_output, HasSubstr("finished: 6 entries of 6 clips were encoded"));
   EXPECT_EQ(files_in(cache_), 6u);
   const CommandResult trained = run(words({"--out", run_.string()}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(trained.exit_code, 0) << trained.standard_error;
@@ -153,7 +174,7 @@ TEST_F(EncodeCommand, AFullDiskLosesNothingThatIsThere) {
   for (const std::string& word : words({"--encode"})) command += " '" + word + "'";
   expect_refused(test::run_command({"bash", "-c", command}), ErrorKind::environment, "cannot be written");
   const CommandResult result = train({"--encode"});
-  EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 of 6 clips were encoded"));
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 entries of 6 clips were encoded"));
   EXPECT_THAT(result.standard_error, HasSubstr("it is encoded again"));
 }
 

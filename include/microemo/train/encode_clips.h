@@ -30,8 +30,9 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
 /// What came of encode_clips.
 struct EncodedClips {
   KeptEncoders kept;
-  int64_t clips = 0, encoded = 0;  ///< contents of clips, and how many of them this call has encoded; of all ranks
-  bool stopped = false;            ///< it had to stop before all were there: the same call goes on
+  int64_t clips = 0,
+          encoded = 0;   ///< contents of clips, and entries that this call has written, one for each encoder; of all ranks
+  bool stopped = false;  ///< it had to stop before all were there: the same call goes on
 };
 
 /// Fills options.train.encoder_cache with what is missing there for the clips to train and to validate on, and makes them read it
