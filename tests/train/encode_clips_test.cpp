@@ -225,6 +225,27 @@ TEST_F(EncodeClips, AreKeptInHalfTheBytesWhereTheyAreComputedInBf16) {
   EXPECT_TRUE(model->encode_frames(data_.samples[2].prepared.frames_TCHW).equal(kept.to(at::kFloat)));
 }
 
+TEST_F(EncodeClips, AreEncodedInTheirOrderWhereAClipHasMoreOfThemThanOneCallTakes) {
+  data::Sample& sample = data_.samples[0];
+  sample = tiny_.clip(7, /*frames=*/70, {test::spoken(0.1, 0.5, "This frame")}, /*sound=*/false);
+  sample.prepared.pieces_K = test::random_bytes({33, 3200}, at::kChar, 1).to(at::kFloat) / 128;
+  sample.prepared.piece_times_K = test::times(33, 0.2);
+  sample.entry = folder_.path() / "cache" / "ff" / (std::string(64, 'f') + ".safetensors");
+  data::write_prepared(sample.entry, sample.prepared);
+  const data::PreparedClip clip = sample.prepared;
+  const auto model = make_model();
+  encode(data_, *model);
+  const at::NoGradGuard no_grad;
+  const at::Tensor frames = data::read_encoded(sample.encoded_frames, 70, ""),
+                   pieces = data::read_encoded(sample.encoded_sound, 33, "");
+  for (const int64_t row : {0, 31, 32, 40, 64, 69})
+    EXPECT_TRUE(model->encode_frames(clip.frames_TCHW.slice(0, row, row + 1)).allclose(frames.slice(0, row, row + 1), 1e-4, 1e-5))
+        << row;
+  for (const int64_t row : {0, 31, 32})
+    EXPECT_TRUE(model->encode_pieces(clip.pieces_K.slice(0, row, row + 1)).allclose(pieces.slice(0, row, row + 1), 1e-4, 1e-5))
+        << row;
+}
+
 TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.augment.flip = true;
   expect_refused("changed at random", "train.augment.flip");
