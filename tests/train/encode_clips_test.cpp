@@ -213,6 +213,16 @@ TEST_F(EncodeClips, HaveAFolderForEveryEncoder) {
   EXPECT_EQ(encode().encoded, 14) << "other weights";
 }
 
+TEST_F(EncodeClips, HaveAnotherFolderWhereAllTokensOfClipAreTaken) {
+  options_.model.visual = {
+      .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.model.local.enabled = false;
+  EXPECT_EQ(encode().encoded, 14);
+  options_.model.video_qformer = {.pooling = model::VideoPooling::patches, .merge = 2};
+  options_.model.video_qformer.queries = 2;
+  EXPECT_EQ(encode().encoded, 7) << "of frames alone";
+}
+
 TEST_F(EncodeClips, AreKeptInHalfTheBytesWhereTheyAreComputedInBf16) {
   options_.train.compute_dtype = ComputeType::bf16;
   TrainingData data = data_;
