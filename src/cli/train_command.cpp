@@ -130,7 +130,8 @@ Plan make_plan(const Words& words) {
 
 fs::path checkpoint_to_resume(const Words& words, const fs::path& run, bool go_on) {
   if (!words.resume.empty()) return checkpoint::find_checkpoint(words.resume);
-  if (go_on)
+  // Without a run folder it would be that of the current folder.
+  if (go_on && !run.empty())
     if (const auto latest = checkpoint::find_latest(run)) return latest->path;
   return {};
 }

@@ -138,6 +138,16 @@ TEST_F(EncodeCommand, CountsTheEntriesOfTwoEncoders) {
   EXPECT_EQ(files_in(cache_), 12u);
 }
 
+TEST_F(EncodeCommand, TheCurrentFolderIsNoRunToGoOnWith) {
+  const CommandResult other = train({"--out", run_.string(), "train.seed=1", "train.encoder_cache=", "--stop-after-steps", "1"});
+  EXPECT_EQ(other.exit_code, exit_code_resumable) << other.standard_error;
+  EXPECT_EQ(train({"--encode", "train.seed=2"}).exit_code, 0);
+  std::vector<std::string> all = words({"--encode", "train.seed=2", "--resume", "auto"});
+  all.insert(all.begin(), {MICROEMO_BINARY, "train"});
+  const CommandResult again = test::run_command(all, {.standard_input = {}, .environment = {}, .folder = run_, .timeout_s = 300});
+  EXPECT_THAT(again.standard_error, HasSubstr("6 of 6 clips were there"));
+}
+
 TEST_F(EncodeCommand, RanksShareTheClips) {
   const CommandResult encoded = run(words({"--encode"}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(encoded.exit_code, 0) << encoded.standard_error;
