@@ -205,6 +205,8 @@ TEST_F(EncodeClips, HaveAFolderForEveryEncoder) {
   EXPECT_EQ(encode().encoded, 0) << "what reads the tokens changes nothing";
   options_.model.audio.piece_tokens = 1;
   EXPECT_EQ(encode().encoded, 7) << "of sound alone";
+  options_.model.audio.heads = 4;
+  EXPECT_EQ(encode().encoded, 7) << "of sound alone, whose weights are the same";
   options_.model.visual.heads = 4;
   EXPECT_EQ(encode().encoded, 7) << "of frames alone";
   options_.train.compute_dtype = ComputeType::bf16;
