@@ -214,7 +214,9 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
   if (!kept.frames && !kept.sound)
     throw ConfigError("it has no effect: no encoder of frames or of pieces of sound is frozen")
         .at("train.encoder_cache")
-        .hint("name visual_encoder.* or audio_encoder.* in train.frozen, or leave train.encoder_cache empty");
+        .hint(
+            "name visual_encoder.*, or audio_encoder.* of a public encoder (model.audio.style), in train.frozen, or leave "
+            "train.encoder_cache empty");
   if (kept.frames) require_steady_frames(options.train.augment);
   const bool reads_faces = o.local.enabled && o.local.encoder == model::FaceEncoder::shared;
   if (kept.frames && !reads_faces) kept.not_run.emplace_back(frames_child);

@@ -167,6 +167,7 @@ TEST_F(EncodeCommand, ADryRunEncodesNothing) {
 }
 
 TEST_F(EncodeCommand, RefusesWhatHasNoEffect) {
+  expect_refused(train({"--encode", "train.frozen=[\"audio_encoder.*\"]"}), ErrorKind::config, "of a public encoder");
   expect_refused(train({"--encode", "train.encoder_cache="}), ErrorKind::config, "there is no folder to encode the clips into");
   for (const char* how : {"--dry-run", "--encode"}) {
     expect_refused(train({how, "train.frozen=[]"}), ErrorKind::config, "no encoder of frames or of pieces of sound is frozen");
@@ -186,6 +187,19 @@ TEST_F(EncodeCommand, AFullDiskLosesNothingThatIsThere) {
   const CommandResult result = train({"--encode"});
   EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 entries of 6 clips were encoded"));
   EXPECT_THAT(result.standard_error, HasSubstr("it is encoded again"));
+}
+
+TEST_F(EncodeCommand, VerifySaysWhoMakesDamagedEntriesAnew) {
+  EXPECT_EQ(train({"--encode"}).exit_code, 0);
+  for (const auto& entry : fs::recursive_directory_iterator(cache_))
+    if (entry.is_regular_file()) fs::resize_file(entry.path(), 20);
+  const CommandResult found = run({"verify", cache_.string()}, {"cache"}),
+                      mended = run({"verify", cache_.string(), "--fix"}, {"cache"});
+  EXPECT_EQ(found.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(found.standard_output, HasSubstr("or microemo train for those of train.encoder_cache"));
+  EXPECT_THAT(mended.standard_output, HasSubstr("6 damaged and removed"));
+  EXPECT_THAT(mended.standard_output, HasSubstr("microemo train those of train.encoder_cache"));
+  EXPECT_THAT(train({"--encode"}).standard_output, HasSubstr("finished: 6 entries of 6 clips were encoded"));
 }
 
 TEST_F(EncodeCommand, AClipWithoutItsPreparedEntryIsNamed) {
