@@ -78,6 +78,20 @@ class EncodeClips : public testing::Test {
     return made;
   }
 
+  /// Entries with one frame, and pieces of sound of this shape.
+  void rewrite_clips(at::IntArrayRef piece) {
+    for (auto* samples : {&data_.samples, &data_.validation})
+      for (data::Sample& sample : *samples) {
+        data::PreparedClip& clip = sample.prepared;
+        std::vector<int64_t> sizes = {clip.piece_times_K.size(0)};
+        sizes.insert(sizes.end(), piece.begin(), piece.end());
+        clip.pieces_K = test::random_bytes(sizes, at::kChar, sizes[0]).to(at::kFloat) / 32;
+        clip.frames_TCHW = clip.frames_TCHW.slice(0, 0, 1).clone();
+        clip.frame_times_T = clip.frame_times_T.slice(0, 0, 1).clone();
+        data::write_prepared(sample.entry, clip);
+      }
+  }
+
   fs::path folder(const std::string& name) const {
     fs::create_directories(folder_.path() / name);
     return folder_.path() / name;
@@ -120,6 +134,29 @@ TEST_F(EncodeClips, GiveTheLossAndGradientsOfEncodersThatRun) { expect_the_same_
 TEST_F(EncodeClips, GiveThemForClipsTokensToo) {
   options_.model.visual = {
       .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, GiveThemForPatchesOfOneFrameItsClassTokenAndImageBind) {
+  options_.model.visual = {.style = model::VisualStyle::eva, .width = 16, .patch = 16, .layers = 1, .heads = 2, .hidden = 32};
+  options_.model.local.enabled = false;
+  options_.model.features.class_token = true;
+  options_.model.video_qformer = {.pooling = model::VideoPooling::patches, .merge = 2, .queries = 2};
+  options_.model.audio = {.style = model::AudioStyle::imagebind, .width = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.prepare.sound = data::SoundInput::imagebind;
+  options_.prepare.mel_bands = 32;
+  rewrite_clips({204, 32});
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, GiveThemForPooledClipTokensAndWhisper) {
+  options_.model.visual = {
+      .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.model.video_qformer = {.pooling = model::VideoPooling::attention};
+  options_.model.audio = {.style = model::AudioStyle::whisper, .width = 16, .layers = 1, .heads = 2, .piece_tokens = 3};
+  options_.prepare.sound = data::SoundInput::whisper;
+  options_.prepare.mel_bands = 80;
+  rewrite_clips({80, 3000});
   expect_the_same_steps();
 }
 
