@@ -172,7 +172,13 @@ int64_t fill(const Kept& part, const Missing& missing, Share share, const at::De
     if (stops()) break;
     // Every clip is a sign of life: all of them may take hours.
     group.enter(parallel::Phase::start, ++done);
-    data::write_encoded(file, part.by, encoded(part, *sample, device));
+    const at::Tensor tokens = encoded(part, *sample, device);
+    try {
+      data::write_encoded(file, part.by, tokens);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      throw DataError("clip '{}': {}", sample->clip.id, error.message()).where(sample->entry).hint(error.next_step());
+    }
     progress.add();
   }
   return done;

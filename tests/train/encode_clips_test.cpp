@@ -382,6 +382,8 @@ TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
   model->visual_encoder()->parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());
   expect_error(
       ErrorKind::data, [&] { encode(data, *model); }, "NaN or infinite");
+  expect_error(
+      ErrorKind::data, [&] { encode(data, *model); }, "clip 'clip0'");
 }
 
 TEST_F(EncodeClips, NameAFolderThatCannotBeWritten) {
