@@ -115,15 +115,16 @@ std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept
 /// The values of encoders that come from a checkpoint, as the trainer will load them with the rest.
 void load_encoders(model::MicroEmo& model, const KeptEncoders& kept, const fs::path& folder) {
   const fs::path file = folder / "model.safetensors";
-  const checkpoint::NamedTensors all = checkpoint::read_tensors(file);
-  for (const auto& [wanted, name] : {std::pair(kept.frames, frames_child), std::pair(kept.sound, sound_child)}) {
-    if (!wanted) continue;
-    const std::string prefix = std::string(name) + ".";
-    checkpoint::NamedTensors tensors;
-    for (auto one = all.lower_bound(prefix); one != all.end() && one->first.starts_with(prefix); ++one)
-      tensors[one->first.substr(prefix.size())] = one->second;
-    checkpoint::load_into(*child_of(model, name), tensors, {.source = file, .exact_type = true});
-  }
+  const auto is_of = [](const std::string& name, const char* child) { return name.starts_with(std::string(child) + "."); };
+  const auto is_kept = [&](const std::string& name) {
+    return (kept.frames && is_of(name, frames_child)) || (kept.sound && is_of(name, sound_child));
+  };
+  checkpoint::NamedTensors tensors = checkpoint::read_tensors(file);
+  std::erase_if(tensors, [&](const auto& one) { return !is_kept(one.first); });
+  checkpoint::LoadOptions options{.source = file, .exact_type = true};
+  for (const auto& [name, tensor] : checkpoint::tensors_of(model))
+    if (!is_kept(name)) options.instead[name] = {};
+  checkpoint::load_into(model, tensors, options);
 }
 
 at::Tensor encoded(const Kept& part, const data::Sample& sample, const at::Device& device) {

@@ -386,6 +386,15 @@ TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
       ErrorKind::data, [&] { encode(data, *model); }, "clip 'clip0'");
 }
 
+TEST_F(EncodeClips, NameTensorsOfACheckpointThatDoNotFitAsItDoes) {
+  const RunOutcome run = Trainer(task(true), options_.train, folder("run")).run(1);
+  options_.model.visual.hidden = 24;
+  TrainingData data = data_;
+  const auto model = make_model();
+  expect_error(
+      ErrorKind::checkpoint, [&] { encode(data, *model, run.checkpoint); }, "visual_encoder.block0.mlp.up.weight: file [");
+}
+
 TEST_F(EncodeClips, NameAFolderThatCannotBeWritten) {
   options_.train.encoder_cache = (folder_.path() / "file" / "encoded").string();
   write_file_atomic(folder_.path() / "file", "no folder");
