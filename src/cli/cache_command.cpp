@@ -45,14 +45,18 @@ int verify(const Words& words) {
   }
   for (const data::DamagedEntry& entry : check.damaged) std::printf("%s: %s\n", entry.file.c_str(), entry.message.c_str());
   std::printf("%s, %s: %zu damaged%s\n", counted(check.entries, "entry", "entries").c_str(), mebibytes(check.bytes).c_str(),
-              check.damaged.size(), words.fix && !check.damaged.empty() ? " and removed; microemo prepare makes them anew" : "");
+              check.damaged.size(),
+              words.fix && !check.damaged.empty()
+                  ? " and removed; microemo prepare makes them anew, microemo train those of train.encoder_cache"
+                  : "");
   if (check.unsigned_entries > 0)
     std::printf("%s of an earlier version without a hash: layout and numbers are checked, not every byte\n",
                 counted(check.unsigned_entries, "entry", "entries").c_str());
   if (check.partial > 0)
     std::printf("%s of partial clips, whose files break off (prepare.partial=allow)\n",
                 counted(check.partial, "entry", "entries").c_str());
-  if (!mended) std::printf("remove them with --fix, and run microemo prepare again\n");
+  if (!mended)
+    std::printf("remove them with --fix, and run microemo prepare again, or microemo train for those of train.encoder_cache\n");
   return mended ? 0 : exit_code(ErrorKind::data);
 }
 
@@ -89,7 +93,9 @@ void add_verify(CLI::App& cache, const std::shared_ptr<Words>& words, int& statu
   CLI::App* command =
       cache.add_subcommand("verify", "Read every entry and compare it with its hash; exit code 3 when one is damaged");
   command->add_option("CACHE", words->cache, "Folder of the cache")->required();
-  command->add_flag("--fix", words->fix, "Remove the damaged entries, so that microemo prepare makes them anew");
+  command->add_flag(
+      "--fix", words->fix,
+      "Remove the damaged entries, so that microemo prepare makes them anew, or microemo train those of train.encoder_cache");
   command->add_option("--workers", words->workers, "Threads; 0 takes as many as the machine allows")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -129,7 +130,8 @@ Plan make_plan(const Words& words) {
 
 fs::path checkpoint_to_resume(const Words& words, const fs::path& run, bool go_on) {
   if (!words.resume.empty()) return checkpoint::find_checkpoint(words.resume);
-  if (go_on)
+  // Without a run folder it would be that of the current folder.
+  if (go_on && !run.empty())
     if (const auto latest = checkpoint::find_latest(run)) return latest->path;
   return {};
 }
@@ -242,10 +244,20 @@ int report(const train::RunOutcome& outcome, const Plan& plan, const parallel::G
   return exit_code_resumable;
 }
 
-train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, const Words& words,
+/// What --stop-after leaves to encode and to train.
+struct TimeLimit {
+  double most_s = 0;  ///< 0: no limit
+  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+
+  double left_s() const { return most_s - std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
+  bool is_over() const { return most_s > 0 && left_s() <= 0; }
+};
+
+train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, const Words& words, const TimeLimit& limit,
                                  const parallel::Group& group) {
   try {
-    return trainer.run(words.stop_after_steps, seconds_of_duration(words.stop_after));
+    constexpr double soon = 1e-9;  // 0 would be no limit
+    return trainer.run(words.stop_after_steps, limit.most_s > 0 ? std::max(limit.left_s(), soon) : 0);
   } catch (const Error& error) {
     if (!group.first()) throw;
     try {
@@ -299,20 +311,22 @@ std::shared_ptr<train::TrainingData> load_clips(const Words& words, const train:
 /// Nothing where the encoders run in the steps.
 train::EncodedClips encode(const Words& words, const Plan& plan, train::TrainingData& data,
                            const std::shared_ptr<const text::Tokenizer>& tokenizer, model::MicroEmo& model,
-                           const at::Device& device, parallel::Group& group) {
+                           const TimeLimit& limit, const at::Device& device, parallel::Group& group) {
   if (plan.options.train.encoder_cache.empty()) return {};
   if (words.dry_run) {
     log_info("train.encoder_cache is set: frozen encoders run in this step, and not in the steps of the run");
     return {};
   }
   return with_memory_for(
-      "encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)",
-      [&] { return train::encode_clips(plan.options, data, tokenizer, model, plan.checkpoint, device, group); });
+      "encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)", [&] {
+        const auto stops = [&limit] { return stop_requested() || limit.is_over(); };
+        return train::encode_clips(plan.options, data, tokenizer, model, plan.checkpoint, device, group, stops);
+      });
 }
 
 int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, const parallel::Group& group) {
   if (group.first())
-    std::printf("%s: %lld of %lld clips were encoded into %s\n",
+    std::printf("%s: %lld entries of %lld clips were encoded into %s\n",
                 encoded.stopped ? "stopped, the same command goes on" : "finished", (long long)encoded.encoded,
                 (long long)encoded.clips, cache.c_str());
   return encoded.stopped ? exit_code_resumable : 0;
@@ -320,7 +334,7 @@ int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, co
 
 int run(const Words& words) {
   keep_freed_memory();
-  seconds_of_duration(words.stop_after);  // a mistake is told before anything is built
+  const TimeLimit limit{seconds_of_duration(words.stop_after)};  // a mistake is told before anything is built
   const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
   Plan plan = make_plan(words);
   const Device device = settle_device(plan.options.train, context);
@@ -340,7 +354,9 @@ int run(const Words& words) {
     return train::build_for_training(plan.options, *tokenizer, {.gpu = device.cuda, .resumed = plan.resumed(), .share = share});
   });
   const auto model = built.model;
-  const auto encoded = encode(words, plan, *data, tokenizer, *model, train::torch_device(device), *group);
+  // What refuses the run does so before hours of encoding.
+  if (words.trains()) open_run(plan, train::environment_json(environment, command_line()), words, *group);
+  const auto encoded = encode(words, plan, *data, tokenizer, *model, limit, train::torch_device(device), *group);
   if (encoded.stopped || words.encode) return report_encoded(encoded, plan.options.train.encoder_cache, *group);
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
   task.shards = built.shards;
@@ -350,13 +366,12 @@ int run(const Words& words) {
     return with_memory_for("trying a step", fewer_clips_at_once,
                            [&] { return try_one_step(trainer, task, plan.options, *group); });
   }
-  open_run(plan, train::environment_json(environment, command_line()), words, *group);
   train::Trainer trainer(task, plan.options.train, plan.run, plan.checkpoint, group);
   if (plan.resumed()) log_info(fmt::format("resumed from {}", plan.checkpoint.string()));
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
   if (const std::string adapters = model->decoder().adapters_text(); !adapters.empty()) log_info(adapters);
   return with_memory_for("training", fewer_clips_at_once,
-                         [&] { return report(run_and_record(trainer, plan.run, words, *group), plan, *group); });
+                         [&] { return report(run_and_record(trainer, plan.run, words, limit, *group), plan, *group); });
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* layout_key = "format";
 constexpr const char* layout_name = "microemo-encoded-1";
 constexpr const char* encoder_key = "encoder";
+constexpr const char* entry_key = "prepared_entry";
 constexpr const char* tokens_name = "tokens";
 constexpr size_t digits_of_folder = 16;
 
@@ -51,6 +52,7 @@ formats::SafetensorsFile opened(const fs::path& path) {
 const formats::SafetensorsEntry& tokens_of(const formats::SafetensorsFile& file) {
   if (value_of(file, layout_key) != layout_name || !file.contains(tokens_name))
     throw damaged(file.path(), "it is no entry of this version");
+  if (value_of(file, entry_key) != file.path().stem()) throw damaged(file.path(), "it is that of another clip");
   const formats::SafetensorsEntry& entry = file.find(tokens_name);
   if (entry.shape.size() != 3 || (entry.dtype != "F32" && entry.dtype != "BF16"))
     throw damaged(file.path(), fmt::format("its tokens have type {} and {} dimensions", entry.dtype, entry.shape.size()));
@@ -98,7 +100,8 @@ void write_encoded(const fs::path& file, const EncodedBy& encoder, const at::Ten
   const std::span<const std::byte> bytes{static_cast<const std::byte*>(kept.const_data_ptr()), kept.nbytes()};
   const std::vector<formats::SafetensorsTensor> tensors{
       {tokens_name, kept.scalar_type() == at::kFloat ? "F32" : "BF16", kept.sizes().vec(), bytes}};
-  std::map<std::string, std::string> metadata{{layout_key, layout_name}, {encoder_key, encoder.fingerprint}};
+  std::map<std::string, std::string> metadata{
+      {layout_key, layout_name}, {encoder_key, encoder.fingerprint}, {entry_key, file.stem().string()}};
   metadata[entry_hash_key] = entry_hash(tensors, metadata);
   formats::write_safetensors(file, tensors, metadata);
 }

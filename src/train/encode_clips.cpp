@@ -164,16 +164,17 @@ std::vector<Kept> kept_parts(const RunOptions& options, const KeptEncoders& kept
 /// The values of encoders that come from a checkpoint, as the trainer will load them with the rest.
 void load_encoders(model::MicroEmo& model, const KeptEncoders& kept, const fs::path& folder) {
   const fs::path file = folder / "model.safetensors";
-  const checkpoint::NamedTensors all = checkpoint::read_tensors(file);
-  for (const auto& [wanted, name] :
-       {std::pair(kept.frames, frames_child), std::pair(kept.queries, queries_child), std::pair(kept.sound, sound_child)}) {
-    if (!wanted) continue;
-    const std::string prefix = std::string(name) + ".";
-    checkpoint::NamedTensors tensors;
-    for (auto one = all.lower_bound(prefix); one != all.end() && one->first.starts_with(prefix); ++one)
-      tensors[one->first.substr(prefix.size())] = one->second;
-    checkpoint::load_into(*child_of(model, name), tensors, {.source = file, .exact_type = true});
-  }
+  const auto is_of = [](const std::string& name, const char* child) { return name.starts_with(std::string(child) + "."); };
+  const auto is_kept = [&](const std::string& name) {
+    return (kept.frames && is_of(name, frames_child)) || (kept.queries && is_of(name, queries_child)) ||
+           (kept.sound && is_of(name, sound_child));
+  };
+  checkpoint::NamedTensors tensors = checkpoint::read_tensors(file);
+  std::erase_if(tensors, [&](const auto& one) { return !is_kept(one.first); });
+  checkpoint::LoadOptions options{.source = file, .exact_type = true};
+  for (const auto& [name, tensor] : checkpoint::tensors_of(model))
+    if (!is_kept(name)) options.instead[name] = {};
+  checkpoint::load_into(model, tensors, options);
 }
 
 void bring(const model::MicroEmo& model, const Kept& part, const at::Device& device) {
@@ -218,18 +219,24 @@ void warn_of_a_small_disk(const fs::path& first_file, int64_t files) {
                           double(disk.available) / gb));
 }
 
-/// Encodes every `world`-th from the own rank on; returns how many. Ends early when a stop is requested.
-int64_t fill(const Kept& part, const Missing& missing, Share share, parallel::Group& group) {
+/// Encodes every `world`-th from the own rank on; returns how many. Ends early when it has to stop.
+int64_t fill(const Kept& part, const Missing& missing, Share share, parallel::Group& group, const std::function<bool()>& stops) {
   const auto own = (int64_t(missing.size()) + share.world - 1 - share.rank) / share.world;
   if (own == 0) return 0;
   Progress progress("encode " + part.by.part, "clips", own);
   int64_t place = 0, done = 0;
   for (const auto& [file, sample] : missing) {
     if (place++ % share.world != share.rank) continue;
-    if (stop_requested()) break;
+    if (stops()) break;
     // Every clip is a sign of life: all of them may take hours.
     group.enter(parallel::Phase::start, ++done);
-    data::write_encoded(file, part.by, part.encode(*sample));
+    const at::Tensor tokens = part.encode(*sample);
+    try {
+      data::write_encoded(file, part.by, tokens);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      throw DataError("clip '{}': {}", sample->clip.id, error.message()).where(sample->entry).hint(error.next_step());
+    }
     if (group.first() && done == 1) warn_of_a_small_disk(file, int64_t(missing.size()));
     progress.add();
   }
@@ -251,17 +258,30 @@ void require_steady_frames(const data::AugmentOptions& augment) {
       .hint(fmt::format("set {}=false, or leave train.encoder_cache empty", key));
 }
 
+/// The option that makes a piece's tokens others in every step, or depend on the other clips of the batch; nullptr for none.
+const char* unsteady_sound(const model::AudioBranchOptions& o) {
+  if (o.style == model::AudioStyle::imagebind && o.drop_path > 0) return "model.audio.drop_path";
+  return o.style == model::AudioStyle::hubert && o.joint_normalisation ? "model.audio.joint_normalisation" : nullptr;
+}
+
 }  // namespace
 
 KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& model) {
   const model::ModelOptions& o = options.model;
-  const bool public_sound = o.audio.enabled && o.audio.style != model::AudioStyle::plain;
-  KeptEncoders kept{.frames = is_frozen(child_of(model, frames_child).get()),
-                    .sound = public_sound && o.audio.drop_path == 0 && is_frozen(child_of(model, sound_child).get())};
+  const bool public_sound = o.audio.enabled && o.audio.style != model::AudioStyle::plain,
+             frozen_sound = public_sound && is_frozen(child_of(model, sound_child).get());
+  const char* unsteady = unsteady_sound(o.audio);
+  KeptEncoders kept{.frames = is_frozen(child_of(model, frames_child).get()), .sound = frozen_sound && unsteady == nullptr};
+  if (!kept.frames && frozen_sound && !kept.sound)
+    throw ConfigError("it has no effect: what the frozen encoder of sound gives for a clip is not the same in every step")
+        .at(fmt::format("train.encoder_cache and {}", unsteady))
+        .hint("leave train.encoder_cache empty, or freeze the encoder of frames");
   if (!kept.frames && !kept.sound)
     throw ConfigError("it has no effect: no encoder of frames or of pieces of sound is frozen")
         .at("train.encoder_cache")
-        .hint("name visual_encoder.* or audio_encoder.* in train.frozen, or leave train.encoder_cache empty");
+        .hint(
+            "name visual_encoder.*, or audio_encoder.* of a public encoder (model.audio.style), in train.frozen, or leave "
+            "train.encoder_cache empty");
   if (kept.frames) require_steady_frames(options.train.augment);
   const model::ImageQFormerOptions& qformer = o.image_qformer;
   kept.queries = kept.frames && is_frozen(child_of(model, queries_child).get()) && qformer.dropout == 0 && !qformer.keep_text;
@@ -273,7 +293,8 @@ KeptEncoders kept_encoders(const RunOptions& options, const model::MicroEmo& mod
 }
 
 EncodedClips encode_clips(const RunOptions& options, TrainingData& data, const std::shared_ptr<const text::Tokenizer>& tokenizer,
-                          model::MicroEmo& model, const fs::path& checkpoint, const at::Device& device, parallel::Group& group) {
+                          model::MicroEmo& model, const fs::path& checkpoint, const at::Device& device, parallel::Group& group,
+                          const std::function<bool()>& stops) {
   EncodedClips result{.kept = kept_encoders(options, model)};
   if (!checkpoint.empty()) load_encoders(model, result.kept, checkpoint);
   if (const auto type = compute_type(options.train.compute_dtype, device)) model.compute_in(*type);
@@ -286,11 +307,11 @@ EncodedClips encode_clips(const RunOptions& options, TrainingData& data, const s
     // Every rank has looked before the first writes.
     group.barrier();
     if (!missing.empty()) bring(model, part, device);
-    double done = double(fill(part, missing, own, group));
-    result.stopped = group.any(stop_requested());
-    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, group));
+    double done = double(fill(part, missing, own, group, stops));
+    result.stopped = group.any(stops());
+    if (!result.stopped && !group.alone()) done += double(fill(part, without_those_there(part, missing), {}, group, stops));
     bring(model, part, at::kCPU);
-    result.stopped = group.any(stop_requested());
+    result.stopped = group.any(stops());
     result.clips = std::max(result.clips, int64_t(files.size()));
     result.encoded += int64_t(group.sums({done})[0]);
     log_info(fmt::format("encoder cache: {} of {} clips were there for the frozen encoder of {}, in {}",

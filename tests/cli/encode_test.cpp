@@ -1,9 +1,11 @@
 // microemo train with train.encoder_cache, and --encode.
 #include <filesystem>
 
+#include "infer/tiny_model.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
 #include "microemo/checkpoint/folder.h"
+#include "microemo/data/prepared.h"
 #include "support/command.h"
 #include "support/disk.h"
 #include "support/errors.h"
@@ -58,11 +60,11 @@ class EncodeCommand : public testing::Test {
 TEST_F(EncodeCommand, FillsTheCacheAndEnds) {
   const CommandResult result = train({"--encode", "train.valid_every=6"});
   EXPECT_EQ(result.exit_code, 0) << result.standard_error;
-  EXPECT_THAT(result.standard_output, HasSubstr("finished: 8 of 8 clips were encoded into " + cache_.string()));
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 8 entries of 8 clips were encoded into " + cache_.string()));
   EXPECT_THAT(result.standard_error, AllOf(HasSubstr("encode frames  100%  8/8 clips"), HasSubstr("0 of 8 clips were there")));
   EXPECT_EQ(files_in(cache_), 8u);
   const CommandResult again = train({"--encode", "train.valid_every=6"});
-  EXPECT_THAT(again.standard_output, HasSubstr("finished: 0 of 8 clips were encoded"));
+  EXPECT_THAT(again.standard_output, HasSubstr("finished: 0 entries of 8 clips were encoded"));
   EXPECT_THAT(again.standard_error, AllOf(HasSubstr("8 of 8 clips were there"), Not(HasSubstr("encode frames "))));
 }
 
@@ -99,10 +101,58 @@ TEST_F(EncodeCommand, ARunDoesNotGoOnWithoutItsCacheUnlessAllowed) {
   EXPECT_EQ(resume({"train.encoder_cache=", "--allow-change"}).exit_code, 0);
 }
 
+TEST_F(EncodeCommand, ARunThatIsRefusedEncodesNothing) {
+  EXPECT_EQ(train({"--out", run_.string(), "train.encoder_cache=", "--stop-after-steps", "1"}).exit_code, exit_code_resumable);
+  expect_refused(train({"--out", run_.string()}), ErrorKind::config, "the run folder holds a run with checkpoints");
+  expect_refused(resume({"train.encoder_cache=" + cache_.string()}), ErrorKind::config, "train.encoder_cache was");
+  EXPECT_FALSE(fs::exists(cache_));
+}
+
+TEST_F(EncodeCommand, TimeThatIsOverEndsTheEncodingToo) {
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--encode"}, {"--out", run_.string()}}) {
+    std::vector<std::string> all = how;
+    all.insert(all.end(), {"--stop-after", "0.001s"});
+    const CommandResult result = train(all);
+    EXPECT_EQ(result.exit_code, exit_code_resumable) << result.standard_error;
+    EXPECT_THAT(result.standard_output, HasSubstr("stopped, the same command goes on: 0 entries of 6 clips were encoded"));
+  }
+  EXPECT_FALSE(fs::exists(cache_));
+  EXPECT_EQ(train({"--out", run_.string(), "--stop-after", "1h"}).exit_code, 0);
+}
+
+TEST_F(EncodeCommand, CountsTheEntriesOfTwoEncoders) {
+  test::TinyModel tiny;
+  data::PrepareOptions with_pieces = tiny.prepare;
+  with_pieces.sound = data::SoundInput::samples;
+  for (const data::Clip& clip : set_.clips) {
+    data::PreparedClip prepared = data::read_prepared(data::cache_file(folder_.path() / "cache", clip, tiny.prepare));
+    prepared.pieces_K = test::random_bytes({1, 32000}, at::kChar, 1).to(at::kFloat) / 128;
+    prepared.piece_times_K = test::times(1, 0.5);
+    data::write_prepared(data::cache_file(folder_.path() / "cache", clip, with_pieces), prepared);
+  }
+  Json settings = read_json(folder_.path() / "train.json");
+  settings["prepare"] = options_to_json(with_pieces);
+  settings["model"]["audio"] = {{"style", "hubert"}, {"width", 16}, {"layers", 3}, {"heads", 2}, {"wave_channels", 8}};
+  write_json(folder_.path() / "train.json", settings);
+  const CommandResult result = train({"--encode", "train.frozen=[\"visual_encoder.*\", \"audio_encoder.*\"]"});
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 12 entries of 6 clips were encoded into")) << result.standard_error;
+  EXPECT_EQ(files_in(cache_), 12u);
+}
+
+TEST_F(EncodeCommand, TheCurrentFolderIsNoRunToGoOnWith) {
+  const CommandResult other = train({"--out", run_.string(), "train.seed=1", "train.encoder_cache=", "--stop-after-steps", "1"});
+  EXPECT_EQ(other.exit_code, exit_code_resumable) << other.standard_error;
+  EXPECT_EQ(train({"--encode", "train.seed=2"}).exit_code, 0);
+  std::vector<std::string> all = words({"--encode", "train.seed=2", "--resume", "auto"});
+  all.insert(all.begin(), {MICROEMO_BINARY, "train"});
+  const CommandResult again = test::run_command(all, {.standard_input = {}, .environment = {}, .folder = run_, .timeout_s = 300});
+  EXPECT_THAT(again.standard_error, HasSubstr("6 of 6 clips were there"));
+}
+
 TEST_F(EncodeCommand, RanksShareTheClips) {
   const CommandResult encoded = run(words({"--encode"}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(encoded.exit_code, 0) << encoded.standard_error;
-  EXPECT_THAT(encoded.standard_output, HasSubstr("finished: 6 of 6 clips were encoded"));
+  EXPECT_THAT(encoded.standard_output, HasSubstr("finished: 6 entries of 6 clips were encoded"));
   EXPECT_EQ(files_in(cache_), 6u);
   const CommandResult trained = run(words({"--out", run_.string()}), {"launch", "-n", "2", "train"});
   EXPECT_EQ(trained.exit_code, 0) << trained.standard_error;
@@ -118,6 +168,7 @@ TEST_F(EncodeCommand, ADryRunEncodesNothing) {
 }
 
 TEST_F(EncodeCommand, RefusesWhatHasNoEffect) {
+  expect_refused(train({"--encode", "train.frozen=[\"audio_encoder.*\"]"}), ErrorKind::config, "of a public encoder");
   expect_refused(train({"--encode", "train.encoder_cache="}), ErrorKind::config, "there is no folder to encode the clips into");
   for (const char* how : {"--dry-run", "--encode"}) {
     expect_refused(train({how, "train.frozen=[]"}), ErrorKind::config, "no encoder of frames or of pieces of sound is frozen");
@@ -135,7 +186,7 @@ TEST_F(EncodeCommand, AFullDiskLosesNothingThatIsThere) {
   for (const std::string& word : words({"--encode"})) command += " '" + word + "'";
   expect_refused(test::run_command({"bash", "-c", command}), ErrorKind::environment, "cannot be written");
   const CommandResult result = train({"--encode"});
-  EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 of 6 clips were encoded"));
+  EXPECT_THAT(result.standard_output, HasSubstr("finished: 2 entries of 6 clips were encoded"));
   EXPECT_THAT(result.standard_error, HasSubstr("it is encoded again"));
 }
 
@@ -148,6 +199,19 @@ TEST_F(EncodeCommand, ADiskThatIsTooSmallIsWarnedOfBehindTheFirstClip) {
   EXPECT_EQ(small.exit_code, exit_code(ErrorKind::environment));
   EXPECT_EQ(files.size(), 2u) << "those that fit are whole, and nothing is left of the third";
   EXPECT_THAT(test::run_on_disk("size=800k", all).command.standard_error, Not(HasSubstr("GB left")));
+}
+
+TEST_F(EncodeCommand, VerifySaysWhoMakesDamagedEntriesAnew) {
+  EXPECT_EQ(train({"--encode"}).exit_code, 0);
+  for (const auto& entry : fs::recursive_directory_iterator(cache_))
+    if (entry.is_regular_file()) fs::resize_file(entry.path(), 20);
+  const CommandResult found = run({"verify", cache_.string()}, {"cache"}),
+                      mended = run({"verify", cache_.string(), "--fix"}, {"cache"});
+  EXPECT_EQ(found.exit_code, exit_code(ErrorKind::data));
+  EXPECT_THAT(found.standard_output, HasSubstr("or microemo train for those of train.encoder_cache"));
+  EXPECT_THAT(mended.standard_output, HasSubstr("6 damaged and removed"));
+  EXPECT_THAT(mended.standard_output, HasSubstr("microemo train those of train.encoder_cache"));
+  EXPECT_THAT(train({"--encode"}).standard_output, HasSubstr("finished: 6 entries of 6 clips were encoded"));
 }
 
 TEST_F(EncodeCommand, AClipWithoutItsPreparedEntryIsNamed) {

@@ -96,6 +96,10 @@ TEST_F(EncodedCache, HasWhatFitsAlone) {
   EXPECT_FALSE(has_encoded(file_, {"frames", std::string(64, 'a').replace(63, 1, "b")}, 3)) << "the same folder, another encoder";
   EXPECT_FALSE(has_encoded(encoded_ / "none.safetensors", encoder, 3));
   EXPECT_FALSE(has_encoded(prepared_, encoder, 3));
+  fs::copy_file(file_, encoded_ / "other.safetensors");
+  EXPECT_FALSE(has_encoded(encoded_ / "other.safetensors", encoder, 3)) << "of another clip with as many frames";
+  expect_error(
+      ErrorKind::data, [&] { read_encoded(encoded_ / "other.safetensors", 3, "clip7"); }, "that of another clip");
   fs::resize_file(file_, fs::file_size(file_) - 1);
   EXPECT_FALSE(has_encoded(file_, encoder, 3));
   write_file_atomic(file_, "");

@@ -78,6 +78,20 @@ class EncodeClips : public testing::Test {
     return made;
   }
 
+  /// Entries with one frame, and pieces of sound of this shape.
+  void rewrite_clips(at::IntArrayRef piece) {
+    for (auto* samples : {&data_.samples, &data_.validation})
+      for (data::Sample& sample : *samples) {
+        data::PreparedClip& clip = sample.prepared;
+        std::vector<int64_t> sizes = {clip.piece_times_K.size(0)};
+        sizes.insert(sizes.end(), piece.begin(), piece.end());
+        clip.pieces_K = test::random_bytes(sizes, at::kChar, sizes[0]).to(at::kFloat) / 32;
+        clip.frames_TCHW = clip.frames_TCHW.slice(0, 0, 1).clone();
+        clip.frame_times_T = clip.frame_times_T.slice(0, 0, 1).clone();
+        data::write_prepared(sample.entry, clip);
+      }
+  }
+
   fs::path folder(const std::string& name) const {
     fs::create_directories(folder_.path() / name);
     return folder_.path() / name;
@@ -143,6 +157,29 @@ TEST_F(EncodeClips, GiveTheLossAndGradientsOfEncodersThatRun) { expect_the_same_
 TEST_F(EncodeClips, GiveThemForClipsTokensToo) {
   options_.model.visual = {
       .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, GiveThemForPatchesOfOneFrameItsClassTokenAndImageBind) {
+  options_.model.visual = {.style = model::VisualStyle::eva, .width = 16, .patch = 16, .layers = 1, .heads = 2, .hidden = 32};
+  options_.model.local.enabled = false;
+  options_.model.features.class_token = true;
+  options_.model.video_qformer = {.pooling = model::VideoPooling::patches, .merge = 2, .queries = 2};
+  options_.model.audio = {.style = model::AudioStyle::imagebind, .width = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.prepare.sound = data::SoundInput::imagebind;
+  options_.prepare.mel_bands = 32;
+  rewrite_clips({204, 32});
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, GiveThemForPooledClipTokensAndWhisper) {
+  options_.model.visual = {
+      .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.model.video_qformer = {.pooling = model::VideoPooling::attention};
+  options_.model.audio = {.style = model::AudioStyle::whisper, .width = 16, .layers = 1, .heads = 2, .piece_tokens = 3};
+  options_.prepare.sound = data::SoundInput::whisper;
+  options_.prepare.mel_bands = 80;
+  rewrite_clips({80, 3000});
   expect_the_same_steps();
 }
 
@@ -254,12 +291,24 @@ TEST_F(EncodeClips, HaveAFolderForEveryEncoder) {
   EXPECT_EQ(encode().encoded, 0) << "what reads the tokens changes nothing";
   options_.model.audio.piece_tokens = 1;
   EXPECT_EQ(encode().encoded, 7) << "of sound alone";
+  options_.model.audio.heads = 4;
+  EXPECT_EQ(encode().encoded, 7) << "of sound alone, whose weights are the same";
   options_.model.visual.heads = 4;
   EXPECT_EQ(encode().encoded, 7) << "of frames alone";
   options_.train.compute_dtype = ComputeType::bf16;
   EXPECT_EQ(encode().encoded, 7) << "frames are computed otherwise";
   options_.train.seed = 99;
   EXPECT_EQ(encode().encoded, 14) << "other weights";
+}
+
+TEST_F(EncodeClips, HaveAnotherFolderWhereAllTokensOfClipAreTaken) {
+  options_.model.visual = {
+      .style = model::VisualStyle::clip, .width = 16, .patch = 16, .layers = 1, .heads = 2, .projection = 16};
+  options_.model.local.enabled = false;
+  EXPECT_EQ(encode().encoded, 14);
+  options_.model.video_qformer = {.pooling = model::VideoPooling::patches, .merge = 2};
+  options_.model.video_qformer.queries = 2;
+  EXPECT_EQ(encode().encoded, 7) << "of frames alone";
 }
 
 TEST_F(EncodeClips, AreKeptInHalfTheBytesWhereTheyAreComputedInBf16) {
@@ -274,6 +323,27 @@ TEST_F(EncodeClips, AreKeptInHalfTheBytesWhereTheyAreComputedInBf16) {
   EXPECT_TRUE(model->encode_frames(data_.samples[2].prepared.frames_TCHW).equal(kept.to(at::kFloat)));
 }
 
+TEST_F(EncodeClips, AreEncodedInTheirOrderWhereAClipHasMoreOfThemThanOneCallTakes) {
+  data::Sample& sample = data_.samples[0];
+  sample = tiny_.clip(7, /*frames=*/70, {test::spoken(0.1, 0.5, "This frame")}, /*sound=*/false);
+  sample.prepared.pieces_K = test::random_bytes({33, 3200}, at::kChar, 1).to(at::kFloat) / 128;
+  sample.prepared.piece_times_K = test::times(33, 0.2);
+  sample.entry = folder_.path() / "cache" / "ff" / (std::string(64, 'f') + ".safetensors");
+  data::write_prepared(sample.entry, sample.prepared);
+  const data::PreparedClip clip = sample.prepared;
+  const auto model = make_model();
+  encode(data_, *model);
+  const at::NoGradGuard no_grad;
+  const at::Tensor frames = data::read_encoded(sample.encoded_frames, 70, ""),
+                   pieces = data::read_encoded(sample.encoded_sound, 33, "");
+  for (const int64_t row : {0, 31, 32, 40, 64, 69})
+    EXPECT_TRUE(model->encode_frames(clip.frames_TCHW.slice(0, row, row + 1)).allclose(frames.slice(0, row, row + 1), 1e-4, 1e-5))
+        << row;
+  for (const int64_t row : {0, 31, 32})
+    EXPECT_TRUE(model->encode_pieces(clip.pieces_K.slice(0, row, row + 1)).allclose(pieces.slice(0, row, row + 1), 1e-4, 1e-5))
+        << row;
+}
+
 TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.augment.flip = true;
   expect_refused("changed at random", "train.augment.flip");
@@ -286,6 +356,31 @@ TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.frozen = {"audio_encoder.*"};
   options_.train.augment = {.flip = true};
   EXPECT_FALSE(encode().kept.frames) << "the sound of a mirrored clip is the same";
+}
+
+TEST_F(EncodeClips, AreNotKeptOfPiecesThatAreNormalisedTogetherWithThoseOfOtherClips) {
+  options_.model.audio.joint_normalisation = true;
+  const EncodedClips result = encode();
+  EXPECT_TRUE(result.kept.frames);
+  EXPECT_FALSE(result.kept.sound);
+  expect_the_same_steps();
+  options_.train.frozen = {"audio_encoder.*"};
+  expect_refused("not the same in every step", "model.audio.joint_normalisation");
+}
+
+TEST_F(EncodeClips, AreNotKeptOfAnEncoderThatDropsBlocks) {
+  options_.model.audio = {.style = model::AudioStyle::imagebind, .width = 16, .layers = 1, .heads = 2};
+  options_.prepare.sound = data::SoundInput::imagebind;
+  options_.prepare.mel_bands = 32;
+  const auto kept = [&] {
+    model::MicroEmo model(options_.model, data::input_shapes(options_.prepare, 1));
+    select_trainable(model, options_.train);
+    return kept_encoders(options_, model);
+  };
+  EXPECT_TRUE(kept().sound);
+  options_.model.audio.drop_path = 0.1;
+  EXPECT_FALSE(kept().sound);
+  EXPECT_TRUE(kept().frames);
 }
 
 TEST_F(EncodeClips, LeaveTheEncoderAloneThatReadsFacesToo) {
@@ -318,6 +413,18 @@ TEST_F(EncodeClips, StopWhenAskedAndGoOn) {
   EXPECT_EQ(files().size(), 14u);
 }
 
+TEST_F(EncodeClips, StopBehindTheClipAtWorkWhenTimeIsOver) {
+  int64_t asked = 0;
+  Group alone;
+  TrainingData data = data_;
+  const EncodedClips stopped =
+      encode_clips(options_, data, tiny_.tokenizer, *make_model(), {}, at::kCPU, alone, [&asked] { return ++asked > 3; });
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.encoded, 3);
+  EXPECT_EQ(files().size(), 3u);
+  EXPECT_EQ(encode().encoded, 11);
+}
+
 TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
   TrainingData data = data_;
   const auto model = make_model();
@@ -325,6 +432,17 @@ TEST_F(EncodeClips, RefuseTokensThatAreNotFinite) {
   model->visual_encoder()->parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());
   expect_error(
       ErrorKind::data, [&] { encode(data, *model); }, "NaN or infinite");
+  expect_error(
+      ErrorKind::data, [&] { encode(data, *model); }, "clip 'clip0'");
+}
+
+TEST_F(EncodeClips, NameTensorsOfACheckpointThatDoNotFitAsItDoes) {
+  const RunOutcome run = Trainer(task(true), options_.train, folder("run")).run(1);
+  options_.model.visual.hidden = 24;
+  TrainingData data = data_;
+  const auto model = make_model();
+  expect_error(
+      ErrorKind::checkpoint, [&] { encode(data, *model, run.checkpoint); }, "visual_encoder.block0.mlp.up.weight: file [");
 }
 
 TEST_F(EncodeClips, NameAFolderThatCannotBeWritten) {

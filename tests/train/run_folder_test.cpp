@@ -121,6 +121,21 @@ TEST_F(RunFolder, RefusesAnotherCutOfTheBatch) {
   expect_refused({"train.micro_batch=8"}, environment(), "train.micro_batch was 0 and is 8");
 }
 
+TEST_F(RunFolder, ACacheOfEncodersMayLieElsewhereButNotComeOrGo) {
+  const Json none = config().values, here = config({"train.encoder_cache=here"}).values,
+             there = config({"train.encoder_cache=there"}).values;
+  const auto changes = [](const Json& recorded, const Json& now) {
+    return differences(recorded, now, environment(), environment()).size();
+  };
+  EXPECT_EQ(changes(here, there), 0u);
+  EXPECT_EQ(changes(none, here), 1u);
+  EXPECT_EQ(changes(here, none), 1u);
+  Json of_an_earlier_version = none;
+  of_an_earlier_version["train"].erase("encoder_cache");
+  EXPECT_EQ(changes(of_an_earlier_version, none), 0u);
+  EXPECT_EQ(changes(of_an_earlier_version, here), 1u);
+}
+
 TEST_F(RunFolder, RefusesAnotherManifest) { expect_refused({}, environment(1, "cc"), "manifest was \"aa\" and is \"cc\""); }
 
 TEST_F(RunFolder, RefusesAnotherThreadCount) { expect_refused({}, environment(2), "threads was 1 and is 2"); }

@@ -24,8 +24,8 @@ std::filesystem::path encoded_file(const std::filesystem::path& cache, const Enc
 /// fp32. Throws Error(environment) when the file cannot be written, Error(data) for values that are not finite.
 void write_encoded(const std::filesystem::path& file, const EncodedBy& encoder, const at::Tensor& tokens_nSC);
 
-/// Whether the file is there and its header is that of `rows` rows by this encoder. Does not read the tokens. A file that is
-/// there and does not fit is warned of.
+/// Whether the file is there and its header is that of this clip and encoder, with `rows` rows. Does not read the tokens. A file
+/// that is there and does not fit is warned of.
 bool has_encoded(const std::filesystem::path& file, const EncodedBy& encoder, int64_t rows);
 
 /// The tokens, as they were written, bf16 or fp32. Thread-safe. Throws Error(data) naming the file and the clip that it is read
