@@ -2,13 +2,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +37,7 @@
 #include "microemo/train/trainer.h"
 #include "out_of_memory.h"
 #include "rank_device.h"
+#include "time_limit.h"
 
 namespace microemo::cli {
 namespace {
@@ -67,17 +67,6 @@ struct Plan {
 
   bool resumed() const { return !checkpoint.empty(); }
 };
-
-/// 90s, 45m, 23h, 2d; 0 for no text.
-double seconds_of_duration(const std::string& text) {
-  constexpr std::array units = {std::pair{'s', 1.0}, std::pair{'m', 60.0}, std::pair{'h', 3600.0}, std::pair{'d', 86400.0}};
-  if (text.empty()) return 0;
-  char* end = nullptr;
-  const double number = std::strtod(text.c_str(), &end);
-  for (const auto& [unit, seconds] : units)
-    if (end != text.c_str() && *end == unit && end[1] == '\0' && std::isfinite(number) && number > 0) return number * seconds;
-  throw ConfigError("'{}' is no duration", text).at("--stop-after").hint("a number and a unit: 90s, 45m, 23h or 2d");
-}
 
 std::vector<std::string> command_line() {
   std::vector<std::string> words;
@@ -244,29 +233,28 @@ int report(const train::RunOutcome& outcome, const Plan& plan, const parallel::G
   return exit_code_resumable;
 }
 
-/// What --stop-after leaves to encode and to train.
-struct TimeLimit {
-  double most_s = 0;  ///< 0: no limit
-  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
-
-  double left_s() const { return most_s - std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
-  bool is_over() const { return most_s > 0 && left_s() <= 0; }
-};
-
-train::RunOutcome run_and_record(train::Trainer& trainer, const fs::path& folder, const Words& words, const TimeLimit& limit,
-                                 const parallel::Group& group) {
+/// Rank 0 of a run records an error of the work; `step` tells how many steps are done then.
+template <class Work>
+auto recorded(const Plan& plan, const Words& words, const parallel::Group& group, const std::function<int64_t()>& step,
+              Work&& work) {
   try {
-    constexpr double soon = 1e-9;  // 0 would be no limit
-    return trainer.run(words.stop_after_steps, limit.most_s > 0 ? std::max(limit.left_s(), soon) : 0);
+    return work();
   } catch (const Error& error) {
-    if (!group.first()) throw;
+    if (!group.first() || !words.trains()) throw;
     try {
-      train::write_outcome(folder, "failed", trainer.state().step, error.message());
+      train::write_outcome(plan.run, "failed", step(), error.message());
     } catch (const Error&) {
       log_warning("outcome.json could not be written");  // a full disk may be what ended the run: that error is the one to show
     }
     throw;
   }
+}
+
+train::RunOutcome run_and_record(train::Trainer& trainer, const Plan& plan, const Words& words, const TimeLimit& limit,
+                                 const parallel::Group& group) {
+  return recorded(
+      plan, words, group, [&] { return trainer.state().step; },
+      [&] { return trainer.run(words.stop_after_steps, limit.left_s()); });
 }
 
 void open_run(const Plan& plan, const Json& environment, const Words& words, const parallel::Group& group) {
@@ -308,6 +296,12 @@ std::shared_ptr<train::TrainingData> load_clips(const Words& words, const train:
   });
 }
 
+/// Those of the checkpoint to go on from.
+int64_t steps_done(const Plan& plan) {
+  const auto latest = plan.resumed() ? checkpoint::find_latest(plan.run) : std::nullopt;
+  return latest ? latest->step : 0;
+}
+
 /// Nothing where the encoders run in the steps.
 train::EncodedClips encode(const Words& words, const Plan& plan, train::TrainingData& data,
                            const std::shared_ptr<const text::Tokenizer>& tokenizer, model::MicroEmo& model,
@@ -317,24 +311,31 @@ train::EncodedClips encode(const Words& words, const Plan& plan, train::Training
     log_info("train.encoder_cache is set: frozen encoders run in this step, and not in the steps of the run");
     return {};
   }
-  return with_memory_for(
-      "encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)", [&] {
-        const auto stops = [&limit] { return stop_requested() || limit.is_over(); };
-        return train::encode_clips(plan.options, data, tokenizer, model, plan.checkpoint, device, group, stops);
-      });
+  const auto work = [&] {
+    const auto stops = [&limit] { return stop_requested() || limit.is_over(); };
+    return train::encode_clips(plan.options, data, tokenizer, model, plan.checkpoint, device, group, stops);
+  };
+  return with_memory_for("encoding the clips", "prepare fewer frames of them (prepare.*), or lower the model's size (model.*)",
+                         [&] {
+                           return recorded(
+                               plan, words, group, [&] { return steps_done(plan); }, work);
+                         });
 }
 
-int report_encoded(const train::EncodedClips& encoded, const fs::path& cache, const parallel::Group& group) {
-  if (group.first())
+int report_encoded(const train::EncodedClips& encoded, const Plan& plan, const Words& words, const parallel::Group& group) {
+  if (group.first()) {
+    if (words.trains())
+      train::write_outcome(plan.run, "stopped", steps_done(plan), "a signal or --stop-after, before all clips were encoded");
     std::printf("%s: %lld entries of %lld clips were encoded into %s\n",
                 encoded.stopped ? "stopped, the same command goes on" : "finished", (long long)encoded.encoded,
-                (long long)encoded.clips, cache.c_str());
+                (long long)encoded.clips, plan.options.train.encoder_cache.c_str());
+  }
   return encoded.stopped ? exit_code_resumable : 0;
 }
 
 int run(const Words& words) {
   keep_freed_memory();
-  const TimeLimit limit{seconds_of_duration(words.stop_after)};  // a mistake is told before anything is built
+  const TimeLimit limit(words.stop_after);  // a mistake is told before anything is built
   const parallel::LaunchContext context = parallel::launch_context(parallel::environment_variables());
   Plan plan = make_plan(words);
   const Device device = settle_device(plan.options.train, context);
@@ -357,7 +358,7 @@ int run(const Words& words) {
   // What refuses the run does so before hours of encoding.
   if (words.trains()) open_run(plan, train::environment_json(environment, command_line()), words, *group);
   const auto encoded = encode(words, plan, *data, tokenizer, *model, limit, train::torch_device(device), *group);
-  if (encoded.stopped || words.encode) return report_encoded(encoded, plan.options.train.encoder_cache, *group);
+  if (encoded.stopped || words.encode) return report_encoded(encoded, plan, words, *group);
   train::Task task = train::microemo_task(plan.options, data, tokenizer, model, share, train::torch_device(device));
   task.shards = built.shards;
   task.on_host = encoded.kept.not_run;
@@ -371,7 +372,7 @@ int run(const Words& words) {
   log_info(fmt::format("{} clips to train on\n{}", data->samples.size(), train::parameter_table(*model)));
   if (const std::string adapters = model->decoder().adapters_text(); !adapters.empty()) log_info(adapters);
   return with_memory_for("training", fewer_clips_at_once,
-                         [&] { return report(run_and_record(trainer, plan.run, words, limit, *group), plan, *group); });
+                         [&] { return report(run_and_record(trainer, plan, words, limit, *group), plan, *group); });
 }
 
 }  // namespace

@@ -116,8 +116,21 @@ TEST_F(EncodeCommand, TimeThatIsOverEndsTheEncodingToo) {
     EXPECT_EQ(result.exit_code, exit_code_resumable) << result.standard_error;
     EXPECT_THAT(result.standard_output, HasSubstr("stopped, the same command goes on: 0 entries of 6 clips were encoded"));
   }
+  const Json outcome = read_json(run_ / "outcome.json");
+  EXPECT_EQ(outcome.at("outcome"), "stopped");
+  EXPECT_EQ(outcome.at("step"), 0);
+  EXPECT_THAT(outcome.at("reason").get<std::string>(), HasSubstr("before all clips were encoded"));
   EXPECT_FALSE(fs::exists(cache_));
   EXPECT_EQ(train({"--out", run_.string(), "--stop-after", "1h"}).exit_code, 0);
+}
+
+TEST_F(EncodeCommand, ARunThatFailsToEncodeSaysSo) {
+  write_file_atomic(cache_, "no folder");
+  expect_refused(train({"--out", run_.string()}), ErrorKind::environment, cache_.string());
+  EXPECT_EQ(read_json(run_ / "outcome.json").at("outcome"), "failed");
+  fs::remove(cache_);
+  EXPECT_EQ(train({"--out", run_.string()}).exit_code, 0);
+  EXPECT_EQ(read_json(run_ / "outcome.json").at("outcome"), "finished");
 }
 
 TEST_F(EncodeCommand, CountsTheEntriesOfTwoEncoders) {
