@@ -232,6 +232,19 @@ TEST_F(EncodeClips, HaveOtherTokensBehindAnImageQFormerThatReadsTimesOtherwise) 
   EXPECT_EQ(encode().encoded, 0);
 }
 
+TEST_F(EncodeClips, HaveOtherTokensWhereAFileBesideTheVocabularyOfTimesIsAnother) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const fs::path words = folder("words");
+  fs::copy_file(fs::path(MICROEMO_SOURCE_DIR) / "tests/data/text/kinds/bert/vocab.txt", words / "vocab.txt");
+  options_.prompt.time_tokenizer = words.string();
+  options_.model.image_qformer.vocabulary = text::Tokenizer(words).size();
+  EXPECT_EQ(encode().encoded, 7);
+  write_file_atomic(words / "tokenizer_config.json", R"({"do_lower_case": true})");
+  EXPECT_EQ(encode().encoded, 0) << "as it is without that file";
+  write_file_atomic(words / "tokenizer_config.json", R"({"do_lower_case": false})");
+  EXPECT_EQ(encode().encoded, 7);
+}
+
 TEST_F(EncodeClips, AreReadWhereTheirTokensAreNotAskedFor) {
   options_.train.frozen = {"audio_encoder.*"};
   // As load_training_data leaves them for train.encoder_cache.
