@@ -78,5 +78,25 @@ TEST(ModelsOnADevice, GiveTheStepOfTheCpuWithKernelsOfTheirOwn) {
   set_device_kernels(nullptr);
 }
 
+/// Half as much again of every weight.
+int thaw_wrongly(const MicroEmoThaw* work) {
+  const int code = test::host_kernels().thaw_nf4(work);
+  for (int64_t i = 0; i < work->count; ++i) static_cast<float*>(work->to)[i] *= 1.5F;
+  return code;
+}
+
+TEST(ModelsOnADevice, DoNotPassWhereItThawsWrongly) {
+  MicroEmoKernels kernels = test::host_kernels();
+  kernels.thaw_nf4 = thaw_wrongly;
+  set_device_kernels(&kernels);
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(same_models(test::second_device()));
+  set_device_kernels(nullptr);
+  const std::string printed = testing::internal::GetCapturedStdout();
+  const size_t model = printed.find("Emotion-LLaMA's parts");
+  EXPECT_NE(printed.substr(model, printed.find('\n', model) - model).find("DIFFERS"), std::string::npos) << printed;
+  EXPECT_EQ(printed.find("DIFFERS"), printed.rfind("DIFFERS")) << "the others have no NF4: " << printed;
+}
+
 }  // namespace
 }  // namespace microemo

@@ -357,6 +357,26 @@ TEST_F(EncodeClips, AreEncodedInTheirOrderWhereAClipHasMoreOfThemThanOneCallTake
         << row;
 }
 
+TEST_F(EncodeClips, ReadTheTimesOfTheirOwnFramesWhereAClipHasMoreOfThemThanOneCallTakes) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  data::Sample& sample = data_.samples[0];
+  sample = tiny_.clip(7, /*frames=*/40, {test::spoken(0.1, 0.5, "This frame")}, /*sound=*/false);
+  sample.prepared.frames_TCHW.copy_(sample.prepared.frames_TCHW.slice(0, 0, 1).clone());
+  sample.entry = folder_.path() / "cache" / "ff" / (std::string(64, 'f') + ".safetensors");
+  data::write_prepared(sample.entry, sample.prepared);
+  const at::Tensor times_T = sample.prepared.frame_times_T, frame_1CHW = sample.prepared.frames_TCHW.slice(0, 0, 1);
+  const auto model = make_model();
+  encode(data_, *model);
+  const at::NoGradGuard no_grad;
+  const data::BatchBuilder builder(tiny_.tokenizer, options_.model, options_.prepare);
+  const at::Tensor kept = data::read_encoded(sample.encoded_queries, 40, "");
+  EXPECT_FALSE(kept[0].allclose(kept[32], 1e-4, 1e-5)) << "of the same pixels at another time";
+  for (const int64_t row : {0, 8, 31, 32, 39}) {
+    const at::Tensor text_1L = builder.time_text(times_T.slice(0, row, row + 1));
+    EXPECT_TRUE(model->encode_queries(frame_1CHW, text_1L)[0].allclose(kept[row], 1e-4, 1e-5)) << row;
+  }
+}
+
 TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.augment.flip = true;
   expect_refused("changed at random", "train.augment.flip");
