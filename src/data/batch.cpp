@@ -9,6 +9,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <fmt/ranges.h>
 
 #include "microemo/base/error.h"
 #include "microemo/base/random.h"
@@ -321,7 +322,12 @@ Tensor BatchBuilder::time_text(const Tensor& frame_times_T) const {
 
 std::string BatchBuilder::time_text_rule() const {
   if (!reads_times()) return "";
-  return fmt::format("{}, {} around it", prompt_->times->hash(), prompt_->options.time_special ? "special tokens" : "nothing");
+  // Files beside the vocabulary change ids too, and not its hash: lower case, blanks, begin and end.
+  const TimeWriter writer{*prompt_->times, prompt_->options.time_special};
+  std::string rule = prompt_->times->hash();
+  for (const double digit : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
+    rule += fmt::format(" [{}]", fmt::join(writer.encode(data::time_text(digit * 1.1)), " "));
+  return rule;
 }
 
 std::string BatchBuilder::end_text() const {

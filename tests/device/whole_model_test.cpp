@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "host_kernels.h"
+#include "microemo/base/device.h"
 #include "microemo/base/device_kernels.h"
 #include "second_device.h"
 
@@ -29,6 +30,13 @@ TEST(ModelsOnADevice, AreComparedRelativeToTheCpu) {
   EXPECT_NEAR(found.gradient, 0.75 * 2 / (3 * std::sqrt(3.0)), 1e-6);
 }
 
+TEST(ModelsOnADevice, DifferWhereASmallGradientIsWrongBesideALargeOne) {
+  const StepDifference found = compare_steps(outcome(2, 1, 1e-4), outcome(2, 1, -1e-4));
+  EXPECT_LT(found.gradient, 1e-3);
+  EXPECT_NEAR(found.one_gradient, 2, 1e-3);
+  EXPECT_LT(compare_steps(outcome(2, 1, 1e-12), outcome(2, 1, -1e-12)).one_gradient, 1e-6) << "rounding";
+}
+
 TEST(ModelsOnADevice, DifferWithoutAGradientOrWithOneThatIsNotFinite) {
   StepOutcome without = outcome(2, 1, 1), renamed = without, more = without;
   without.gradients.erase("b");
@@ -36,8 +44,10 @@ TEST(ModelsOnADevice, DifferWithoutAGradientOrWithOneThatIsNotFinite) {
   renamed.gradients["c"] = at::full({4}, 1.0);
   more.gradients["c"] = at::full({4}, 1.0);
   const double not_a_number = std::numeric_limits<double>::quiet_NaN();
-  for (const StepOutcome& wrong : {without, renamed, more, outcome(2, not_a_number, 1)})
+  for (const StepOutcome& wrong : {without, renamed, more, outcome(2, not_a_number, 1)}) {
     EXPECT_EQ(compare_steps(outcome(2, 1, 1), wrong).gradient, std::numeric_limits<double>::infinity());
+    EXPECT_EQ(compare_steps(outcome(2, 1, 1), wrong).one_gradient, std::numeric_limits<double>::infinity());
+  }
   EXPECT_EQ(compare_steps(outcome(2, 1, 1), outcome(not_a_number, 1, 1)).loss, std::numeric_limits<double>::infinity());
 }
 
@@ -45,11 +55,20 @@ void expect_the_step_of_the_cpu() {
   testing::internal::CaptureStdout();
   EXPECT_TRUE(same_models(test::second_device()));
   const std::string printed = testing::internal::GetCapturedStdout();
-  for (const char* name : {"MicroEmo 7B's parts", "AffectGPT 2025's parts", "our own encoders", "Whisper's encoder"})
+  for (const char* name : {"MicroEmo 7B's parts", "AffectGPT 2025's parts", "our own encoders", "Whisper's encoder",
+                           "TimeChat's parts", "Emotion-LLaMA's parts", "faces that ask", "one encoder for all"})
     EXPECT_NE(printed.find(name), std::string::npos) << printed;
 }
 
 TEST(ModelsOnADevice, GiveTheStepOfTheCpuOnADeviceThatComputesAsItDoes) { expect_the_step_of_the_cpu(); }
+
+TEST(ModelsOnADevice, GiveItWhereFrozenEncodersAreRecordedAndReplayed) {
+  set_device_graphs(&test::second_device_graphs());
+  const int64_t runs = test::second_device_graph_runs();
+  expect_the_step_of_the_cpu();
+  EXPECT_GT(test::second_device_graph_runs(), runs);
+  set_device_graphs(nullptr);
+}
 
 TEST(ModelsOnADevice, GiveTheStepOfTheCpuWithKernelsOfTheirOwn) {
   set_device_kernels(&test::host_kernels());
@@ -57,6 +76,26 @@ TEST(ModelsOnADevice, GiveTheStepOfTheCpuWithKernelsOfTheirOwn) {
   expect_the_step_of_the_cpu();
   EXPECT_GT(test::host_kernel_calls(), 0);
   set_device_kernels(nullptr);
+}
+
+/// Half as much again of every weight.
+int thaw_wrongly(const MicroEmoThaw* work) {
+  const int code = test::host_kernels().thaw_nf4(work);
+  for (int64_t i = 0; i < work->count; ++i) static_cast<float*>(work->to)[i] *= 1.5F;
+  return code;
+}
+
+TEST(ModelsOnADevice, DoNotPassWhereItThawsWrongly) {
+  MicroEmoKernels kernels = test::host_kernels();
+  kernels.thaw_nf4 = thaw_wrongly;
+  set_device_kernels(&kernels);
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(same_models(test::second_device()));
+  set_device_kernels(nullptr);
+  const std::string printed = testing::internal::GetCapturedStdout();
+  const size_t model = printed.find("Emotion-LLaMA's parts");
+  EXPECT_NE(printed.substr(model, printed.find('\n', model) - model).find("DIFFERS"), std::string::npos) << printed;
+  EXPECT_EQ(printed.find("DIFFERS"), printed.rfind("DIFFERS")) << "the others have no NF4: " << printed;
 }
 
 }  // namespace

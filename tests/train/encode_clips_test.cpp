@@ -232,6 +232,19 @@ TEST_F(EncodeClips, HaveOtherTokensBehindAnImageQFormerThatReadsTimesOtherwise) 
   EXPECT_EQ(encode().encoded, 0);
 }
 
+TEST_F(EncodeClips, HaveOtherTokensWhereAFileBesideTheVocabularyOfTimesIsAnother) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const fs::path words = folder("words");
+  fs::copy_file(fs::path(MICROEMO_SOURCE_DIR) / "tests/data/text/kinds/bert/vocab.txt", words / "vocab.txt");
+  options_.prompt.time_tokenizer = words.string();
+  options_.model.image_qformer.vocabulary = text::Tokenizer(words).size();
+  EXPECT_EQ(encode().encoded, 7);
+  write_file_atomic(words / "tokenizer_config.json", R"({"do_lower_case": true})");
+  EXPECT_EQ(encode().encoded, 0) << "as it is without that file";
+  write_file_atomic(words / "tokenizer_config.json", R"({"do_lower_case": false})");
+  EXPECT_EQ(encode().encoded, 7);
+}
+
 TEST_F(EncodeClips, AreReadWhereTheirTokensAreNotAskedFor) {
   options_.train.frozen = {"audio_encoder.*"};
   // As load_training_data leaves them for train.encoder_cache.
@@ -342,6 +355,26 @@ TEST_F(EncodeClips, AreEncodedInTheirOrderWhereAClipHasMoreOfThemThanOneCallTake
   for (const int64_t row : {0, 31, 32})
     EXPECT_TRUE(model->encode_pieces(clip.pieces_K.slice(0, row, row + 1)).allclose(pieces.slice(0, row, row + 1), 1e-4, 1e-5))
         << row;
+}
+
+TEST_F(EncodeClips, ReadTheTimesOfTheirOwnFramesWhereAClipHasMoreOfThemThanOneCallTakes) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  data::Sample& sample = data_.samples[0];
+  sample = tiny_.clip(7, /*frames=*/40, {test::spoken(0.1, 0.5, "This frame")}, /*sound=*/false);
+  sample.prepared.frames_TCHW.copy_(sample.prepared.frames_TCHW.slice(0, 0, 1).clone());
+  sample.entry = folder_.path() / "cache" / "ff" / (std::string(64, 'f') + ".safetensors");
+  data::write_prepared(sample.entry, sample.prepared);
+  const at::Tensor times_T = sample.prepared.frame_times_T, frame_1CHW = sample.prepared.frames_TCHW.slice(0, 0, 1);
+  const auto model = make_model();
+  encode(data_, *model);
+  const at::NoGradGuard no_grad;
+  const data::BatchBuilder builder(tiny_.tokenizer, options_.model, options_.prepare);
+  const at::Tensor kept = data::read_encoded(sample.encoded_queries, 40, "");
+  EXPECT_FALSE(kept[0].allclose(kept[32], 1e-4, 1e-5)) << "of the same pixels at another time";
+  for (const int64_t row : {0, 8, 31, 32, 39}) {
+    const at::Tensor text_1L = builder.time_text(times_T.slice(0, row, row + 1));
+    EXPECT_TRUE(model->encode_queries(frame_1CHW, text_1L)[0].allclose(kept[row], 1e-4, 1e-5)) << row;
+  }
 }
 
 TEST_F(EncodeClips, AreKeptOnlyWhereTheyAreTheSameInEveryStep) {
