@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
@@ -140,14 +142,60 @@ std::shared_ptr<const text::Tokenizer> small_tokenizer() {
   return std::make_shared<const text::Tokenizer>(folder.path() / "words.model");
 }
 
-/// Two clips, the second of which is longer; a face is missing in some frames.
-std::shared_ptr<const train::TrainingData> clips_for(const train::RunOptions& options) {
-  constexpr double longer_s = 12;
-  auto data = std::make_shared<train::TrainingData>(train::pattern_data(options));
-  data->samples.at(1).prepared = data::pattern_clip(options.prepare, longer_s);
-  for (data::Sample& sample : data->samples) {
-    if (options.prepare.faces) sample.prepared.face_mask_N.slice(0, 1, 3).fill_(false);
-    for (data::Utterance& utterance : sample.clip.utterances) utterance.face = "brow_up", utterance.voice = "lively";
+/// Seconds from `start` on, `step` apart.
+at::Tensor times(int64_t count, double start, double step) { return at::arange(count, at::kDouble) * step + start; }
+
+/// What prepare could have made of a clip of so many seconds: noise that depends on the seed alone, a face in most frames.
+data::PreparedClip made_up(const data::PrepareOptions& options, const model::InputShapes& shapes, int64_t seconds,
+                           uint64_t seed) {
+  const auto noise = [generator = at::detail::createCPUGenerator(seed)](at::IntArrayRef sizes) {
+    return at::randn(sizes, generator);
+  };
+  const auto pictures = [&](at::IntArrayRef sizes, at::ScalarType type) { return (noise(sizes) * 40).clamp(-100, 100).to(type); };
+  const bool uniform = options.frame_rule == data::FrameRule::uniform, whole = options.sound == data::SoundInput::log_mel;
+  const int64_t frames = uniform ? options.frame_count : 5 * seconds, faces = options.faces ? 25 * seconds : 0;
+  const int64_t pieces = whole ? 0 : std::max<int64_t>(1, seconds / 4), mel = whole ? 100 * seconds : 0;
+  data::PreparedClip clip;
+  clip.duration_s = double(seconds);
+  clip.frames_TCHW =
+      pictures({frames, 3, options.frame_height, options.frame_width}, at::kChar).to(at::kLong).add(128).to(at::kByte);
+  clip.frame_times_T = times(frames, 0, double(seconds) / double(frames));
+  const bool differences = options.face_input != data::FaceInput::rgb;
+  clip.faces_NCSS = pictures({faces, shapes.face_channels, shapes.face_side, shapes.face_side}, at::kChar);
+  if (!differences) clip.faces_NCSS = clip.faces_NCSS.to(at::kLong).add(128).to(at::kByte);
+  clip.face_times_N = times(faces, 0, 0.04);
+  clip.face_mask_N = at::ones({faces}, at::kBool);
+  if (faces > 0) clip.face_mask_N.slice(0, 1, 3).fill_(false);
+  clip.mel_FM = noise({mel, options.mel_bands});
+  clip.mel_times_F = times(mel, 0.005, 0.01);
+  clip.piece_times_K = times(pieces, 1, 2);
+  constexpr int64_t imagebind_frames = 204, samples = 32000, whisper_frames = 3000;
+  if (options.sound == data::SoundInput::imagebind) clip.pieces_K = noise({pieces, imagebind_frames, options.mel_bands});
+  if (options.sound == data::SoundInput::samples) clip.pieces_K = noise({pieces, samples});
+  if (options.sound == data::SoundInput::whisper) clip.pieces_K = noise({pieces, options.mel_bands, whisper_frames});
+  return clip;
+}
+
+/// Two clips with three utterances each, the second of which is longer.
+std::shared_ptr<const train::TrainingData> clips_for(const train::RunOptions& options, int64_t words) {
+  const model::InputShapes shapes = data::input_shapes(options.prepare, words);
+  auto data = std::make_shared<train::TrainingData>();
+  for (const int64_t seconds : {10, 12}) {
+    data::Sample sample;
+    sample.clip.id = fmt::format("clip of {} s", seconds);
+    sample.index = seconds;
+    for (int64_t i = 0; i < 3; ++i) {
+      data::Utterance utterance;
+      utterance.start_s = 3 * double(i);
+      utterance.end_s = utterance.start_s + 2.5;
+      utterance.text = "Well, not what we had in mind.";
+      utterance.labels = {"surprised", "disappointed"};
+      utterance.face = "brow_up", utterance.voice = "lively";
+      sample.clip.utterances.push_back(utterance);
+    }
+    sample.prepared = made_up(options.prepare, shapes, seconds, uint64_t(seconds));
+    for (const int64_t width : options.model.features.widths) sample.features.push_back(times(width, 0.5, 0.01).to(at::kFloat));
+    data->samples.push_back(std::move(sample));
   }
   return data;
 }
@@ -165,7 +213,7 @@ void fill_zeros(const torch::nn::Module& module) {
 std::pair<StepOutcome, StepOutcome> steps(const train::RunOptions& options, const std::shared_ptr<const text::Tokenizer>& words,
                                           const at::Device& device, int64_t times) {
   const train::Task task =
-      train::microemo_task(options, clips_for(options), words, train::build_model(options, *words), {}, device);
+      train::microemo_task(options, clips_for(options, words->size()), words, train::build_model(options, *words), {}, device);
   fill_zeros(*task.module);
   task.module->to(device);
   std::pair<StepOutcome, StepOutcome> outcomes;

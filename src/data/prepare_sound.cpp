@@ -62,8 +62,6 @@ at::Tensor encoder_input(const media::Sound& piece, const PrepareOptions& option
 
 }  // namespace
 
-double piece_seconds(SoundInput sound) { return sound == SoundInput::whisper ? double(whisper_seconds) : 2.0; }
-
 void add_sound(const media::Sound& sound, const PrepareOptions& options, PreparedClip& prepared) {
   if (options.sound == SoundInput::log_mel) {
     const media::LogMel mel = media::log_mel(sound, int(options.mel_bands));

@@ -182,6 +182,13 @@ void choose_recomputed(const RunOptions& options, const BatchSource& source, mod
 
 }  // namespace
 
+std::vector<int64_t> trainable_questions(const data::Clip& clip) {
+  std::vector<int64_t> questions;
+  for (size_t i = 0; i < clip.utterances.size(); ++i)
+    if (!data::answer_text(clip.utterances[i]).empty()) questions.push_back(static_cast<int64_t>(i));
+  return questions;
+}
+
 TermCounts count_terms(const model::ClipBatch& batch, const model::ModelOptions& options) {
   const model::AlignmentLossOptions& alignment = options.alignment;
   TermCounts counts;

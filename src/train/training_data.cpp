@@ -92,13 +92,6 @@ TrainingData pattern_data(const RunOptions& options) {
   return data;
 }
 
-std::vector<int64_t> trainable_questions(const data::Clip& clip) {
-  std::vector<int64_t> questions;
-  for (size_t i = 0; i < clip.utterances.size(); ++i)
-    if (!data::answer_text(clip.utterances[i]).empty()) questions.push_back(static_cast<int64_t>(i));
-  return questions;
-}
-
 TrainingData load_training_data(const RunOptions& options, bool frames) {
   const TrainOptions& train = options.train;
   TrainingData loaded;
