@@ -202,6 +202,27 @@ TEST_F(EncodeClips, GiveThemBehindAFrozenImageQFormer) {
   expect_the_same_steps();
 }
 
+TEST_F(EncodeClips, GiveThemForAClipWithoutFramesToo) {
+  data::Sample& sample = data_.samples[2];
+  data::PreparedClip& clip = sample.prepared;
+  clip.frames_TCHW = clip.frames_TCHW.slice(0, 0, 0).clone();
+  clip.frame_times_T = clip.frame_times_T.slice(0, 0, 0).clone();
+  data::write_prepared(sample.entry, clip);
+  expect_the_same_steps();
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  options_.train.recompute = "all";
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, TeachNoImageQFormer) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const Task kept = task(true);
+  const auto parameters = kept.module->named_parameters();
+  parameters["image_qformer.queries"].set_requires_grad(true);
+  expect_error(
+      ErrorKind::internal, [&] { forward_backward(kept, kept.batches(0)); }, "cannot teach");
+}
+
 TEST_F(EncodeClips, KeepTheImageQFormersTokensOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
   const auto queries_of = [&](double dropout, bool keep_text) {
