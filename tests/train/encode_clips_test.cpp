@@ -444,6 +444,23 @@ TEST_F(EncodeClips, LeaveTheEncoderAloneThatReadsFacesToo) {
   EXPECT_EQ(encode().kept.not_run, std::vector<std::string>{"audio_encoder"});
 }
 
+TEST_F(EncodeClips, GiveThemBehindAFrozenImageQFormerWhereFacesAreReadByTheSameEncoder) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  options_.model.local.encoder = model::FaceEncoder::shared;
+  options_.prepare.face_input = data::FaceInput::rgb;
+  options_.prepare.face_size = options_.prepare.frame_height = options_.prepare.frame_width = 32;
+  for (auto* samples : {&data_.samples, &data_.validation})
+    for (data::Sample& sample : *samples) {
+      data::PreparedClip& clip = sample.prepared;
+      const uint64_t contents = sample.index == 5 ? 4 : uint64_t(sample.index);  // as write_clip has it
+      clip.frames_TCHW = test::random_bytes({clip.frame_times_T.size(0), 3, 32, 32}, at::kByte, contents);
+      clip.faces_NCSS = test::random_bytes({clip.face_times_N.size(0), 3, 32, 32}, at::kByte, contents + 10);
+      data::write_prepared(sample.entry, clip);
+    }
+  expect_the_same_steps();
+  EXPECT_EQ(encode().kept.not_run, std::vector<std::string>{"image_qformer"});
+}
+
 TEST_F(EncodeClips, NameAnEntryThatIsDamagedInTheMiddleOfARun) {
   const Task kept = task(true);
   for (const fs::path& file : files()) {
