@@ -51,11 +51,10 @@
 #include "microemo/train/fit.h"
 #include "microemo/train/optimizer.h"
 #include "whole_model.h"
+#include "words.h"
 
 namespace microemo {
 namespace {
-
-using Words = std::map<std::string, std::string>;
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -285,14 +284,7 @@ int train_decoder(const Words& words, const at::Device& device) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  constexpr const char* tasks = "give kernels, curve, answers, model, encoders or decoder";
-  if (arguments.empty()) throw ConfigError("no task").hint(tasks);
-  Words words;
-  for (size_t i = 1; i < arguments.size(); ++i) {
-    const std::string key = arguments[i].substr(arguments[i].find_first_not_of('-'));
-    const bool has_value = i + 1 < arguments.size() && !arguments[i + 1].starts_with("--");
-    words[key] = has_value ? arguments[++i] : "";
-  }
+  const Words words = read_words(arguments);
   const Device chosen = choose_device(words.contains("device") ? words.at("device") : "cuda");
   const at::Device device = train::torch_device(chosen);
   std::printf("device: %s\n", chosen.cuda ? chosen.reason.c_str() : "the CPU");
@@ -304,8 +296,7 @@ int run(const std::vector<std::string>& arguments) {
     time_encoders(device, words.contains("part") ? std::stod(words.at("part")) : 1);
     return 0;
   }
-  if (arguments[0] == "decoder") return train_decoder(words, device);
-  throw ConfigError("there is no task '{}'", arguments[0]).hint(tasks);
+  return train_decoder(words, device);
 }
 
 }  // namespace

@@ -10,12 +10,50 @@
 #include "microemo/base/device.h"
 #include "microemo/base/device_kernels.h"
 #include "second_device.h"
+#include "support/errors.h"
+#include "words.h"
 
 namespace microemo {
 namespace {
 
 StepOutcome outcome(double loss, double first, double second) {
   return {loss, {{"a", at::full({3}, first)}, {"b", at::full({4}, second)}}};
+}
+
+TEST(WordsOfTheGpuBench, AreThoseOfItsTask) {
+  EXPECT_EQ(read_words({"model"}), Words());
+  EXPECT_EQ(read_words({"encoders", "--part", "0.25", "--device", "cpu"}), (Words{{"part", "0.25"}, {"device", "cpu"}}));
+  EXPECT_EQ(read_words({"decoder", "--recompute", "--layers", "2", "--frozen", "nf4"}),
+            (Words{{"recompute", ""}, {"layers", "2"}, {"frozen", "nf4"}}));
+}
+
+TEST(WordsOfTheGpuBench, RefuseWhatWouldMeasureSomethingElse) {
+  using Arguments = std::vector<std::string>;
+  const std::vector<std::pair<Arguments, std::string>> wrong = {
+      {{}, "there is no task ''"},
+      {{"models"}, "there is no task 'models'"},
+      {{"model", "--devise", "cpu"}, "takes no '--devise'"},
+      {{"model", "cpu"}, "takes no 'cpu'"},
+      {{"model", "-device", "cpu"}, "takes no '-device'"},
+      {{"model", "--"}, "takes no '--'"},
+      {{"model", ""}, "takes no ''"},
+      {{"model", "--part", "0.5"}, "takes no '--part'"},
+      {{"model", "--device"}, "--device"},
+      {{"model", "--device", "cpu", "--device", "cuda"}, "a second time"},
+      {{"encoders", "--part", "0"}, "--part"},
+      {{"encoders", "--part", "1.5"}, "--part"},
+      {{"encoders", "--part", "nan"}, "--part"},
+      {{"encoders", "--part", "half"}, "--part"},
+      {{"encoders", "--part"}, "--part"},
+      {{"decoder", "--layers", "2x"}, "--layers"},
+      {{"decoder", "--layers", "-1"}, "--layers"},
+      {{"decoder", "--layers", "--recompute"}, "--layers"},
+      {{"decoder", "--frozen", "nf5"}, "--frozen"},
+      {{"decoder", "--recompute", "yes"}, "takes no 'yes'"},
+      {{"decoder", "--without-kernel"}, "takes no '--without-kernel'"}};
+  for (const auto& [arguments, message] : wrong)
+    test::expect_error(
+        ErrorKind::config, [&] { read_words(arguments); }, message);
 }
 
 TEST(ModelsOnADevice, ThatGiveTheSameDifferByNothing) {

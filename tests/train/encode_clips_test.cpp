@@ -202,6 +202,27 @@ TEST_F(EncodeClips, GiveThemBehindAFrozenImageQFormer) {
   expect_the_same_steps();
 }
 
+TEST_F(EncodeClips, GiveThemForAClipWithoutFramesToo) {
+  data::Sample& sample = data_.samples[2];
+  data::PreparedClip& clip = sample.prepared;
+  clip.frames_TCHW = clip.frames_TCHW.slice(0, 0, 0).clone();
+  clip.frame_times_T = clip.frame_times_T.slice(0, 0, 0).clone();
+  data::write_prepared(sample.entry, clip);
+  expect_the_same_steps();
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  options_.train.recompute = "all";
+  expect_the_same_steps();
+}
+
+TEST_F(EncodeClips, TeachNoImageQFormer) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  const Task kept = task(true);
+  const auto parameters = kept.module->named_parameters();
+  parameters["image_qformer.queries"].set_requires_grad(true);
+  expect_error(
+      ErrorKind::internal, [&] { forward_backward(kept, kept.batches(0)); }, "cannot teach");
+}
+
 TEST_F(EncodeClips, KeepTheImageQFormersTokensOnlyWhereTheyAreTheSameInEveryStep) {
   options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
   const auto queries_of = [&](double dropout, bool keep_text) {
@@ -421,6 +442,23 @@ TEST_F(EncodeClips, LeaveTheEncoderAloneThatReadsFacesToo) {
   options_.model.local.encoder = model::FaceEncoder::shared;
   options_.prepare.face_input = data::FaceInput::rgb;
   EXPECT_EQ(encode().kept.not_run, std::vector<std::string>{"audio_encoder"});
+}
+
+TEST_F(EncodeClips, GiveThemBehindAFrozenImageQFormerWhereFacesAreReadByTheSameEncoder) {
+  options_.train.frozen = {"visual_encoder.*", "image_qformer.*"};
+  options_.model.local.encoder = model::FaceEncoder::shared;
+  options_.prepare.face_input = data::FaceInput::rgb;
+  options_.prepare.face_size = options_.prepare.frame_height = options_.prepare.frame_width = 32;
+  for (auto* samples : {&data_.samples, &data_.validation})
+    for (data::Sample& sample : *samples) {
+      data::PreparedClip& clip = sample.prepared;
+      const uint64_t contents = sample.index == 5 ? 4 : uint64_t(sample.index);  // as write_clip has it
+      clip.frames_TCHW = test::random_bytes({clip.frame_times_T.size(0), 3, 32, 32}, at::kByte, contents);
+      clip.faces_NCSS = test::random_bytes({clip.face_times_N.size(0), 3, 32, 32}, at::kByte, contents + 10);
+      data::write_prepared(sample.entry, clip);
+    }
+  expect_the_same_steps();
+  EXPECT_EQ(encode().kept.not_run, std::vector<std::string>{"image_qformer"});
 }
 
 TEST_F(EncodeClips, NameAnEntryThatIsDamagedInTheMiddleOfARun) {
