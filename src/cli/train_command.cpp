@@ -257,9 +257,13 @@ train::RunOutcome run_and_record(train::Trainer& trainer, const Plan& plan, cons
       [&] { return trainer.run(words.stop_after_steps, limit.left_s()); });
 }
 
+train::RunTokenizers tokenizers_of(const train::RunOptions& options) {
+  return {options.train.tokenizer, options.prompt.time_tokenizer};
+}
+
 void open_run(const Plan& plan, const Json& environment, const Words& words, const parallel::Group& group) {
   if (!group.first()) return;
-  const train::RunTokenizers tokenizers{plan.options.train.tokenizer, plan.options.prompt.time_tokenizer};
+  const train::RunTokenizers tokenizers = tokenizers_of(plan.options);
   if (plan.resumed())
     train::continue_run_folder(plan.run, plan.config, environment, tokenizers, words.allow_change);
   else
@@ -347,7 +351,7 @@ int run(const Words& words) {
   const auto data = load_clips(words, plan.options);
   environment.manifest_hash = data->manifest_hash;
   environment.valid_manifest_hash = data->valid_manifest_hash;
-  environment.tokenizer_hash = tokenizer->hash();
+  environment.tokenizer_hash = train::hash_of(tokenizers_of(plan.options));
   environment.missing_clips = data->missing;
   compare_ranks(*group, plan, environment);
   const train::Share share{group->rank(), group->world()};

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include <ATen/Version.h>
 #include <torch/headeronly/version.h>
 
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
+#include "microemo/base/hash.h"
 #include "microemo/base/log.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/text/tokenizer.h"
@@ -80,6 +82,20 @@ Json environment_json(const RunEnvironment& environment, const std::vector<std::
           {"ranks", environment.ranks},
           {"valid_manifest", environment.valid_manifest_hash},
           {"command", command_line}};
+}
+
+std::string hash_of(const RunTokenizers& tokenizers) {
+  std::string text, only;
+  int64_t count = 0;
+  for (const auto& [name, source] : {std::pair(tokenizer_names[0], tokenizers.decoder), {tokenizer_names[1], tokenizers.times}}) {
+    if (source.empty()) continue;
+    for (const fs::path& file : text::tokenizer_files(source)) {
+      only = sha256_file(file);
+      text += fmt::format("{} {} {}\n", name, file.filename().string(), only);
+      ++count;
+    }
+  }
+  return count == 1 ? only : sha256(text);
 }
 
 void start_run_folder(const fs::path& run, const ResolvedConfig& config, const Json& environment,

@@ -1,8 +1,10 @@
 #include "microemo/train/run_folder.h"
 
 #include <fstream>
+#include <set>
 
 #include "microemo/base/files.h"
+#include "microemo/base/hash.h"
 #include "microemo/checkpoint/folder.h"
 #include "microemo/train/options.h"
 #include "support/errors.h"
@@ -71,6 +73,23 @@ TEST_F(RunFolder, KeepsTheFilesOfATokenizerOfAnotherKindAndOfTheTimes) {
   EXPECT_EQ(read_file(copied_tokenizer(checkpoint, "time_tokenizer") / "vocab.txt"), "[PAD]");
   EXPECT_TRUE(fs::exists(checkpoint / "time_tokenizer" / "tokenizer_config.json"));
   EXPECT_FALSE(fs::exists(checkpoint / "time_tokenizer" / "model.safetensors"));
+}
+
+TEST_F(RunFolder, TheHashOfTokenizersIsThatOfAllFilesThatDecideTheirIds) {
+  const fs::path one = folder_.path() / "words.model", folder = folder_.path() / "bert";
+  fs::create_directories(folder);
+  write_file_atomic(one, "tokens");
+  write_file_atomic(folder / "vocab.txt", "[PAD]");
+  EXPECT_EQ(hash_of({one, {}}), sha256("tokens"));
+  EXPECT_EQ(hash_of({folder, {}}), sha256("[PAD]"));
+  std::set<std::string> hashes{hash_of({one, {}}), hash_of({folder, {}}), hash_of({one, folder}), hash_of({folder, one})};
+  write_file_atomic(folder / "tokenizer_config.json", "{}");
+  hashes.insert({hash_of({folder, {}}), hash_of({one, folder})});
+  write_file_atomic(folder / "tokenizer_config.json", "{\"do_lower_case\": false}");
+  hashes.insert({hash_of({folder, {}}), hash_of({one, folder})});
+  EXPECT_EQ(hashes.size(), 8u);
+  write_file_atomic(folder / "model.safetensors", "not a tokenizer's");
+  EXPECT_TRUE(hashes.contains(hash_of({one, folder})));
 }
 
 TEST_F(RunFolder, HasNoTokenizerWhereNoneIsCopied) {

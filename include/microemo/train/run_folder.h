@@ -35,6 +35,9 @@ struct RunTokenizers {
   std::filesystem::path decoder, times;
 };
 
+/// A hash of all files that decide their ids: that of its contents where it is one file. Throws as text::tokenizer_files does.
+std::string hash_of(const RunTokenizers& tokenizers);
+
 /// Where the copy of a tokenizer of that name ("tokenizer", "time_tokenizer") lies in a run or checkpoint; empty when there is
 /// none.
 std::filesystem::path copied_tokenizer(const std::filesystem::path& run_or_checkpoint, const std::string& name);
