@@ -16,7 +16,6 @@
 // --recompute; then how long a checkpoint stops it (adapters and their optimizer's state are copied to the CPU; the rest is
 // written while it goes on).
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -34,6 +33,7 @@
 #include <ATen/ops/randn.h>
 
 #include "answers.h"
+#include "clock.h"
 #include "curve.h"
 #include "microemo/base/device.h"
 #include "microemo/base/device_kernels.h"
@@ -55,12 +55,6 @@
 
 namespace microemo {
 namespace {
-
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-void wait(const at::Device& device) {
-  if (device.is_cuda()) wait_for_cuda(device.index());
-}
 
 /// Seconds of one call, the lowest of five times.
 double time_of(const at::Device& device, const std::function<void()>& work) {

@@ -1,7 +1,6 @@
 #include "whole_model.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -18,7 +17,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
-#include "microemo/base/device.h"
+#include "clock.h"
 #include "microemo/base/error.h"
 #include "microemo/base/files.h"
 #include "microemo/base/json.h"
@@ -145,6 +144,13 @@ std::shared_ptr<const text::Tokenizer> small_tokenizer() {
 /// Seconds from `start` on, `step` apart.
 at::Tensor times(int64_t count, double start, double step) { return at::arange(count, at::kDouble) * step + start; }
 
+std::vector<int64_t> sizes_of_pieces(const data::PrepareOptions& options, int64_t pieces) {
+  constexpr int64_t imagebind_frames = 204, samples = 32000, whisper_frames = 3000;
+  if (options.sound == data::SoundInput::imagebind) return {pieces, imagebind_frames, options.mel_bands};
+  if (options.sound == data::SoundInput::samples) return {pieces, samples};
+  return {pieces, options.mel_bands, whisper_frames};
+}
+
 /// What prepare could have made of a clip of so many seconds: noise that depends on the seed alone, a face in most frames.
 data::PreparedClip made_up(const data::PrepareOptions& options, const model::InputShapes& shapes, int64_t seconds,
                            uint64_t seed) {
@@ -169,10 +175,7 @@ data::PreparedClip made_up(const data::PrepareOptions& options, const model::Inp
   clip.mel_FM = noise({mel, options.mel_bands});
   clip.mel_times_F = times(mel, 0.005, 0.01);
   clip.piece_times_K = times(pieces, 1, 2);
-  constexpr int64_t imagebind_frames = 204, samples = 32000, whisper_frames = 3000;
-  if (options.sound == data::SoundInput::imagebind) clip.pieces_K = noise({pieces, imagebind_frames, options.mel_bands});
-  if (options.sound == data::SoundInput::samples) clip.pieces_K = noise({pieces, samples});
-  if (options.sound == data::SoundInput::whisper) clip.pieces_K = noise({pieces, options.mel_bands, whisper_frames});
+  if (!whole) clip.pieces_K = noise(sizes_of_pieces(options, pieces));
   return clip;
 }
 
@@ -228,18 +231,16 @@ std::pair<StepOutcome, StepOutcome> steps(const train::RunOptions& options, cons
   return outcomes;
 }
 
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 /// Milliseconds of a call, the median of some.
 template <class Work>
 double milliseconds(const at::Device& device, Work&& work) {
   constexpr size_t warm = 3, counted = 9;
   std::vector<double> all;
   for (size_t i = 0; i < warm + counted; ++i) {
-    if (device.is_cuda()) wait_for_cuda(device.index());
+    wait(device);
     const double began = now_s();
     work();
-    if (device.is_cuda()) wait_for_cuda(device.index());
+    wait(device);
     if (i >= warm) all.push_back(1e3 * (now_s() - began));
   }
   std::ranges::sort(all);
@@ -249,6 +250,7 @@ double milliseconds(const at::Device& device, Work&& work) {
 /// One public encoder at its size: options of a model that has no other.
 struct FullSize {
   const char* name;
+  int64_t inputs = 0;  ///< frames or pieces of a clip
   model::ModelOptions options;
   data::PrepareOptions prepare;
 };
@@ -258,19 +260,19 @@ int64_t part_of(int64_t layers, double part) { return std::max<int64_t>(1, std::
 std::vector<FullSize> full_sizes(double part) {
   using model::AudioStyle, model::VisualStyle;
   std::vector<FullSize> all(5);
-  all[0].name = "EVA ViT-g, 32 frames";
+  all[0].name = "EVA ViT-g, 32 frames", all[0].inputs = 32;
   all[0].options.visual = {
       .style = VisualStyle::eva, .width = 1408, .patch = 14, .layers = part_of(39, part), .heads = 16, .hidden = 6144};
-  all[1].name = "CLIP ViT-L/14, 8 frames";
+  all[1].name = "CLIP ViT-L/14, 8 frames", all[1].inputs = 8;
   all[1].options.visual = {
       .style = VisualStyle::clip, .width = 1024, .patch = 14, .layers = part_of(24, part), .heads = 16, .projection = 768};
-  all[2].name = "ImageBind, 8 pieces";
+  all[2].name = "ImageBind, 8 pieces", all[2].inputs = 8, all[2].prepare.sound = data::SoundInput::imagebind;
   all[2].options.audio = {.style = AudioStyle::imagebind, .width = 768, .layers = part_of(12, part), .heads = 12};
   all[2].prepare.mel_bands = 128;
-  all[3].name = "HuBERT large, 8 pieces";
+  all[3].name = "HuBERT large, 8 pieces", all[3].inputs = 8, all[3].prepare.sound = data::SoundInput::samples;
   all[3].options.audio = {
       .style = AudioStyle::hubert, .width = 1024, .layers = std::max<int64_t>(3, part_of(24, part)), .heads = 16, .hidden = 4096};
-  all[4].name = "Whisper large, 1 piece";
+  all[4].name = "Whisper large, 1 piece", all[4].inputs = 1, all[4].prepare.sound = data::SoundInput::whisper;
   all[4].options.audio = {.style = AudioStyle::whisper, .width = 1280, .layers = part_of(32, part), .heads = 20, .hidden = 5120};
   all[4].prepare.mel_bands = 128;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -300,20 +302,9 @@ std::shared_ptr<model::MicroEmo> random_encoder(const FullSize& size, const at::
   return encoder;
 }
 
-at::Tensor random_input(const FullSize& size, size_t number, const at::Device& device) {
-  constexpr int64_t pieces = 8, imagebind_frames = 204, two_seconds = 32000, whisper_frames = 3000;
-  switch (number) {
-    case 0:
-      return at::randint(0, 256, {32, 3, 224, 224}, at::kByte).to(device);
-    case 1:
-      return at::randint(0, 256, {8, 3, 224, 224}, at::kByte).to(device);
-    case 2:
-      return at::randn({pieces, imagebind_frames, size.prepare.mel_bands}).to(device);
-    case 3:
-      return at::randn({pieces, two_seconds}).to(device);
-    default:
-      return at::randn({1, size.prepare.mel_bands, whisper_frames}).to(device);
-  }
+at::Tensor random_input(const FullSize& size, const at::Device& device) {
+  if (!size.options.visual.enabled) return at::randn(sizes_of_pieces(size.prepare, size.inputs)).to(device);
+  return at::randint(0, 256, {size.inputs, 3, size.prepare.frame_height, size.prepare.frame_width}, at::kByte).to(device);
 }
 
 }  // namespace
@@ -367,7 +358,7 @@ void time_encoders(const at::Device& device, double part) {
   const std::vector<FullSize> sizes = full_sizes(part);
   for (size_t i = 0; i < sizes.size(); ++i) {
     const auto encoder = random_encoder(sizes[i], device);
-    const at::Tensor input = random_input(sizes[i], i, device);
+    const at::Tensor input = random_input(sizes[i], device);
     const at::NoGradGuard no_grad;
     const auto work = [&] {
       return sizes[i].options.visual.enabled ? encoder->encode_frames(input) : encoder->encode_pieces(input);

@@ -11,6 +11,9 @@
 namespace microemo::cli {
 namespace {
 
+/// What is left when nothing is, as 0 would be no limit.
+constexpr double soon_s = 1e-9;
+
 /// 0 for no text.
 double seconds_of_duration(const std::string& text) {
   constexpr std::array units = {std::pair{'s', 1.0}, std::pair{'m', 60.0}, std::pair{'h', 3600.0}, std::pair{'d', 86400.0}};
@@ -27,13 +30,11 @@ double seconds_of_duration(const std::string& text) {
 TimeLimit::TimeLimit(const std::string& duration) : most_s_(seconds_of_duration(duration)) {}
 
 double TimeLimit::left_s() const {
-  constexpr double soon = 1e-9;
   if (most_s_ == 0) return 0;
-  return std::max(soon, most_s_ - std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count());
+  const std::chrono::duration<double> over = std::chrono::steady_clock::now() - began_;
+  return std::max(soon_s, most_s_ - over.count());
 }
 
-bool TimeLimit::is_over() const {
-  return most_s_ > 0 && std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count() >= most_s_;
-}
+bool TimeLimit::is_over() const { return most_s_ > 0 && left_s() <= soon_s; }
 
 }  // namespace microemo::cli

@@ -85,9 +85,13 @@ at::Tensor narrowed(const at::Tensor& tokens) {
 
 }  // namespace
 
+fs::path encoded_folder(const fs::path& cache, const EncodedBy& encoder) {
+  return cache / fmt::format("{}-{}", encoder.part, encoder.fingerprint.substr(0, digits_of_folder));
+}
+
 fs::path encoded_file(const fs::path& cache, const EncodedBy& encoder, const fs::path& prepared_entry) {
   const std::string name = prepared_entry.filename().string();
-  return cache / fmt::format("{}-{}", encoder.part, encoder.fingerprint.substr(0, digits_of_folder)) / name.substr(0, 2) / name;
+  return encoded_folder(cache, encoder) / name.substr(0, 2) / name;
 }
 
 void write_encoded(const fs::path& file, const EncodedBy& encoder, const at::Tensor& tokens_nSC) {

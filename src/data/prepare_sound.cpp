@@ -14,8 +14,6 @@
 namespace microemo::data {
 namespace {
 
-constexpr int64_t whisper_seconds = 30;
-
 at::Tensor values_of(const media::LogMel& mel) {
   return at::from_blob(const_cast<float*>(mel.values.data()), {mel.frames(), mel.bands}, at::kFloat).clone();
 }
@@ -56,7 +54,8 @@ at::Tensor encoder_input(const media::Sound& piece, const PrepareOptions& option
     case SoundInput::samples:
       return samples_of(piece);
     default:
-      return model::whisper_log_mel(samples_of(piece).unsqueeze(0), options.mel_bands, whisper_seconds).squeeze(0);
+      return model::whisper_log_mel(samples_of(piece).unsqueeze(0), options.mel_bands, int64_t(piece_seconds(options.sound)))
+          .squeeze(0);
   }
 }
 

@@ -129,6 +129,25 @@ PreparedFacts facts_of(const formats::SafetensorsFile& file) {
   return facts;
 }
 
+constexpr auto frames_member = &PreparedClip::frames_TCHW;
+
+PreparedClip read_members(const fs::path& path, bool with_frames) {
+  const formats::SafetensorsFile file = open_entry(path);
+  const PreparedFacts facts = facts_of(file);
+  PreparedClip clip;
+  clip.pieces_K = at::empty({0}, at::kFloat);
+  clip.piece_times_K = at::empty({0}, at::kDouble);
+  for (const Member& member : members_of(file))
+    if (with_frames || member.tensor != frames_member) clip.*member.tensor = load(file, member);
+  if (!with_frames) clip.frames_TCHW = at::empty({facts.frames, 0, 0, 0}, at::kByte);
+  clip.mel_FM = clip.mel_FM.to(at::kFloat);
+  clip.duration_s = facts.duration_s;
+  clip.source_frames = facts.source_frames;
+  clip.faces_found = facts.faces_found;
+  clip.damage = facts.damage;
+  return clip;
+}
+
 }  // namespace
 
 void write_prepared(const fs::path& file, const PreparedClip& clip) {
@@ -150,29 +169,6 @@ void write_prepared(const fs::path& file, const PreparedClip& clip) {
   metadata[entry_hash_key] = entry_hash(tensors, metadata);
   formats::write_safetensors(file, tensors, metadata);
 }
-
-namespace {
-
-constexpr auto frames_member = &PreparedClip::frames_TCHW;
-
-PreparedClip read_members(const fs::path& path, bool with_frames) {
-  const formats::SafetensorsFile file = open_entry(path);
-  const PreparedFacts facts = facts_of(file);
-  PreparedClip clip;
-  clip.pieces_K = at::empty({0}, at::kFloat);
-  clip.piece_times_K = at::empty({0}, at::kDouble);
-  for (const Member& member : members_of(file))
-    if (with_frames || member.tensor != frames_member) clip.*member.tensor = load(file, member);
-  if (!with_frames) clip.frames_TCHW = at::empty({facts.frames, 0, 0, 0}, at::kByte);
-  clip.mel_FM = clip.mel_FM.to(at::kFloat);
-  clip.duration_s = facts.duration_s;
-  clip.source_frames = facts.source_frames;
-  clip.faces_found = facts.faces_found;
-  clip.damage = facts.damage;
-  return clip;
-}
-
-}  // namespace
 
 PreparedClip read_prepared(const fs::path& file) { return read_members(file, /*with_frames=*/true); }
 

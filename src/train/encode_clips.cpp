@@ -24,6 +24,7 @@
 #include "microemo/model/vit.h"
 #include "microemo/parallel/same.h"
 #include "microemo/train/fit.h"
+#include "microemo/train/optimizer.h"
 
 namespace microemo::train {
 namespace {
@@ -46,11 +47,7 @@ std::shared_ptr<torch::nn::Module> child_of(const model::MicroEmo& model, const 
   return nullptr;
 }
 
-bool is_frozen(const torch::nn::Module* module) {
-  if (module == nullptr) return false;
-  const auto parameters = module->parameters();
-  return std::ranges::none_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
-}
+bool is_frozen(const torch::nn::Module* module) { return module != nullptr && !learns(*module); }
 
 /// Tokens that are kept.
 struct Kept {
@@ -102,13 +99,17 @@ at::Tensor in_turns(const at::Tensor& input_n, const at::Device& device,
 
 int64_t frames_of(const data::Sample& sample) { return sample.prepared.frame_times_T.size(0); }
 
+std::string fingerprint_of_frames(const RunOptions& options, const model::MicroEmo& model, const at::Device& device) {
+  return fingerprint_of(*child_of(model, frames_child),
+                        frames_computed_by(options, compute_type(options.train.compute_dtype, device)));
+}
+
 Kept kept_frames(const RunOptions& options, const model::MicroEmo& model, const at::Device& device) {
   const auto encode = [&model, device](const data::Sample& sample) {
     return in_turns(data::read_prepared_frames(sample.entry), device,
                     [&](const at::Tensor& frames_n3HW, int64_t) { return model.encode_frames(frames_n3HW); });
   };
-  const Json computes = frames_computed_by(options, compute_type(options.train.compute_dtype, device));
-  return {{"frames", fingerprint_of(*child_of(model, frames_child), computes)},
+  return {{"frames", fingerprint_of_frames(options, model, device)},
           {frames_child},
           &data::Sample::encoded_frames,
           frames_of,
@@ -121,7 +122,7 @@ Kept kept_queries(const RunOptions& options, const std::shared_ptr<const data::B
   const Json computes = {{"version", version},
                          {"options", options_to_json(options.model.image_qformer)},
                          {"time_text", builder->time_text_rule()},
-                         {"frames", kept_frames(options, model, device).by.fingerprint}};
+                         {"frames", fingerprint_of_frames(options, model, device)}};
   const auto encode = [&model, device, builder](const data::Sample& sample) {
     const at::Tensor text_TL = builder->time_text(sample.prepared.frame_times_T);
     return in_turns(data::read_prepared_frames(sample.entry), device, [&](const at::Tensor& frames_n3HW, int64_t first) {
@@ -316,7 +317,7 @@ EncodedClips encode_clips(const RunOptions& options, TrainingData& data, const s
     result.encoded += int64_t(group.sums({done})[0]);
     log_info(fmt::format("encoder cache: {} of {} clips were there for the frozen encoder of {}, in {}",
                          files.size() - missing.size(), files.size(), part.by.part,
-                         (cache / fmt::format("{}-{}", part.by.part, part.by.fingerprint.substr(0, 16))).string()));
+                         data::encoded_folder(cache, part.by).string()));
     if (result.stopped) return result;
   }
   for (data::Sample* sample : samples) give_up_inputs(result.kept, *sample);

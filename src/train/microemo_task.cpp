@@ -139,11 +139,6 @@ std::function<std::vector<std::pair<double, double>>(int64_t, int64_t)> answerin
   };
 }
 
-bool learns(const torch::nn::Module& module) {
-  const auto parameters = module.parameters();
-  return std::ranges::any_of(parameters, [](const at::Tensor& parameter) { return parameter.requires_grad(); });
-}
-
 /// What a step may fill: on a GPU what is free there, less what the weights and their states will take, of which frozen ones are
 /// counted as 16 bits.
 double room_on(const at::Device& device, const torch::nn::Module& module) {

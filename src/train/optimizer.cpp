@@ -92,6 +92,8 @@ bool decays(const at::Tensor& parameter, const std::string& name, const TrainOpt
 
 }  // namespace
 
+bool learns(const torch::nn::Module& module) { return std::ranges::any_of(module.parameters(), &at::Tensor::requires_grad); }
+
 void select_trainable(torch::nn::Module& module, const TrainOptions& options) {
   std::vector<std::string> names;
   for (const auto& item : module.named_parameters()) names.push_back(item.key());

@@ -15,8 +15,10 @@ struct EncodedBy {
   std::string fingerprint;  ///< hash of the encoder's weights and of how it computes, 64 hexadecimal digits
 };
 
-/// CACHE/frames-0123456789abcdef/ab/abcdef….safetensors: the folder has the first digits of the fingerprint, and the file the
-/// name of the clip's entry in the cache of prepared clips, so that clips of the same contents share it.
+/// CACHE/frames-0123456789abcdef, with the first digits of the fingerprint.
+std::filesystem::path encoded_folder(const std::filesystem::path& cache, const EncodedBy& encoder);
+/// FOLDER/ab/abcdef….safetensors in it: the file has the name of the clip's entry in the cache of prepared clips, so that clips
+/// of the same contents share it.
 std::filesystem::path encoded_file(const std::filesystem::path& cache, const EncodedBy& encoder,
                                    const std::filesystem::path& prepared_entry);
 

@@ -16,6 +16,8 @@ namespace microemo::train {
 /// Sets requires_grad of every parameter by its name: those that a pattern of `trainable` matches and none of `frozen`. Throws
 /// Error(config) for a pattern that matches no name (with the nearest), and when nothing is left to train.
 void select_trainable(torch::nn::Module& module, const TrainOptions& options);
+/// Whether any parameter of the module is trained.
+bool learns(const torch::nn::Module& module);
 
 /// AdamW (Loshchilov and Hutter 2019) over at::_fused_adamw_, equal to torch.optim.AdamW. Trains the parameters that require a
 /// gradient; fp32. A parameter without a gradient is left as it is, with its state. Not thread-safe.
